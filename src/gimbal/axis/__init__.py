@@ -1,0 +1,1 @@
+"""What both rings share: versions, evidence, gated releases, traces, scores, monitors, cost and audit."""

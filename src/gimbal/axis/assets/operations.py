@@ -1,0 +1,193 @@
+"""The operations on assets, their versions, aliases, lineage and files."""
+
+from typing import Annotated
+
+from gimbal.axis.assets.lineage import LineageQuery
+from gimbal.axis.assets.model import (
+    AddVersion,
+    Alias,
+    AliasMove,
+    Asset,
+    AssetDiff,
+    FileDiff,
+    FileEntry,
+    Lineage,
+    MoveAlias,
+    Version,
+    diff_text,
+    diff_values,
+)
+from gimbal.axis.assets.service import Assets
+from gimbal.engines.storage.blobs import BlobRef, Blobs
+from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.errors import BadInput, NotFound
+from gimbal.kernel.http import Download, Upload
+from gimbal.kernel.operations import operation
+from gimbal.kernel.pages import Page
+from gimbal.kernel.refs import Ref
+
+_PATH = "/projects/{project}/assets/{ref}"
+_LONGEST_TEXT = 512_000
+
+
+@operation("PUT", "/projects/{project}/blobs", name="blobs.put", allow=Permission.DEVELOP)
+async def put_blob(
+    ctx: Context,
+    project: str,
+    body: Upload,
+    digest: Annotated[str | None, "Digest that the bytes must have; they are refused otherwise."] = None,
+) -> BlobRef:
+    """Upload bytes; the answer is their digest, by which versions name them."""
+    return await ctx.get(Blobs).put(body, expect=digest)
+
+
+@operation("GET", "/projects/{project}/assets", name="assets.list", allow=Permission.VIEW)
+async def list_assets(
+    ctx: Context,
+    project: str,
+    kind: Annotated[str | None, "Only this kind: model, dataset, prompt …"] = None,
+    search: Annotated[str | None, "Only names that contain this."] = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[Asset]:
+    """List assets with their aliases."""
+    return await ctx.get(Assets).page(ctx, kind=kind, search=search, cursor=cursor, limit=limit)
+
+
+@operation("GET", _PATH, name="assets.show", allow=Permission.VIEW)
+async def show_asset(ctx: Context, project: str, ref: Ref) -> Version:
+    """Show the version that a reference means."""
+    return await ctx.get(Assets).show(ctx, ref)
+
+
+@operation("POST", _PATH + "/versions", name="assets.add", allow=Permission.DEVELOP, audited=True)
+async def add_version(ctx: Context, project: str, ref: Ref, body: AddVersion) -> Version:
+    """Add a version; the same content again is the same version."""
+    assets = ctx.get(Assets)
+    inputs = [(await assets.resolve(ctx, text)).ref for text in body.inputs]
+    return await assets.add_version(
+        ctx,
+        kind=ref.kind,
+        name=ref.name,
+        manifest=body.manifest,
+        files=body.files,
+        inputs=inputs,
+        run_id=body.run_id,
+        note=body.note,
+    )
+
+
+@operation("GET", _PATH + "/versions", name="assets.versions", allow=Permission.VIEW)
+async def list_versions(
+    ctx: Context, project: str, ref: Ref, cursor: str | None = None, limit: int = 50
+) -> Page[Version]:
+    """List the versions of an asset, newest first."""
+    return await ctx.get(Assets).versions(ctx, ref.kind, ref.name, cursor=cursor, limit=limit)
+
+
+@operation("GET", _PATH + "/aliases", name="assets.aliases", allow=Permission.VIEW)
+async def list_aliases(ctx: Context, project: str, ref: Ref) -> list[Alias]:
+    """List the aliases of an asset."""
+    return await ctx.get(Assets).aliases(ctx, ref.kind, ref.name)
+
+
+@operation("POST", _PATH + "/aliases/{alias}", name="assets.move-alias", allow=Permission.RELEASE, audited=True)
+async def move_alias(
+    ctx: Context, project: str, ref: Ref, alias: Annotated[str, "Name of the alias."], body: MoveAlias
+) -> AliasMove:
+    """Let an alias stand on a version; one that a gate guards moves by `gates.promote` only."""
+    return await ctx.get(Assets).move_alias(
+        ctx, ref.kind, ref.name, alias, body.to, reason=body.reason, expected=body.expected
+    )
+
+
+@operation("DELETE", _PATH + "/aliases/{alias}", name="assets.remove-alias", allow=Permission.RELEASE, audited=True)
+async def remove_alias(
+    ctx: Context,
+    project: str,
+    ref: Ref,
+    alias: Annotated[str, "Name of the alias."],
+    reason: Annotated[str, "Why."] = "",
+) -> AliasMove:
+    """Remove an alias; its history stays."""
+    return await ctx.get(Assets).move_alias(ctx, ref.kind, ref.name, alias, None, reason=reason)
+
+
+@operation("GET", _PATH + "/history", name="assets.history", allow=Permission.VIEW)
+async def alias_history(
+    ctx: Context, project: str, ref: Ref, alias: Annotated[str | None, "Only this alias."] = None
+) -> list[AliasMove]:
+    """List every move of the aliases of an asset, newest first."""
+    return await ctx.get(Assets).history(ctx, ref.kind, ref.name, alias)
+
+
+@operation("GET", _PATH + "/lineage", name="assets.lineage", allow=Permission.VIEW)
+async def lineage(
+    ctx: Context, project: str, ref: Ref, depth: Annotated[int, "How many steps away, 1 to 6."] = 3
+) -> Lineage:
+    """Show what a version was made from and what was made from it."""
+    if not 1 <= depth <= 6:
+        raise BadInput("The depth is 1 to 6.", where="query.depth", todo="Start from a version nearer to it.")
+    return await ctx.get(LineageQuery).around(ctx, ref, depth)
+
+
+@operation("GET", _PATH + "/diff", name="assets.diff", allow=Permission.VIEW)
+async def diff(
+    ctx: Context, project: str, ref: Ref, to: Annotated[str, "Reference of the other version."]
+) -> AssetDiff:
+    """Compare two versions: what `to` has that `ref` has not, and the other way round."""
+    assets = ctx.get(Assets)
+    before = await assets.resolve(ctx, ref)
+    after = await assets.resolve(ctx, Ref.parse(to, kind=ref.kind))
+    return AssetDiff(
+        before=str(before.ref),
+        after=str(after.ref),
+        manifest=list(diff_values(before.manifest, after.manifest)),
+        files=await _file_diffs(ctx.get(Blobs), before, after),
+    )
+
+
+async def _file_diffs(blobs: Blobs, before: Version, after: Version) -> list[FileDiff]:
+    found: list[FileDiff] = []
+    for path in sorted({f.path for f in before.files} | {f.path for f in after.files}):
+        left, right = before.file(path), after.file(path)
+        if left and right and left.digest == right.digest:
+            continue
+        change = "changed" if left and right else "added" if right else "removed"
+        texts = (await _text(blobs, left), await _text(blobs, right))
+        text = diff_text(texts[0] or "", texts[1] or "", path) if None not in texts else None
+        found.append(FileDiff(path=path, change=change, text=text))
+    return found
+
+
+async def _text(blobs: Blobs, entry: FileEntry | None) -> str | None:
+    """Return the text of a file, "" for a missing one, None for one that is long or not text."""
+    if entry is None:
+        return ""
+    if entry.size > _LONGEST_TEXT:
+        return None
+    try:
+        return (await blobs.get(entry.digest)).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+@operation("GET", _PATH + "/files/{path}", name="assets.file", allow=Permission.VIEW)
+async def download(
+    ctx: Context, project: str, ref: Ref, path: Annotated[str, "Path of the file inside the version."]
+) -> Download:
+    """Download one file of a version."""
+    version = await ctx.get(Assets).resolve(ctx, ref)
+    entry = version.file(path)
+    if entry is None:
+        raise NotFound(
+            f"{version.ref} has no file {path!r}.",
+            where="path",
+            todo=f"It has: {', '.join(f.path for f in version.files[:20]) or 'none'}.",
+        )
+    return Download(
+        chunks=ctx.get(Blobs).stream(entry.digest),
+        media_type=entry.media_type,
+        filename=path.rpartition("/")[2],
+        size=entry.size,
+    )

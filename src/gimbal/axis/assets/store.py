@@ -1,0 +1,75 @@
+"""Tables of assets, versions, aliases, their history, and lineage."""
+
+import sqlalchemy as sa
+
+from gimbal.engines.storage.catalog import Json, Utc, metadata
+
+assets = sa.Table(
+    "assets",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # The newest number; versions are numbered under the lock of this row, so they are dense.
+    sa.Column("last_number", sa.Integer, nullable=False),
+    sa.Column("latest_at", Utc, nullable=False),
+    sa.UniqueConstraint("project", "kind", "name"),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("manifest", Json, nullable=False),
+    sa.Column("files", Json, nullable=False),
+    sa.Column("inputs", Json, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=True, index=True),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.UniqueConstraint("asset_id", "number"),
+    sa.UniqueConstraint("asset_id", "digest"),
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), primary_key=True),
+    sa.Column("alias", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("moved_at", Utc, nullable=False),
+    sa.Column("moved_by", sa.Text, nullable=False),
+)
+
+alias_moves = sa.Table(
+    "alias_moves",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
+    sa.Column("alias", sa.Text, nullable=False),
+    sa.Column("from_number", sa.Integer, nullable=True),
+    sa.Column("to_number", sa.Integer, nullable=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    # Unique: a permit moves an alias once.
+    sa.Column("decision_id", sa.Text, nullable=True, unique=True),
+    sa.Index("ix_alias_moves_asset_alias_at", "asset_id", "alias", "at"),
+)
+
+# What used or made which version: the edges that versions do not hold themselves.
+uses = sa.Table(
+    "uses",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("user_kind", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("relation", sa.Text, primary_key=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Index("ix_uses_project_ref", "project", "ref"),
+)

@@ -1,0 +1,151 @@
+"""The columns: spans, metric points, predictions and scores, in ClickHouse's dialect through `clickhouse-connect`.
+
+`chdb:///folder` is ClickHouse in this process; `http://…` a server, a cluster, or the embedded columns of our own
+server process (`dialect`). A handle serialises its calls, so reads and writes have handles of their own. An insert
+has reached the disk when `insert` returns.
+"""
+
+import asyncio
+import contextlib
+import queue
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from gimbal.kernel.errors import BadInput, DeadlineExceeded, Unavailable
+
+DATABASE = "gimbal"
+# Acknowledged means durable: parts and their folder entries are synced before the insert returns.
+TABLE_SETTINGS = "fsync_after_insert = 1, fsync_part_directory = 1"
+_READERS = 3
+_MEMORY_EXCEEDED, _TIMEOUT, _DUPLICATE = 241, 159, 57
+_SEMICOLON = re.compile(r";\s*(?:\n|$)")
+
+
+class Columns:
+    """Runs statements off the event loop; made by `Columns.open`."""
+
+    def __init__(self, url: str, *, max_memory_bytes: int = 2 << 30, password: str = "") -> None:
+        self.url = url
+        self.embedded = url.startswith("chdb:")
+        self._password = password
+        self._max_memory = max_memory_bytes
+        self._handles: list[Client] = []
+        self._writer = self._connect()
+        self._readers: queue.SimpleQueue[Client] = queue.SimpleQueue()
+        for _ in range(_READERS):
+            self._readers.put(self._connect())
+        self._read_pool = ThreadPoolExecutor(_READERS, "columns-read")
+        self._write_pool = ThreadPoolExecutor(1, "columns-write")
+
+    @classmethod
+    async def open(cls, url: str, *, max_memory_bytes: int = 2 << 30, password: str = "") -> "Columns":
+        """Open the address; create the database when it is missing; raise Unavailable when nothing answers."""
+        with _mapped():
+            return await asyncio.to_thread(lambda: cls(url, max_memory_bytes=max_memory_bytes, password=password))
+
+    def _connect(self) -> Client:
+        if self.embedded:
+            folder = self.url.removeprefix("chdb://")
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            client = clickhouse_connect.get_client(dsn=f"chdb://{folder}")
+        else:
+            extra: dict[str, Any] = {"password": self._password} if self._password else {}
+            client = clickhouse_connect.get_client(dsn=self.url, autogenerate_session_id=False, **extra)
+        if not self._handles and (self.embedded or not self._password):
+            client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        client.database = DATABASE
+        client.set_client_setting("max_memory_usage", self._max_memory)
+        self._handles.append(client)
+        return client
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[Client]:
+        handle = self._readers.get()
+        try:
+            yield handle
+        finally:
+            self._readers.put(handle)
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows as dicts; `{name:Type}` in the text is bound to `parameters`."""
+
+        def run() -> list[dict[str, Any]]:
+            with self._reader() as client, _mapped():
+                result = client.query(sql, parameters=dict(parameters or {}))
+                names = result.column_names
+                return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+
+        return await asyncio.get_running_loop().run_in_executor(self._read_pool, run)
+
+    async def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows as an Arrow table: for anything wide or long."""
+
+        def run() -> pa.Table:
+            with self._reader() as client, _mapped():
+                return client.query_arrow(sql, parameters=dict(parameters or {}), use_strings=True)
+
+        return await asyncio.get_running_loop().run_in_executor(self._read_pool, run)
+
+    async def insert(self, table: str, rows: pa.Table) -> None:
+        """Insert an Arrow table; on disk when this returns. Columns that are left out take their defaults."""
+
+        def run() -> None:
+            with _mapped():
+                self._writer.insert_arrow(table, rows, database=DATABASE)
+
+        await asyncio.get_running_loop().run_in_executor(self._write_pool, run)
+
+    async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Run a statement that returns nothing or one value (DDL, mutations)."""
+
+        def run() -> Any:
+            with _mapped():
+                return self._writer.command(sql, parameters=dict(parameters or {}))
+
+        return await asyncio.get_running_loop().run_in_executor(self._write_pool, run)
+
+    async def script(self, text: str) -> None:
+        """Run statements that end with a semicolon at a line's end, one after the other."""
+        for statement in _SEMICOLON.split(text):
+            if statement.strip():
+                await self.command(statement)
+
+    async def ping(self) -> None:
+        """Raise Unavailable when the columns do not answer."""
+        await self.query("SELECT 1")
+
+    async def close(self) -> None:
+        """Close every handle; the embedded engine is gone with the last one."""
+        self._read_pool.shutdown(wait=True)
+        self._write_pool.shutdown(wait=True)
+        for handle in self._handles:
+            await asyncio.to_thread(handle.close)
+
+
+@contextlib.contextmanager
+def _mapped() -> Iterator[None]:
+    """Turn the engine's errors into ours; a statement that is wrong stays the engine's own error (our bug)."""
+    try:
+        yield
+    except ClickHouseError as problem:
+        code = getattr(problem, "code", None)
+        if code == _MEMORY_EXCEEDED:
+            raise BadInput(
+                "The question needs more memory than one query may use.",
+                todo="Narrow the time range or filters, or raise columns.max_memory_bytes.",
+            ) from problem
+        if code == _TIMEOUT:
+            raise DeadlineExceeded("The columns took too long.", todo="Narrow the time range or filters.") from problem
+        if code is None:
+            raise Unavailable(
+                f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
+            ) from problem
+        raise

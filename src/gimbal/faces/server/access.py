@@ -1,0 +1,108 @@
+"""Who is asking: keys from the headers of every dialect, the console's cookie, and local-owner mode.
+
+Every route needs a credential but the few that its table marks OPEN. On a loopback address with no members there is
+one local owner who needs none; there Host and Origin are checked, so that no web page can act as the owner.
+"""
+
+import base64
+import binascii
+import ipaddress
+from http.cookies import CookieError, SimpleCookie
+
+from gimbal.axis.projects.service import Projects
+from gimbal.faces.server.exchange import Exchange
+from gimbal.kernel.context import NOBODY, Principal
+from gimbal.kernel.errors import Forbidden
+from gimbal.kernel.settings import Settings
+
+COOKIE = "gimbal_key"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Clients of each dialect put the key where their vendor wants it.
+_KEY_HEADERS = ("x-api-key", "api-key", "x-gimbal-key")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or name means this machine only."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header without its port."""
+    if header.startswith("["):
+        return header.partition("]")[0] + "]"
+    return header.partition(":")[0].lower()
+
+
+def presented_secret(exchange: Exchange) -> str:
+    """Return the secret that came with the request, or an empty text."""
+    scheme, _, value = exchange.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return value
+        return password or user
+    for name in _KEY_HEADERS:
+        if exchange.headers.get(name):
+            return exchange.headers[name].strip()
+    return cookie_secret(exchange)
+
+
+def cookie_secret(exchange: Exchange) -> str:
+    """Return the key that the console keeps in its cookie, or an empty text."""
+    try:
+        morsel = SimpleCookie(exchange.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+class Access:
+    """Decides who is asking."""
+
+    def __init__(self, settings: Settings, projects: Projects) -> None:
+        self._settings = settings
+        self._projects = projects
+        self._loopback = is_loopback(settings.server.host)
+        self._hosts = {settings.server.host.lower(), *(h.lower() for h in settings.server.allowed_hosts)}
+
+    async def principal(self, exchange: Exchange) -> Principal:
+        """Return who is asking; raise NotAuthenticated for a bad key, Forbidden for a foreign Host or Origin."""
+        secret = presented_secret(exchange)
+        if not secret or secret == cookie_secret(exchange):
+            self._check_browser(exchange)
+        if secret and not self._is_placeholder(secret):
+            return await self._projects.authenticate(secret)
+        if self._loopback and not await self._projects.has_members():
+            return self._projects.local_owner()
+        return NOBODY
+
+    def _is_placeholder(self, secret: str) -> bool:
+        # Vendor clients insist on some key; on loopback people write "none", "local" or "unused" there.
+        return self._loopback and not secret.startswith("gk_") and secret in {"none", "local", "unused", "gimbal"}
+
+    def _check_browser(self, exchange: Exchange) -> None:
+        name = host_name(exchange.headers.get("host", ""))
+        if not (name in self._hosts or is_loopback(name)) and self._loopback:
+            raise Forbidden(
+                f"The host name {name!r} is not one that this server answers to.",
+                where="Host",
+                todo="Open it by its address, or add the name to server.allowed_hosts.",
+            )
+        if exchange.method in _SAFE:
+            return
+        origin = exchange.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != exchange.headers.get("host", ""):
+            raise Forbidden(
+                f"A page from {origin} may not act here.", where="Origin", todo="Use the console itself or a key."
+            )
+        if exchange.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+            raise Forbidden("Another site may not act here.", where="Sec-Fetch-Site", todo="Use the console itself.")

@@ -1,0 +1,49 @@
+"""Which rooms there are: the one list from which operations, dialect routes and pages are loaded.
+
+A room that is not named here does not reach any face; the contract tests compare the list with the folders.
+"""
+
+import importlib
+import importlib.util
+
+ROOMS = (
+    "gimbal.axis.projects",
+    "gimbal.axis.assets",
+    "gimbal.axis.datasets",
+    "gimbal.axis.pricing",
+    "gimbal.axis.runs",
+    "gimbal.axis.traces",
+    "gimbal.axis.scores",
+    "gimbal.axis.evals",
+    "gimbal.axis.gates",
+    "gimbal.axis.endpoints",
+    "gimbal.axis.monitors",
+    "gimbal.axis.jobs",
+    "gimbal.predictive.flavors",
+    "gimbal.predictive.serving",
+    "gimbal.generative.prompts",
+    "gimbal.generative.knowledge",
+    "gimbal.generative.gateway",
+)
+
+
+def _load(part: str) -> list[str]:
+    found = [f"{room}.{part}" for room in ROOMS if importlib.util.find_spec(f"{room}.{part}")]
+    for name in found:
+        importlib.import_module(name)
+    return found
+
+
+def load_operations() -> list[str]:
+    """Import every room's `operations`, so that the table is complete; return the modules."""
+    return _load("operations")
+
+
+def load_dialects() -> list[str]:
+    """Import every room's `dialect`, so that the foreign routes are complete; return the modules."""
+    return _load("dialect")
+
+
+def load_pages() -> list[str]:
+    """Import every room's `pages`; return the modules."""
+    return _load("pages")

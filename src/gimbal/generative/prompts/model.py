@@ -1,0 +1,171 @@
+"""What a prompt is: messages with `{{placeholders}}`, a model, parameters, and optionally a retrieval setting.
+
+Formatting is one pass of textual replacement: no expressions, no loops, no code, and a value that itself contains
+`{{…}}` stays as it is. `files` reads prompts from text files, `service` keeps them as asset versions.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from gimbal.axis.assets.model import AssetKind, register_kind
+from gimbal.kernel.errors import BadInput
+from gimbal.kernel.refs import Ref
+
+Role = Literal["system", "developer", "user", "assistant"]
+ROLES: tuple[Role, ...] = ("system", "developer", "user", "assistant")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# Everything that stands between double braces, escaped or not; what is inside is checked, not guessed.
+_BRACES = re.compile(r"\\\{\{|\{\{(.*?)\}\}|\{\{", re.DOTALL)
+
+
+class PromptMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One message of the template."""
+
+    role: Role
+    content: str
+    """Text with `{{name}}` placeholders; `\\{{` stands for two braces that are meant as such."""
+
+
+class PromptParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Sampling parameters; what is left out is the provider's business."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    """Randomness from 0 to 2."""
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    """Probability mass that is sampled from."""
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Tokens that the answer may have."""
+    stop: tuple[str, ...] | None = None
+    """Texts at which the answer ends."""
+    seed: int | None = None
+    """Seed, for providers that take one."""
+
+
+class RetrievalSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the prompt gets its context from."""
+
+    index: str
+    """Reference of the index: `index:help/docs`, or `index:help/docs@v3` to pin it."""
+    k: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    """How many passages are retrieved."""
+    query: str = "question"
+    """Variable whose value is searched for."""
+    into: str = "context"
+    """Variable that takes the numbered passages."""
+
+
+class PromptManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The manifest of a version of kind `prompt`."""
+
+    messages: Annotated[tuple[PromptMessage, ...], msgspec.Meta(min_length=1)]
+    model: str
+    """Model it was written for, as `provider/model` or a name that the gateway routes."""
+    params: PromptParams = PromptParams()
+    variables: tuple[str, ...] = ()
+    """Names of the placeholders, sorted."""
+    retrieval: RetrievalSetting | None = None
+    description: str = ""
+    """What it is for."""
+
+
+class RenderedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message with its placeholders filled."""
+
+    role: str
+    content: str
+
+
+def placeholders(content: str) -> Iterator[tuple[str, int]]:
+    """Yield each placeholder's name and its offset; raise BadInput for braces that are not a placeholder."""
+    for match in _BRACES.finditer(content):
+        if match[0].startswith("\\"):
+            continue
+        inside = match[1]
+        name = inside.strip() if inside is not None else ""
+        if not _NAME.fullmatch(name):
+            line = content.count("\n", 0, match.start()) + 1
+            raise BadInput(
+                f"{match[0].splitlines()[0][:60]!r} is not a placeholder.",
+                where=f"line {line}",
+                todo="Write {{name}} with letters, digits and '_', or \\{{ where two braces are meant as text.",
+            )
+        yield name, match.start()
+
+
+def variables_of(messages: tuple[PromptMessage, ...]) -> tuple[str, ...]:
+    """Return the names of all placeholders, sorted, each once."""
+    return tuple(sorted({name for message in messages for name, _ in placeholders(message.content)}))
+
+
+def format_messages(manifest: PromptManifest, values: Mapping[str, str]) -> list[RenderedMessage]:
+    """Fill the placeholders; raise BadInput that names a variable that is missing, unknown or not text.
+
+    Strict on purpose: a forgotten variable must not reach a model as an empty hole.
+    """
+    known = set(manifest.variables)
+    missing, unknown = sorted(known - set(values)), sorted(set(values) - known)
+    if missing or unknown:
+        name = (missing or unknown)[0]
+        raise BadInput(
+            f"The variable {name!r} is missing." if missing else f"The prompt has no variable {name!r}.",
+            where=f"variables.{name}",
+            todo=f"It takes exactly: {', '.join(manifest.variables) or 'none'}.",
+        )
+    return [RenderedMessage(role=message.role, content=_fill(message.content, values)) for message in manifest.messages]
+
+
+def _fill(content: str, values: Mapping[str, str]) -> str:
+    def put(match: re.Match[str]) -> str:
+        return "{{" if match[0].startswith("\\") else values[match[1].strip()]
+
+    return _BRACES.sub(put, content)
+
+
+def check_manifest(manifest: PromptManifest) -> PromptManifest:
+    """Return a manifest whose parts agree; raise BadInput naming the part that does not."""
+    used = variables_of(manifest.messages)
+    if used != manifest.variables:
+        raise BadInput(
+            f"The messages use the variables {list(used)}, the manifest names {list(manifest.variables)}.",
+            where="variables",
+            todo="Name exactly the placeholders that the messages use, sorted.",
+        )
+    if not manifest.model.strip():
+        raise BadInput("The prompt names no model.", where="model", todo="Name one, such as local/extractive.")
+    retrieval = manifest.retrieval
+    if retrieval is not None:
+        ref = Ref.parse(retrieval.index, kind="index")
+        if ref.kind != "index":
+            raise BadInput(
+                f"{retrieval.index!r} is not an index.", where="retrieval.index", todo="Name one like index:help/docs."
+            )
+        for field, name in (("query", retrieval.query), ("into", retrieval.into)):
+            if name not in used:
+                raise BadInput(
+                    f"Retrieval names the variable {name!r}, which no message uses.",
+                    where=f"retrieval.{field}",
+                    todo=f"Put {{{{{name}}}}} into a message, or name another of: {', '.join(used) or 'none'}.",
+                )
+    return manifest
+
+
+def decode_manifest(manifest: Mapping[str, object]) -> PromptManifest:
+    """Read the manifest of an asset version; raise BadInput naming the field that does not fit."""
+    try:
+        return check_manifest(msgspec.convert(dict(manifest), PromptManifest))
+    except msgspec.ValidationError as problem:
+        text, _, place = str(problem).partition(" - at ")
+        raise BadInput(
+            f"The manifest is not a prompt's: {text}.", where=place.strip("`").replace("$.", "") or "manifest"
+        ) from None
+
+
+def _check(manifest: Mapping[str, object]) -> None:
+    decode_manifest(manifest)
+
+
+KIND = register_kind(AssetKind(name="prompt", title="Prompt", owner="gimbal.generative.prompts", check=_check))

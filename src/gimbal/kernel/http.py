@@ -1,0 +1,125 @@
+"""What goes over HTTP, without a web framework: requests and replies of foreign dialects, uploads and downloads.
+
+A dialect is a face that others defined (OTLP, OpenAI, Open Inference): its room declares handlers with `@dialect`,
+`faces/server` authenticates, dispatches and carries the bytes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.errors import TooLarge
+
+
+class Upload:
+    """A raw request body that is read in chunks; it stops with TooLarge past `limit` bytes."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], *, limit: int, media_type: str = "") -> None:
+        self._chunks = chunks
+        self.limit = limit
+        self.media_type = media_type
+        self.received = 0
+        """Bytes read so far."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the chunks as they come."""
+        async for chunk in self._chunks:
+            self.received += len(chunk)
+            if self.received > self.limit:
+                raise TooLarge(
+                    f"The body is larger than {self.limit} bytes.",
+                    todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
+                )
+            yield chunk
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        parts = [chunk async for chunk in self]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """Raw bytes as the result of an operation."""
+
+    chunks: AsyncIterator[bytes]
+    media_type: str = "application/octet-stream"
+    filename: str = ""
+    size: int | None = None
+    """Bytes in all, when known."""
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a dialect."""
+
+    method: str
+    path: str
+    """Decoded path."""
+    parameters: dict[str, str]
+    """What stands in the places of the path template."""
+    query: dict[str, str]
+    """First value of each query parameter."""
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    body: Upload
+    """The body, decompressed (gzip, zstd, deflate)."""
+    disconnected: Callable[[], Awaitable[None]]
+    """Returns when the caller has gone away."""
+
+
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of a dialect."""
+
+    body: bytes | AsyncIterator[bytes] = b""
+    """The whole body, or chunks that are sent as they come (server-sent events)."""
+    status: int = 200
+    media_type: str = "application/json"
+    headers: dict[str, str] = {}
+
+
+DialectHandler = Callable[[Context, HttpRequest], Awaitable[HttpReply]]
+
+
+class DialectRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One route of a foreign dialect."""
+
+    method: str
+    path: str
+    """Template; `{name}` is one segment, `{name*}` the rest of the path."""
+    allow: Permission
+    handler: DialectHandler
+    dialect: str
+    """Whose face it is: `otlp`, `openai`, `open-inference` …"""
+    large: bool
+    """Whether bodies up to the upload limit are taken, instead of the ordinary limit."""
+    on_error: Callable[[Any], HttpReply] | None
+    """Writes a GimbalError in the dialect's own form; None means ours."""
+
+
+_routes: dict[tuple[str, str], DialectRoute] = {}
+
+
+def dialect_routes() -> list[DialectRoute]:
+    """Return every dialect route declared so far."""
+    return list(_routes.values())
+
+
+def dialect(
+    method: str,
+    path: str,
+    *,
+    dialect: str,
+    allow: Permission,
+    large: bool = False,
+    on_error: Callable[[Any], HttpReply] | None = None,
+) -> Callable[[DialectHandler], DialectHandler]:
+    """Declare a route of a foreign dialect; one function may serve several."""
+
+    def declare(handler: DialectHandler) -> DialectHandler:
+        _routes[method, path] = DialectRoute(
+            method=method, path=path, allow=allow, handler=handler, dialect=dialect, large=large, on_error=on_error
+        )
+        return handler
+
+    return declare

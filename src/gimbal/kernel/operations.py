@@ -1,0 +1,279 @@
+"""One operation, many faces: the table from which HTTP, OpenAPI, SDK, CLI, MCP, permissions, audit and reference come.
+
+An operation is an async function declared once beside its noun with `@operation`. Its name is `group.verb`; `project`
+and other names in the path template come from the path, `body` is a Struct, the rest are query parameters.
+`invoke` is the only way in: it checks the permission and sees to the audit.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.errors import BadInput, Forbidden, NotFound, UnknownField
+from gimbal.kernel.http import Download, Upload
+from gimbal.kernel.refs import Ref
+
+PREFIX = "/api/v1"
+B = TypeVar("B")
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+# What these parameters mean is the same everywhere, so that no operation has to say it again.
+COMMON_PARAMETERS = {
+    "project": "Slug of the project.",
+    "cursor": "`next` of the page before; leave out for the first page.",
+    "limit": "How many items at most, 1 to 1000.",
+    "ref": "Reference such as model:flights/delay@production.",
+    "id": "The id (UUIDv7).",
+}
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """One argument of an operation."""
+
+    name: str
+    place: str
+    """`path`, `query` or `body`."""
+    type: Any
+    required: bool
+    default: Any
+    doc: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table."""
+
+    name: str
+    """`group.verb`: SDK method, CLI command, MCP tool, operationId and anchor in the reference."""
+    method: str
+    path: str
+    """Template below `/api/v1`."""
+    allow: Permission
+    audited: bool
+    handler: Callable[..., Awaitable[Any]]
+    parameters: tuple[Parameter, ...]
+    returns: Any
+    summary: str
+    description: str
+    absent: dict[str, str]
+    """Faces that it does not have (`sdk`, `cli`, `mcp`), each with the reason."""
+
+    @property
+    def group(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.partition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        """The part of the name after the dot."""
+        return self.name.partition(".")[2]
+
+    @property
+    def status(self) -> int:
+        """HTTP status of success: 204 without a result, else 200."""
+        return 204 if self.returns is type(None) else 200
+
+    @property
+    def body(self) -> Parameter | None:
+        """The body parameter, when it has one."""
+        return next((p for p in self.parameters if p.place == "body"), None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether raw bytes go in or out, so that only HTTP and the SDK can carry it."""
+        body = self.body
+        return self.returns is Download or (body is not None and body.type is Upload)
+
+
+_table: dict[str, Operation] = {}
+
+
+def operations() -> list[Operation]:
+    """Return every operation that has been declared so far, by name."""
+    return [_table[name] for name in sorted(_table)]
+
+
+def find(name: str) -> Operation:
+    """Return one operation by name; raise NotFound otherwise."""
+    try:
+        return _table[name]
+    except KeyError:
+        raise NotFound(
+            f"There is no operation {name!r}.", todo="See the reference for the operations that there are."
+        ) from None
+
+
+def operation(
+    method: str,
+    path: str,
+    *,
+    name: str,
+    allow: Permission,
+    audited: bool = False,
+    absent: dict[str, str] | None = None,
+) -> Callable[[F], F]:
+    """Declare an operation; the function stays callable as it is. A clash of names or routes raises at import."""
+
+    def declare(handler: F) -> F:
+        docs = inspect.cleandoc(handler.__doc__ or "")
+        summary, _, description = docs.partition("\n")
+        hints = get_type_hints(handler, include_extras=True)
+        row = Operation(
+            name=name,
+            method=method,
+            path=path,
+            allow=allow,
+            audited=audited,
+            handler=handler,
+            parameters=_parameters(handler, hints, path),
+            returns=hints.get("return", type(None)),
+            summary=summary.strip(),
+            description=description.strip(),
+            absent=absent or {},
+        )
+        for other in _table.values():
+            same_route = (other.method, _shape(other.path)) == (method, _shape(path))
+            if (other.name == name or same_route) and other.handler.__qualname__ != handler.__qualname__:
+                message = f"operation {name} ({method} {path}) clashes with {other.name}"
+                raise RuntimeError(message)
+        _table[name] = row
+        return handler
+
+    return declare
+
+
+def _shape(path: str) -> str:
+    return "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
+
+
+def _parameters(handler: Callable[..., Any], hints: dict[str, Any], path: str) -> tuple[Parameter, ...]:
+    in_path = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+    rows: list[Parameter] = []
+    for name, parameter in list(inspect.signature(handler).parameters.items())[1:]:
+        kind, doc = hints[name], COMMON_PARAMETERS.get(name, "")
+        if get_origin(kind) is Annotated:
+            kind, doc = get_args(kind)[:2]
+        required = parameter.default is inspect.Parameter.empty
+        place = "path" if name in in_path else "body" if name == "body" else "query"
+        default = None if required else parameter.default
+        rows.append(Parameter(name=name, place=place, type=kind, required=required, default=default, doc=doc))
+    missing = in_path - {row.name for row in rows}
+    if missing:
+        message = f"{handler.__qualname__} does not take {sorted(missing)} of its path {path}"
+        raise RuntimeError(message)
+    return tuple(rows)
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit log records of one operation."""
+
+    at: datetime
+    project: str | None
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    action: str
+    """Name of the operation."""
+    outcome: str
+    """`done` or `denied`."""
+    origin: str
+    client: str
+    details: dict[str, Any]
+    """Path and query arguments, and what the operation added by `ctx.audit`."""
+
+
+class AuditTrail(Protocol):
+    """The append-only log; `axis/projects` implements it."""
+
+    async def append(self, tx: Any, entry: AuditEntry) -> None:
+        """Append within the open catalog transaction `tx`."""
+        ...
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Append in a transaction of its own."""
+        ...
+
+
+def decode_value(text: Any, kind: Any, where: str) -> Any:
+    """Turn a path or query value (text, or JSON values from MCP) into `kind`; raise BadInput naming the place."""
+    if kind is Ref:
+        return Ref.parse(str(text))
+    try:
+        return msgspec.convert(text, kind, strict=False, str_keys=True, dec_hook=_ref_hook)
+    except msgspec.ValidationError as problem:
+        raise BadInput(f"{_lower(problem)}.", where=where, todo="See the reference for what it takes.") from None
+
+
+def decode_body(raw: bytes, kind: type[B]) -> B:
+    """Decode a JSON body into its Struct; raise UnknownField or BadInput that names the field."""
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind, dec_hook=_ref_hook)
+    except msgspec.ValidationError as problem:
+        text, _, place = str(problem).partition(" - at ")
+        error = UnknownField if "unknown field" in text else BadInput
+        raise error(
+            f"{text[:1].upper()}{text[1:]}.",
+            where=place.strip("`").replace("$.", "").replace("$", "body") or "body",
+            todo="See the reference for the fields of this body.",
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise BadInput(f"The body is not valid JSON: {problem}.", where="body", todo="Send UTF-8 JSON.") from None
+
+
+def _ref_hook(kind: type, value: Any) -> Any:
+    if kind is Ref and isinstance(value, str):
+        return Ref.parse(value)
+    message = f"Cannot read a {kind.__name__}"
+    raise NotImplementedError(message)
+
+
+def _lower(problem: Exception) -> str:
+    return str(problem).partition(" - at ")[0]
+
+
+async def invoke(op: Operation, ctx: Context, arguments: dict[str, Any]) -> Any:
+    """Run one operation for `ctx`: permission, handler, audit in the same transaction, events after the commit."""
+    try:
+        ctx.require(op.allow)
+    except Forbidden:
+        if op.audited:
+            await ctx.get(AuditTrail).record(_entry(op, ctx, arguments, "denied"))
+        raise
+    written = False
+
+    async def append(tx: Any) -> None:
+        nonlocal written
+        await ctx.get(AuditTrail).append(tx, _entry(op, ctx, arguments, "done"))
+        written = True
+
+    if op.audited:
+        ctx.before_commit.append(append)
+    result = await op.handler(ctx, **arguments)
+    if op.audited and not written:
+        ctx.before_commit.clear()
+        await ctx.get(AuditTrail).record(_entry(op, ctx, arguments, "done"))
+    await ctx.settle()
+    return result
+
+
+def _entry(op: Operation, ctx: Context, arguments: dict[str, Any], outcome: str) -> AuditEntry:
+    given = {
+        p.name: str(arguments[p.name])
+        for p in op.parameters
+        if p.place != "body" and p.name != "project" and arguments.get(p.name) is not None
+    }
+    return AuditEntry(
+        at=ctx.now(),
+        project=ctx.project,
+        actor_kind=ctx.principal.kind,
+        actor_id=ctx.principal.id,
+        actor_name=ctx.principal.name,
+        action=op.name,
+        outcome=outcome,
+        origin=ctx.origin,
+        client=ctx.client,
+        details=given | ctx.audit_details,
+    )

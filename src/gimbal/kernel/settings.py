@@ -1,0 +1,331 @@
+"""Settings: one typed tree, read from `gimbal.toml` and `GIMBAL_*` variables; every field says what it means.
+
+A variable's name is the path in capitals: `server.port` is `GIMBAL_SERVER_PORT`. Variables win over the file, command
+line flags over both. `gimbal settings` prints each value and where it came from.
+"""
+
+import ast
+import inspect
+import itertools
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from gimbal.kernel.errors import CorruptSettings
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server listens and what it admits."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs an admin key or Gimbal does not start."""
+    port: int = 8765
+    """Port of the API, the console, OTLP over HTTP and the gateway."""
+    grpc_port: int = 4317
+    """Port of OTLP over gRPC; 0 turns it off."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that a browser may use besides the listening address (guards against DNS rebinding)."""
+    max_body_bytes: int = 64 * MIB
+    """Largest request body of an ordinary route, after decompression."""
+    max_upload_bytes: int = 5 * 1024 * MIB
+    """Largest single artifact, pack or model file; it is streamed to the blob store."""
+    request_timeout_s: float = 60.0
+    """Seconds after which an ordinary request is given up."""
+
+
+class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The store of nouns, aliases, audit and jobs."""
+
+    url: str = ""
+    """`postgresql://user:password@host/db`; empty means SQLite in the data folder."""
+    pool_size: int = 8
+    """Connections to PostgreSQL per process."""
+    busy_timeout_ms: int = 10_000
+    """How long SQLite waits for another writer."""
+
+
+class ColumnsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The store of spans, metric points, predictions and scores."""
+
+    url: str = ""
+    """`http://user:password@host:8123/db` of a ClickHouse server; empty means chDB in the data folder."""
+    max_memory_bytes: int = 2048 * MIB
+    """Memory that one query may use."""
+
+
+class BlobsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The store of packs, model files and large payloads."""
+
+    url: str = ""
+    """`s3://bucket/prefix`, `gs://…` or `az://…`; empty means a folder in the data folder."""
+    endpoint: str = ""
+    """Address of an S3-compatible store that is not Amazon's; credentials come from the usual AWS_* variables."""
+
+
+class WriterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How telemetry is grouped into durable commits."""
+
+    max_batch_rows: int = 10_000
+    """A batch is committed at this many rows …"""
+    max_wait_ms: int = 50
+    """… or after this many milliseconds, whichever is first."""
+    max_queued_rows: int = 200_000
+    """With more rows than this waiting, senders get 429 with Retry-After."""
+    max_queued_bytes: int = 512 * MIB
+    """The same for bytes."""
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one thing may be at most."""
+
+    span_attribute_bytes: int = 64 * KIB
+    """An attribute value larger than this goes to the blob store by reference."""
+    spans_per_request: int = 20_000
+    """Spans in one OTLP request."""
+    rows_per_inference: int = 100_000
+    """Rows in one inference request."""
+    params_per_run: int = 2_000
+    """Parameters that one run may have."""
+    metrics_per_request: int = 50_000
+    """Metric points in one request."""
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process that runs jobs, schedules, monitors and evaluations."""
+
+    concurrency: int = 2
+    """Jobs that run at the same time in one worker."""
+    grace_s: float = 10.0
+    """Seconds that a running job gets at shutdown before it is parked."""
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One upstream of the gateway."""
+
+    name: str
+    """Short name; callers write `name/model` to ask for exactly this provider."""
+    kind: str
+    """Wire that it speaks: `openai` or `anthropic`."""
+    base_url: str
+    """Address, with the version part: `https://host/v1`."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the key; the key itself never stands in a file."""
+    models: tuple[str, ...] = ()
+    """Models that it serves; empty means any that is asked for as `name/model`."""
+    timeout_s: float = 120.0
+    """Seconds without a byte after which an attempt is given up."""
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The door to LLM providers."""
+
+    providers: tuple[ProviderSettings, ...] = ()
+    """Upstreams besides those found by OPENAI_API_KEY and ANTHROPIC_API_KEY and the built-in `local`."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the processes say."""
+
+    format: str = "text"
+    """`text` for people or `json` for machines, one object per line."""
+    level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole tree."""
+
+    data: str = ".gimbal"
+    """Folder of the embedded stores; holds everything that a backup needs."""
+    project: str = "default"
+    """Project that commands and clients mean when they name none."""
+    server: ServerSettings = ServerSettings()
+    """Where the server listens and what it admits."""
+    catalog: CatalogSettings = CatalogSettings()
+    """The store of nouns."""
+    columns: ColumnsSettings = ColumnsSettings()
+    """The store of telemetry."""
+    blobs: BlobsSettings = BlobsSettings()
+    """The store of files."""
+    writer: WriterSettings = WriterSettings()
+    """Group commit of telemetry."""
+    limits: LimitSettings = LimitSettings()
+    """Sizes of single things."""
+    worker: WorkerSettings = WorkerSettings()
+    """Jobs and schedules."""
+    gateway: GatewaySettings = GatewaySettings()
+    """LLM providers."""
+    log: LogSettings = LogSettings()
+    """What the processes say."""
+
+    @property
+    def folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return Path(self.data).expanduser().absolute()
+
+
+class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One leaf of the tree, as `gimbal settings` shows it."""
+
+    path: str
+    """Dotted path: `server.port`."""
+    value: Any
+    """The value in force, secrets masked."""
+    source: str
+    """`default`, the file's name, the variable's name or `command line`."""
+    meaning: str
+    """The docstring under the field."""
+
+
+# Variables with our prefix that are not settings of the server: the client's, and the demo's.
+_OTHER_VARIABLES = frozenset({"GIMBAL_URL", "GIMBAL_API_KEY", "GIMBAL_CONFIG", "GIMBAL_DEMO_LLM_URL", "GIMBAL_SPOOL"})
+
+
+def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstring under each field of a Struct, read from its source."""
+    tree = ast.parse(inspect.getsource(kind).lstrip())
+    body = cast("ast.ClassDef", tree.body[0]).body
+    docs: dict[str, str] = {}
+    for field, after in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            value = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                docs[field.target.id] = inspect.cleandoc(value.value)
+    return docs
+
+
+def _leaves(kind: type[msgspec.Struct], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    docs = field_docs(kind)
+    for field in msgspec.structs.fields(kind):
+        path = (*prefix, field.name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _leaves(field.type, path)
+        else:
+            yield path, field.type, docs.get(field.name, "")
+
+
+def variable_name(path: tuple[str, ...]) -> str:
+    """Return the environment variable that sets the leaf at `path`."""
+    return "GIMBAL_" + "_".join(path).upper()
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for part in path[:-1]:
+        tree = tree.setdefault(part, {})
+    tree[path[-1]] = value
+
+
+def _get(tree: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(tree, dict) or part not in tree:
+            return None
+        tree = cast("dict[str, Any]", tree)[part]
+    return tree
+
+
+class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings and where each value came from."""
+
+    settings: Settings
+    """The tree in force."""
+    sources: dict[str, str]
+    """Source by dotted path; a path that is missing has its default."""
+    unknown_variables: tuple[str, ...]
+    """`GIMBAL_*` variables that name no setting: probably misspelt."""
+
+    def values(self) -> list[SettingValue]:
+        """Return every leaf with its value (passwords in addresses masked), source and meaning."""
+        rows: list[SettingValue] = []
+        for path, _, meaning in _leaves(Settings):
+            value: Any = self.settings
+            for part in path:
+                value = getattr(value, part)
+            dotted = ".".join(path)
+            rows.append(
+                SettingValue(
+                    path=dotted,
+                    value=mask_password(value) if isinstance(value, str) else msgspec.to_builtins(value),
+                    source=self.sources.get(dotted, "default"),
+                    meaning=meaning,
+                )
+            )
+        return rows
+
+
+def mask_password(url: str) -> str:
+    """Return an address with the password in its authority replaced by `***`."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}://{user}:***@{host}{slash}{path}" if mark and at and colon else url
+
+
+def load_settings(
+    file: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> LoadedSettings:
+    """Read the settings; `flags` are values by dotted path from the command line, None meaning not given.
+
+    `file` defaults to `GIMBAL_CONFIG`, then `gimbal.toml` in the working folder when there is one. Raise
+    CorruptSettings that names the file or variable, the field, and what is wrong with it.
+    """
+    environ = os.environ if environ is None else environ
+    named = file or (Path(environ["GIMBAL_CONFIG"]) if environ.get("GIMBAL_CONFIG") else None)
+    path = named or Path("gimbal.toml")
+    tree: dict[str, Any] = _read_file(path) if named or path.exists() else {}
+    sources = {".".join(leaf): str(path) for leaf, _, _ in _leaves(Settings) if _get(tree, leaf) is not None}
+    known: set[str] = set()
+    for leaf, kind, _ in _leaves(Settings):
+        variable = variable_name(leaf)
+        known.add(variable)
+        if variable in environ:
+            _put(tree, leaf, _from_text(environ[variable], kind, variable))
+            sources[".".join(leaf)] = variable
+        flag = (flags or {}).get(".".join(leaf))
+        if flag is not None:
+            _put(tree, leaf, flag)
+            sources[".".join(leaf)] = "command line"
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as problem:
+        raise CorruptSettings(
+            f"The settings do not fit: {problem}.",
+            where=str(path),
+            todo="`gimbal settings` lists every setting and its meaning; mend or remove this one.",
+        ) from None
+    unknown = tuple(sorted(v for v in environ if v.startswith("GIMBAL_") and v not in known | _OTHER_VARIABLES))
+    return LoadedSettings(settings=settings, sources=sources, unknown_variables=unknown)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise CorruptSettings(
+            f"The settings file cannot be read: {problem.strerror}.", where=str(path), todo="Check the path and rights."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise CorruptSettings(
+            f"The settings file is not valid TOML: {problem}.", where=str(path), todo="Mend that line and start again."
+        ) from None
+
+
+def _from_text(text: str, kind: Any, variable: str) -> Any:
+    if kind is str:
+        return text
+    try:
+        if kind == tuple[str, ...]:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        return msgspec.convert(text, kind, strict=False) if kind in {int, float, bool} else msgspec.json.decode(text)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        shape = kind.__name__ if isinstance(kind, type) else "JSON"
+        raise CorruptSettings(
+            f"{text!r} is not a value for {variable}.", where=variable, todo=f"Give a value of type {shape}."
+        ) from None
