@@ -1,1 +1,67 @@
-"""Gimbal."""
+"""Gimbal operates predictive models and LLM applications together; this is its lazy face.
+
+    import gimbal
+
+    with gimbal.run("first") as run:
+        run.log(params={"depth": 3})
+        run.log({"auc": 0.81}, step=1)
+
+Names are loaded on first use, so that importing costs a training job nothing. Everything here talks to the server at
+GIMBAL_URL with GIMBAL_API_KEY; `Client` has every operation as a typed method.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gimbal.faces.client.client import Client
+    from gimbal.faces.client.models import log_model, predict
+    from gimbal.faces.client.runs import log, run
+    from gimbal.faces.client.session import drift, evaluate, promote, prompt, score
+    from gimbal.faces.client.tracing import trace
+    from gimbal.kernel.errors import GimbalError
+
+__all__ = [
+    "Client",
+    "GimbalError",
+    "drift",
+    "evaluate",
+    "log",
+    "log_model",
+    "predict",
+    "promote",
+    "prompt",
+    "run",
+    "score",
+    "trace",
+]
+
+_HOMES = {
+    "Client": "gimbal.faces.client.client",
+    "GimbalError": "gimbal.kernel.errors",
+    "drift": "gimbal.faces.client.session",
+    "evaluate": "gimbal.faces.client.session",
+    "log": "gimbal.faces.client.runs",
+    "log_model": "gimbal.faces.client.models",
+    "predict": "gimbal.faces.client.models",
+    "promote": "gimbal.faces.client.session",
+    "prompt": "gimbal.faces.client.session",
+    "run": "gimbal.faces.client.runs",
+    "score": "gimbal.faces.client.session",
+    "trace": "gimbal.faces.client.tracing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use."""
+    if name not in _HOMES:
+        message = f"module 'gimbal' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -39,13 +39,13 @@ def from_us(microseconds: int) -> datetime:
 
 def iso(moment: datetime) -> str:
     """Return RFC 3339 text in UTC with microseconds and a trailing Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:
     """Read RFC 3339 text, seconds and zone optional (no zone means UTC); raise BadInput for anything else."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter at both ends of the calendar
         raise BadInput(f"{text!r} is not a time.", todo="Write it like 2026-05-03T12:00Z.") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -68,10 +68,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether this principal holds `permission` in `project` (None: in the installation as a whole)."""
         if permission is Permission.OPEN:
             return True
-        role = self.everywhere or (self.roles.get(project) if project is not None else None)
-        if role is None and project is None and permission is Permission.VIEW:
-            return bool(self.roles)
-        return role is not None and role.permission >= permission
+        if project is None and permission is Permission.VIEW:
+            return bool(self.everywhere or self.roles)
+        here = self.roles.get(project) if project is not None else None
+        return any(role.permission >= permission for role in (self.everywhere, here) if role is not None)
 
 
 NOBODY = Principal(kind="nobody", id="nobody", name="nobody")

@@ -9,6 +9,9 @@ from decimal import Decimal, InvalidOperation
 from gimbal.kernel.errors import BadInput
 
 ZERO = Decimal(0)
+# More than all the money there is: larger texts such as 1e999999 are mistakes or attacks on whoever prints them.
+_MOST = Decimal(10) ** 15
+_SMALLEST_SHOWN = Decimal("1e-12")
 
 
 def parse_money(text: str | int | Decimal, where: str = "amount") -> Decimal:
@@ -17,8 +20,10 @@ def parse_money(text: str | int | Decimal, where: str = "amount") -> Decimal:
         amount = Decimal(text)
     except InvalidOperation:
         raise BadInput(f"{text!r} is not an amount of money.", where=where, todo="Write dollars like 12.50.") from None
-    if not amount.is_finite() or amount < 0:
-        raise BadInput(f"{text!r} is not an amount of money.", where=where, todo="Give a finite amount from 0 up.")
+    if not amount.is_finite() or not 0 <= amount < _MOST:
+        raise BadInput(
+            f"{text!r} is not an amount of money.", where=where, todo="Give a finite amount from 0 to 10^15 dollars."
+        )
     return amount
 
 
@@ -28,10 +33,12 @@ def format_money(amount: Decimal | None) -> str:
         return "unknown"
     if amount == 0:
         return "$0"
-    if abs(amount) >= 1:
-        return f"${amount:,.2f}"
-    places = min(12, 3 - amount.adjusted())
-    return f"${amount:.{places}f}"
+    sign, size = "-" if amount < 0 else "", abs(amount)
+    if size < _SMALLEST_SHOWN:
+        return f"{sign}<${_SMALLEST_SHOWN:f}"  # never shown as zero
+    if size >= 1:
+        return f"{sign}${size:,.2f}"
+    return f"{sign}${size:.{min(12, 3 - size.adjusted())}f}"
 
 
 def total(amounts: Iterable[Decimal | None]) -> tuple[Decimal, int]:

@@ -6,6 +6,7 @@ and other names in the path template come from the path, `body` is a Struct, the
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
@@ -18,6 +19,8 @@ from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.refs import Ref
 
 PREFIX = "/api/v1"
+# How msgspec names a field that is unknown or missing; its place is then that of the object around it.
+_NAMED_FIELD = re.compile(r"(?:unknown|missing required) field `(.+)`")
 B = TypeVar("B")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
@@ -136,13 +139,17 @@ def operation(
         )
         for other in _table.values():
             same_route = (other.method, _shape(other.path)) == (method, _shape(path))
-            if (other.name == name or same_route) and other.handler.__qualname__ != handler.__qualname__:
+            if (other.name == name or same_route) and _place(other.handler) != _place(handler):
                 message = f"operation {name} ({method} {path}) clashes with {other.name}"
                 raise RuntimeError(message)
         _table[name] = row
         return handler
 
     return declare
+
+
+def _place(handler: Callable[..., Any]) -> tuple[str, str]:
+    return handler.__module__, handler.__qualname__
 
 
 def _shape(path: str) -> str:
@@ -197,12 +204,22 @@ class AuditTrail(Protocol):
         ...
 
 
+class ProjectGuard(Protocol):
+    """Whether an operation may run in the project as it stands; `axis/projects` implements it."""
+
+    async def admit(self, ctx: Context, op: Operation) -> None:
+        """Raise NotReady when the project is archived and the operation would change it."""
+        ...
+
+
 def decode_value(text: Any, kind: Any, where: str) -> Any:
     """Turn a path or query value (text, or JSON values from MCP) into `kind`; raise BadInput naming the place."""
     if kind is Ref:
         return Ref.parse(str(text))
     try:
         return msgspec.convert(text, kind, strict=False, str_keys=True, dec_hook=_ref_hook)
+    except RecursionError:
+        raise BadInput("The value is nested too deeply.", where=where, todo="Send a flatter structure.") from None
     except msgspec.ValidationError as problem:
         raise BadInput(f"{_lower(problem)}.", where=where, todo="See the reference for what it takes.") from None
 
@@ -216,11 +233,21 @@ def decode_body(raw: bytes, kind: type[B]) -> B:
         error = UnknownField if "unknown field" in text else BadInput
         raise error(
             f"{text[:1].upper()}{text[1:]}.",
-            where=place.strip("`").replace("$.", "").replace("$", "body") or "body",
+            where=_body_place(text, place.strip("`")),
             todo="See the reference for the fields of this body.",
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise BadInput(f"The body is not valid JSON: {problem}.", where="body", todo="Send UTF-8 JSON.") from None
+    except RecursionError:
+        raise BadInput("The body is nested too deeply.", where="body", todo="Send a flatter structure.") from None
+
+
+def _body_place(text: str, place: str) -> str:
+    """Return the path of the field that a validation message is about: `files[0].size`, or `body` for the whole."""
+    path = place.removeprefix("$").removeprefix(".")
+    if field := _NAMED_FIELD.search(text):
+        path = f"{path}.{field[1]}" if path else field[1]
+    return path if path and not path.startswith("[") else f"body{path}"
 
 
 def _ref_hook(kind: type, value: Any) -> Any:
@@ -242,6 +269,8 @@ async def invoke(op: Operation, ctx: Context, arguments: dict[str, Any]) -> Any:
         if op.audited:
             await ctx.get(AuditTrail).record(_entry(op, ctx, arguments, "denied"))
         raise
+    if ctx.services.has(ProjectGuard):
+        await ctx.get(ProjectGuard).admit(ctx, op)
     written = False
 
     async def append(tx: Any) -> None:
@@ -249,11 +278,20 @@ async def invoke(op: Operation, ctx: Context, arguments: dict[str, Any]) -> Any:
         await ctx.get(AuditTrail).append(tx, _entry(op, ctx, arguments, "done"))
         written = True
 
+    ctx.audit_details = {}
+    hooks = len(ctx.after_commit)
     if op.audited:
         ctx.before_commit.append(append)
-    result = await op.handler(ctx, **arguments)
+    try:
+        result = await op.handler(ctx, **arguments)
+    except BaseException:
+        # What did not happen is neither told nor recorded by whatever this context does next.
+        del ctx.after_commit[hooks:]
+        raise
+    finally:
+        if append in ctx.before_commit:
+            ctx.before_commit.remove(append)
     if op.audited and not written:
-        ctx.before_commit.clear()
         await ctx.get(AuditTrail).record(_entry(op, ctx, arguments, "done"))
     await ctx.settle()
     return result

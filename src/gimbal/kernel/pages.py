@@ -34,10 +34,30 @@ def decode_cursor(text: str) -> dict[str, Any]:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return msgspec.json.decode(raw, type=dict[str, Any])
-    except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise BadInput(
-            "The cursor was not made by this list.", where="cursor", todo="Use `next` of the page before, unchanged."
-        ) from None
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
+        raise _foreign() from None
+
+
+def cursor_number(text: str, name: str) -> int:
+    """Return a whole number of a cursor's sort key; raise BadInput when it has none that a database can hold."""
+    value = decode_cursor(text).get(name)
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise _foreign()
+    return value
+
+
+def cursor_text(text: str, name: str) -> str:
+    """Return a text of a cursor's sort key; raise BadInput when it has none."""
+    value = decode_cursor(text).get(name)
+    if not isinstance(value, str) or "\0" in value:
+        raise _foreign()
+    return value
+
+
+def _foreign() -> BadInput:
+    return BadInput(
+        "The cursor was not made by this list.", where="cursor", todo="Use `next` of the page before, unchanged."
+    )
 
 
 def check_limit(limit: int) -> int:

@@ -36,6 +36,7 @@ class Registry(Generic[T]):
             ) from None
 
     def __contains__(self, name: str) -> bool:
+        self._load()
         return name in self._things
 
     def __iter__(self) -> Iterator[str]:

@@ -25,6 +25,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(?:/[a-z0-9][a-z0-9._-]{0,63}){0,7}
 ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VERSION = re.compile(r"v([1-9][0-9]{0,8})")
+# Names that could be taken for a selector of another sort are no aliases: latest, v7, also v0 and v0000000007.
+_RESERVED = re.compile(r"latest|v[0-9]+")
 _DIGEST = re.compile(r"b3:([0-9a-f]{8,64})")
 
 
@@ -77,7 +79,7 @@ def parse_selector(text: str) -> Selector:
     if match := _DIGEST.fullmatch(text):
         return AtDigest(match[1])
     alias, tilde, moment = text.partition("~")
-    if ALIAS.fullmatch(alias) and not _VERSION.fullmatch(alias) and (moment or not tilde):
+    if ALIAS.fullmatch(alias) and not _RESERVED.fullmatch(alias) and (moment or not tilde):
         return AtAlias(alias, parse_time(moment) if tilde else None)
     raise BadInput(
         f"{text!r} does not select a version.",
@@ -152,7 +154,7 @@ def check_name(name: str) -> str:
 
 def check_alias(alias: str) -> str:
     """Return an alias that can be set; raise BadInput for `latest`, version-like and malformed ones."""
-    if alias == "latest" or _VERSION.fullmatch(alias) or not ALIAS.fullmatch(alias):
+    if _RESERVED.fullmatch(alias) or not ALIAS.fullmatch(alias):
         raise BadInput(
             f"{alias!r} cannot be an alias.",
             where="alias",

@@ -63,7 +63,7 @@ async def _only_here(ctx: Context) -> Sequence[ProjectLink]:
 class Console:
     """Makes pages.
 
-    `projects` lists what the switcher offers; `cache` is a folder for the chart library, which is put together once
+    `projects` lists what the switcher offers, `pages` what the sidebar does; `cache` is a folder for the chart library, which is put together once
     per installation; `folders` are template folders beside those of the package.
     """
 
@@ -73,6 +73,7 @@ class Console:
         version: str,
         cache: Path,
         projects: ProjectList = _only_here,
+        pages: Callable[[], Sequence[PageRow]] = all_pages,
         clock: Clock | None = None,
         folders: Sequence[Path] = (),
     ) -> None:
@@ -80,6 +81,7 @@ class Console:
         self.assets.add("chart-themes.json", msgspec.json.encode(charts.theme_configs()))
         self._library = vega.Library(cache)
         self._projects = projects
+        self._pages = pages
         self._environment = make_environment(
             [*template_folders(), *folders],
             clock or SystemClock(),
@@ -88,7 +90,7 @@ class Console:
 
     async def page(self, row: PageRow, request: HttpRequest, ctx: Context) -> HttpReply:
         """Answer a GET: run the handler, render its view; a GimbalError becomes an error page in the same layout."""
-        asked = page_request(request, ctx)
+        asked = page_request(request, ctx, row.path)
         try:
             ctx.require(row.allow)
             result = await row.handler(ctx, asked)
@@ -100,7 +102,7 @@ class Console:
 
     async def action(self, row: ActionRow, request: HttpRequest, ctx: Context) -> HttpReply:
         """Answer a POST of a form from our own pages; the handler usually redirects."""
-        asked = page_request(request, ctx)
+        asked = page_request(request, ctx, row.path)
         ctx.origin = "console"
         try:
             check_same_origin(request.headers)
@@ -121,9 +123,7 @@ class Console:
         name = request.parameters["name"]
         if name == vega.NAME and not self.assets.has(name):
             self.assets.add(name, await self._library.read())
-        return self.assets.reply(
-            request.parameters["version"], name, request.headers.get("accept-encoding", "")
-        )
+        return self.assets.reply(request.parameters["version"], name, request.headers.get("accept-encoding", ""))
 
     def error(self, error: GimbalError, request: HttpRequest | None = None) -> HttpReply:
         """Answer with an error page of its own, without the layout: for what happens before there is a page."""
@@ -137,16 +137,14 @@ class Console:
             headers["retry-after"] = str(max(1, round(error.retry_after)))
         return HttpReply(status=error.status, body=html.encode(), media_type=_HTML, headers=headers)
 
-    def render(
-        self, view: View, request: PageRequest, projects: Sequence[ProjectLink] = (), title: str = ""
-    ) -> str:
+    def render(self, view: View, request: PageRequest, projects: Sequence[ProjectLink] = (), title: str = "") -> str:
         """Return the HTML of a view."""
         return self._environment.get_template(view.template).render(
             {
                 "page_title": title,
                 "request": request,
                 "href": request.href,
-                "nav": navigation(request),
+                "nav": navigation(self._pages(), request),
                 "projects": projects,
                 **view.data,
             }
@@ -169,24 +167,26 @@ class Console:
         return await self._answer(view, asked, ctx, "Error")
 
 
-def page_request(request: HttpRequest, ctx: Context) -> PageRequest:
+def page_request(request: HttpRequest, ctx: Context, template: str) -> PageRequest:
     """Return what handlers and templates get of an HTTP request."""
     parameters = dict(request.parameters)
     project = parameters.pop("project", None) or ctx.project or "default"
+    # The path of an HttpRequest is decoded; a slash within a value must be written as %2F again.
+    current = PageRequest(project=project).href(template, **parameters)
     return PageRequest(
         project=project,
         path=parameters,
         query=request.query,
-        current=request.path,
+        current=current,
         principal=ctx.principal,
         theme=_theme(request),
         flash=_read_flash(_cookies(request).get(FLASH_COOKIE, "")),
     )
 
 
-def navigation(request: PageRequest) -> list[tuple[str, list[_NavItem]]]:
+def navigation(pages: Sequence[PageRow], request: PageRequest) -> list[tuple[str, list[_NavItem]]]:
     """Return the groups of the sidebar for who asks, the item of the present page marked."""
-    rows = [row for row in all_pages() if row.nav and request.principal.may(row.allow, request.project)]
+    rows = [row for row in pages if row.nav and request.principal.may(row.allow, request.project)]
     here = [row for row in rows if _is_under(request.current, request.href(row.path))]
     nearest = max(here, key=lambda row: len(row.path), default=None)
     groups: list[tuple[str, list[_NavItem]]] = []

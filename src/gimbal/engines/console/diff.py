@@ -39,9 +39,7 @@ def lines(before: str, after: str, context: int = 3) -> list[DiffLine]:
     return found
 
 
-def _part(
-    tag: str, left: list[str], right: list[str], a: tuple[int, int], b: tuple[int, int]
-) -> Iterator[DiffLine]:
+def _part(tag: str, left: list[str], right: list[str], a: tuple[int, int], b: tuple[int, int]) -> Iterator[DiffLine]:
     if tag == "equal":
         for offset in range(a[1] - a[0]):
             i, j = a[0] + offset, b[0] + offset

@@ -119,7 +119,7 @@ def _arrow(source: tuple[float, float], target: tuple[float, float]) -> Markup:
 
 def _box(node: Node, x: float, y: float) -> Markup:
     inner = Markup(
-        '<rect class="graph-box{current}" x="{x:.0f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
+        '<rect class="graph-node{current}" x="{x:.0f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
         '<rect class="graph-mark kind-{kind}" x="{mx:.0f}" y="{my:.1f}" width="4" height="{mh}" rx="2"/>'
         '<text class="graph-title" x="{tx:.0f}" y="{ty:.1f}">{title}</text>'
         '<text class="graph-note" x="{tx:.0f}" y="{ny:.1f}">{note}</text><title>{full}</title>'

@@ -6,9 +6,28 @@ Positions are SVG attributes, because the Content-Security-Policy allows no inli
 import math
 from collections.abc import Sequence
 
+import msgspec
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT, _EDGE = 120.0, 28.0, 3.0
+
+
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a trace as the component `spans` shows it; parents come before their children."""
+
+    id: str
+    name: str
+    kind: str
+    """Kind of the span in the normal form: llm, chain, agent, tool, retriever …"""
+    depth: int
+    """0 for a root."""
+    start_us: int
+    end_us: int
+    href: str
+    """URL of the page with this span open."""
+    note: str = ""
+    """A few words more: the model, the cost."""
+    failed: bool = False
 
 
 def sparkline(values: Sequence[float | None], label: str = "", tone: str = "accent") -> Markup:

@@ -7,7 +7,7 @@ one writer anyway and waiting in order is fairer than retrying on a lock. A comm
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,14 +16,13 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from gimbal.kernel.clock import from_us, to_us
-from gimbal.kernel.errors import ConfigurationError, Unavailable
+from gimbal.kernel.errors import BadInput, ConfigurationError, Unavailable
 
 metadata = sa.MetaData(
     naming_convention={
@@ -52,28 +51,21 @@ class Utc(sa.types.TypeDecorator[datetime]):
 
 
 class Json(sa.types.TypeDecorator[Any]):
-    """Any JSON value: text on SQLite, JSONB on PostgreSQL. Structs are encoded; plain values come back."""
+    """Any JSON value, as its text. Structs are encoded; plain values come back exactly as they were.
+
+    Not JSONB: that turns 1e30 into an integer and refuses U+0000, so digests and hashes would not hold.
+    """
 
     impl = sa.Text
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Use JSONB where there is one."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(JSONB())
-        return dialect.type_descriptor(sa.Text())
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Encode."""
+        return None if value is None else msgspec.json.encode(value, enc_hook=str).decode()
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
-        """Encode; on PostgreSQL the driver writes plain values itself."""
-        if value is None:
-            return None
-        if dialect.name == "postgresql":
-            return msgspec.to_builtins(value, enc_hook=str)
-        return msgspec.json.encode(value, enc_hook=str).decode()
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         """Decode."""
-        return msgspec.json.decode(value) if isinstance(value, str | bytes) and dialect.name != "postgresql" else value
+        return None if value is None else msgspec.json.decode(value)
 
 
 class DecimalText(sa.types.TypeDecorator[Decimal]):
@@ -89,10 +81,6 @@ class DecimalText(sa.types.TypeDecorator[Decimal]):
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Decimal | None:
         """Return the Decimal."""
         return None if value is None else Decimal(value)
-
-
-def _json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 class WritingContext(Protocol):
@@ -139,10 +127,9 @@ class Catalog:
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
-                json_serializer=_json_text,
-                json_deserializer=msgspec.json.decode,
             )
-            return cls(engine, engine)
+            # As SQLite gives it: every statement of one read sees the same moment.
+            return cls(engine.execution_options(isolation_level="REPEATABLE READ"), engine)
         raise ConfigurationError(
             f"{target.get_backend_name()!r} is not a catalog engine.",
             where="catalog.url",
@@ -168,14 +155,23 @@ class Catalog:
         `ctx` lends its hooks: `before_commit` run inside the transaction (the audit), `after_commit` once it is
         durable (events). Raise Unavailable when the database is locked, full or away.
         """
-        async with self._one_writer or contextlib.nullcontext():
-            with _mapped():
-                async with self._writer.begin() as tx:
-                    yield tx
-                    if ctx is not None:
-                        before, ctx.before_commit = ctx.before_commit, []
-                        for hook in before:
-                            await hook(tx)
+        before = list(ctx.before_commit) if ctx else []
+        told = len(ctx.after_commit) if ctx else 0
+        try:
+            async with self._one_writer or contextlib.nullcontext():
+                with _mapped():
+                    async with self._writer.begin() as tx:
+                        yield tx
+                        if ctx is not None:
+                            before, ctx.before_commit = ctx.before_commit, []
+                            for hook in before:
+                                await hook(tx)
+        except BaseException:
+            # Nothing of it happened: a second attempt runs the hooks again, and no event tells of the first.
+            if ctx is not None:
+                ctx.before_commit = before
+                del ctx.after_commit[told:]
+            raise
         if ctx is not None:
             after, ctx.after_commit = ctx.after_commit, []
             for done in after:
@@ -231,11 +227,17 @@ def _sqlite_engine(url: str, size: int, busy_timeout_ms: int, *, write: bool) ->
 
 
 @contextlib.contextmanager
-def _mapped() -> Iterator[None]:
+def _mapped() -> Generator[None]:
     """Turn failures of the engine itself into Unavailable; violations of constraints stay as they are."""
     try:
         yield
     except IntegrityError:
+        raise
+    except DataError as problem:
+        if "NUL" in str(problem.orig):
+            raise BadInput(
+                "A text holds the character U+0000, which the catalog cannot store.", todo="Take it out."
+            ) from None
         raise
     except (OperationalError, DBAPIError) as problem:
         text = str(problem.orig)

@@ -11,14 +11,18 @@ import sys
 import textwrap
 import types
 from collections import defaultdict
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from gimbal.faces.cli import manifest
 from gimbal.faces.server.capabilities import load_operations
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.operations import Operation, Parameter, operations
+from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
 from gimbal.kernel.settings import field_docs
 
@@ -41,6 +45,8 @@ class _Imports:
             return "None"
         if kind is Any:
             return self.add("typing", "Any")
+        if get_origin(kind) is Annotated:
+            return self.type(get_args(kind)[0])
         origin, args = get_origin(kind), get_args(kind)
         if origin in {Union, types.UnionType}:
             return " | ".join(dict.fromkeys(self.type(a) for a in args))
@@ -183,6 +189,73 @@ def client_text(groups: list[str]) -> str:
     )
 
 
+def command_rows() -> bytes:
+    """Return the manifest that the command line reads."""
+    load_operations()
+    rows = [_command(op) for op in operations() if "cli" not in op.absent]
+    return msgspec.json.format(msgspec.json.encode(manifest.Manifest(commands=rows)), indent=1) + b"\n"
+
+
+def _command(op: Operation) -> manifest.Command:
+    arguments: list[manifest.Argument] = []
+    for p in op.parameters:
+        if p.place != "body":
+            default = p.default if isinstance(p.default, str | int | float | bool) else None
+            arguments.append(
+                manifest.Argument(
+                    name=p.name, place=p.place, type=_plain(p.type), required=p.required, default=default, doc=p.doc
+                )
+            )
+    if op.body is not None and op.body.type is Upload:
+        arguments.append(
+            manifest.Argument(name="file", place="raw", type="raw", required=True, doc="File whose bytes are sent.")
+        )
+    texts = field_docs(op.body.type) if op.body is not None and body_fields(op) else {}
+    arguments += [
+        manifest.Argument(
+            name=f.name, place="body", type=_plain(f.type), required=f.required, doc=texts.get(f.name, "")
+        )
+        for f in body_fields(op)
+    ]
+    return manifest.Command(
+        group=op.group,
+        verb=op.verb,
+        method=op.method,
+        path=op.path,
+        summary=op.summary,
+        description=op.description,
+        returns=_shape(op.returns),
+        arguments=arguments,
+    )
+
+
+def _plain(kind: Any) -> str:
+    """Return the manifest's name of a type; what is not plain is given as JSON."""
+    if get_origin(kind) is Annotated:
+        return _plain(get_args(kind)[0])
+    parts = [a for a in get_args(kind) if a is not type(None)]
+    if get_origin(kind) in {Union, types.UnionType} and len(parts) == 1:
+        return _plain(parts[0])
+    if kind == list[str]:
+        return "list"
+    if isinstance(kind, type) and issubclass(kind, bool):
+        return "bool"
+    if kind in {int, float}:
+        return kind.__name__
+    if kind in {str, Ref, datetime, Decimal} or (isinstance(kind, type) and issubclass(kind, str)):
+        return "str"
+    return "json"
+
+
+def _shape(kind: Any) -> str:
+    if kind is type(None):
+        return "none"
+    if kind is Download:
+        return "download"
+    origin = get_origin(kind)
+    return "page" if origin is Page else "list" if origin is list else "record"
+
+
 def modules() -> dict[str, str]:
     """Return the formatted source of every generated module by file name."""
     load_operations()
@@ -224,6 +297,7 @@ def main() -> None:
             path.unlink()
     for name, text in texts.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    manifest.PATH.write_bytes(command_rows())
     sys.stdout.write(f"{len(texts)} modules in {inspect.getfile(main)[: -len('generate.py')]}generated\n")
 
 

@@ -107,7 +107,7 @@ class App:
             return await route.answer(exchange, ctx), label
         except GimbalError as error:
             return on_error(error), label
-        except Exception:
+        except Exception:  # noqa: BLE001 - the caller gets an id, the log gets the rest
             incident = new_id()
             _log.exception("incident %s at %s %s", incident, exchange.method, label)
             error = InternalError(

@@ -28,7 +28,11 @@ ROOMS = (
 
 
 def _load(part: str) -> list[str]:
-    found = [f"{room}.{part}" for room in ROOMS if importlib.util.find_spec(f"{room}.{part}")]
+    found = [
+        f"{room}.{part}"
+        for room in ROOMS
+        if importlib.util.find_spec(room) and importlib.util.find_spec(f"{room}.{part}")
+    ]
     for name in found:
         importlib.import_module(name)
     return found

@@ -150,8 +150,10 @@ def watch_parent(on_gone: Callable[[], None]) -> None:
     """In a child: call `on_gone` when the supervisor has gone, however it went."""
 
     def wait() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdin.buffer.read()
+        # Below Python's buffer, whose lock a daemon thread must not hold when the interpreter ends.
+        with contextlib.suppress(OSError):
+            while os.read(0, 1):
+                pass
         on_gone()
 
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()

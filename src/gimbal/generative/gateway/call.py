@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-
 from gimbal.axis.pricing.model import Usage
+
 from gimbal.kernel.ids import new_id, new_trace_id
-from gimbal.kernel.refs import ResolvedRef
 
 Json = dict[str, Any]
 
@@ -127,12 +126,15 @@ class Answer:
         pieces: AsyncIterator[Piece],
         *,
         model: str = "",
+        fingerprint: str = "",
         note: Json | None = None,
         close: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.pieces = pieces
         self.model = model
         """Model that answers, as far as known before the first piece."""
+        self.fingerprint = fingerprint
+        """`system_fingerprint` of the response, where we make it ourselves."""
         self.note = note or {}
         """What else the trace should say of it, as flat attributes."""
         self._close = close
@@ -157,7 +159,7 @@ class Provider(Protocol):
 
     @property
     def pricing(self) -> str:
-        """The name by which the price book knows it."""
+        """The name by which the price book knows it; empty when its calls cost nothing because they run here."""
         ...
 
     async def open(self, call: Call, model: str) -> Answer:

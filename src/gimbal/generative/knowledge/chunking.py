@@ -18,7 +18,7 @@ from gimbal.generative.knowledge.model import Chunk, ChunkSetting, Document
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
-_SENTENCE_END = re.compile(r"(?<=[.!?;:])[)\"'\]]*\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[)\"'\]*_]*(\s+)(?=[\"'(\[*_`]*[A-Z0-9])")
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def _chunk(document: Document, title: str, setting: ChunkSetting, first: int) ->
 
 def chunk_id(source: str, heading: str, text: str) -> str:
     """Return the content address of a passage."""
-    return "b3:" + blake3.blake3("\x00".join((source, heading, text)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return "b3:" + blake3.blake3(f"{source}\x00{heading}\x00{text}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _headings(text: str) -> Iterator[str]:
@@ -173,6 +173,15 @@ def _tail(blocks: list[_Block], room: int) -> list[_Block]:
     return kept
 
 
+def _sentences(text: str) -> list[str]:
+    found: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        found.append(text[start : match.start(1)])
+        start = match.end()
+    return [sentence for sentence in [*found, text[start:]] if sentence.strip()]
+
+
 def _fit(text: str, glue: str, size: int) -> Iterator[_Block]:
     """Cut one block so that no piece has more than `size` tokens: at lines, then sentences, then tokens."""
     tokens = count_tokens(text)
@@ -180,15 +189,17 @@ def _fit(text: str, glue: str, size: int) -> Iterator[_Block]:
         yield _Block(text, tokens, glue)
         return
     lines = text.split("\n")
+    # Code and tables are cut at lines; prose at sentences, which soft line breaks do not end.
+    by_line = _FENCE.match(text) or all(line.lstrip().startswith("|") for line in lines)
+    sentences = [] if by_line else _sentences(text)
+    if len(sentences) > 1:
+        for number, sentence in enumerate(sentences):
+            yield from _fit(sentence, glue if number == 0 else " ", size)
+        return
     if len(lines) > 1:
         for number, line in enumerate(lines):
             if line.strip():
                 yield from _fit(line, glue if number == 0 else "\n", size)
-        return
-    sentences = [part for part in _SENTENCE_END.split(text) if part]
-    if len(sentences) > 1:
-        for number, sentence in enumerate(sentences):
-            yield from _fit(sentence, glue if number == 0 else " ", size)
         return
     pieces = split_tokens(text)
     for start in range(0, len(pieces), size):

@@ -4,11 +4,11 @@ An index is rebuilt, never changed: unchanged documents and settings give the sa
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gimbal.axis.assets.model import AssetKind, register_kind
+from gimbal.axis.assets.model import AssetKind, FileEntry, register_kind
 from gimbal.kernel.errors import BadInput
 
 Digest = Annotated[str, msgspec.Meta(pattern="^b3:[0-9a-f]{64}$")]
@@ -108,8 +108,8 @@ def decode_manifest(manifest: Mapping[str, object]) -> IndexManifest:
         ) from None
 
 
-def _check(manifest: Mapping[str, object]) -> None:
+def _check(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     decode_manifest(manifest)
 
 
-KIND = register_kind(AssetKind(name="index", title="Index", owner="gimbal.generative.knowledge", check=_check))
+KIND = register_kind(AssetKind(name="index", title="Indexes", ring="generative", check=_check))

@@ -1,4 +1,4 @@
-"""Prompt files: TOML front matter between `+++` lines, then one `## role` section per message.
+r"""Prompt files: TOML front matter between `+++` lines, then one `## role` section per message.
 
     +++
     model = "local/extractive"
@@ -21,7 +21,7 @@
     Question: {{question}}
 
 A line that is exactly `## system`, `## developer`, `## user` or `## assistant` starts a message; other headings are
-text, and `\\## user` is that line as text. Blank lines around a message are not part of it. Front matter holds
+text, and `\## user` is that line as text. Blank lines around a message are not part of it. Front matter holds
 `model`, `description`, `variables` (optional: then the list must be the placeholders that are used), `[params]` and
 `[retrieval]`. `read_prompt` turns a file into a manifest, `write_prompt` is its inverse.
 """
@@ -95,7 +95,9 @@ def read_prompt(text: str, path: str = "prompt") -> PromptManifest:
     try:
         return check_manifest(manifest)
     except BadInput as problem:
-        line = _line_of(problem.where.rpartition(".")[2], lines[start + 1 : end], start + 2)
+        table, _, key = problem.where.rpartition(".")
+        front_lines, first = lines[start + 1 : end], start + 2
+        line = _line_of(key, front_lines, first, _line_of(table, front_lines, first))
         raise BadInput(problem.message, where=f"{path}:{line}", todo=problem.todo) from None
 
 
@@ -123,10 +125,11 @@ def _front_matter(lines: list[str], first: int, path: str) -> _FrontMatter:
         ) from None
 
 
-def _line_of(key: str, lines: list[str], first: int) -> int:
-    """Return the line on which `key` (or the table of that name) is set; the first line when it is not there."""
+def _line_of(key: str, lines: list[str], first: int, fallback: int | None = None) -> int:
+    """Return the line on which `key` (or the table of that name) is set; else `fallback`, else the first line."""
     pattern = re.compile(rf"\s*(\[?\s*)[\"']?{re.escape(key)}[\"']?\s*[=\].]")
-    return next((first + n for n, line in enumerate(lines) if key and pattern.match(line)), first)
+    otherwise = first if fallback is None else fallback
+    return next((first + n for n, line in enumerate(lines) if key and pattern.match(line)), otherwise)
 
 
 def _messages(lines: list[str], begin: int, path: str) -> tuple[PromptMessage, ...]:

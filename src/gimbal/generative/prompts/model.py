@@ -6,11 +6,11 @@ Formatting is one pass of textual replacement: no expressions, no loops, no code
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gimbal.axis.assets.model import AssetKind, register_kind
+from gimbal.axis.assets.model import AssetKind, FileEntry, register_kind
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import Ref
 
@@ -164,8 +164,8 @@ def decode_manifest(manifest: Mapping[str, object]) -> PromptManifest:
         ) from None
 
 
-def _check(manifest: Mapping[str, object]) -> None:
+def _check(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     decode_manifest(manifest)
 
 
-KIND = register_kind(AssetKind(name="prompt", title="Prompt", owner="gimbal.generative.prompts", check=_check))
+KIND = register_kind(AssetKind(name="prompt", title="Prompts", ring="generative", check=_check))

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-
 from gimbal.axis.pricing.model import Usage
+
 from gimbal.generative.gateway.call import (
     Attribution,
     Call,
@@ -193,7 +193,9 @@ def encode_message(text: str, tool_calls: Sequence[ToolCall], refusal: str = "")
     return message
 
 
-def encode_whole(call: Call, *, model: str, created: int, message: Json, finish: str, usage: Usage) -> Json:
+def encode_whole(
+    call: Call, *, model: str, created: int, message: Json, finish: str, usage: Usage, fingerprint: str = ""
+) -> Json:
     """Return the response body of a call that was not streamed."""
     return {
         "id": call.id,
@@ -202,6 +204,7 @@ def encode_whole(call: Call, *, model: str, created: int, message: Json, finish:
         "model": model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish or "stop"}],
         "usage": encode_usage(usage),
+        "system_fingerprint": fingerprint or None,
     }
 
 
@@ -212,10 +215,13 @@ class ChunkEncoder:
     usage at all, whatever the provider sent.
     """
 
-    def __init__(self, call: Call, *, model: str, created: int) -> None:
+    def __init__(self, call: Call, *, model: str, created: int, fingerprint: str = "") -> None:
         self._call = call
         self._head: Json = {"id": call.id, "object": "chat.completion.chunk", "created": created, "model": model}
+        if fingerprint:
+            self._head["system_fingerprint"] = fingerprint
         self._first = True
+        self._said: Json | None = None
 
     def piece(self, piece: Piece) -> Json | None:
         """Return the chunk for a piece; None when there is nothing in it for the caller."""
@@ -239,6 +245,7 @@ class ChunkEncoder:
     def _forward(self, raw: Json) -> Json | None:
         choices = raw.get("choices") or []
         self._head |= {key: raw[key] for key in ("id", "created", "model") if raw.get(key)}
+        self._said = raw.get("usage") or self._said
         if not choices:
             return None
         chunk = {key: value for key, value in raw.items() if key != "usage"}
@@ -252,7 +259,8 @@ class ChunkEncoder:
         """Return the chunk that ends a stream whose caller asked for usage; an estimate says that it is one."""
         if not self._call.wants_usage:
             return None
-        chunk: Json = self._head | {"choices": [], "usage": encode_usage(usage)}
+        said = None if estimated else self._said
+        chunk: Json = self._head | {"choices": [], "usage": said or encode_usage(usage)}
         return chunk | {"usage_estimated": True} if estimated else chunk
 
 

@@ -1,0 +1,204 @@
+"""Records of suites, evaluation runs and comparisons; the asset kind `suite`; the protocol of what is evaluated."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from gimbal.axis.assets.model import AssetKind, FileEntry, Version, register_kind
+from gimbal.engines.stats.model import Estimate
+from gimbal.kernel.context import Context
+from gimbal.kernel.errors import BadInput
+from gimbal.kernel.plugins import Registry
+from gimbal.kernel.refs import ResolvedRef
+
+EXAMPLES_FILE = "examples.jsonl"
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One example of a suite."""
+
+    id: str
+    """Unique in the suite and stable between its versions."""
+    input: dict[str, Any]
+    """What the target gets."""
+    expected: dict[str, Any] = {}
+    """What scorers compare with: `answer`, `answers`, `source` …"""
+    cluster: str | None = None
+    """Examples that share a source share this; their errors are not independent."""
+
+
+class CreateSuite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A suite to store as a version."""
+
+    name: str
+    """Name of the asset: `help/questions`."""
+    examples: list[Example]
+    """At least one; ids are unique."""
+    scorers: list[str]
+    """Names of the scorers to apply."""
+    note: str = ""
+    """A remark for people."""
+
+
+class StartEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to evaluate on what."""
+
+    suite: str
+    """Reference of the suite: `suite:help/questions`."""
+    subject: str
+    """Reference of the version under test: `prompt:help/answer@v2`."""
+    concurrency: int = 4
+    """Examples under way at the same time, 1 to 64."""
+
+
+class TargetOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target made of one example."""
+
+    text: str | None = None
+    """The answer; null when there is none."""
+    sources: list[str] | None = None
+    """What it rests on, best first; null when the target does not say."""
+    trace_id: str = ""
+    """The trace of the call."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: Decimal | None = None
+    """US dollars; null when unknown."""
+    latency_ms: float | None = None
+    error: str = ""
+    """What went wrong; the example is then missing, not wrong."""
+
+
+class Target(Protocol):
+    """Calls one version with one example; each ring has one for its kinds."""
+
+    async def __call__(self, ctx: Context, version: Version, example: Example) -> TargetOutput:
+        """Return the output; a failure of the call is `error` in it, not an exception."""
+        ...
+
+
+TARGETS: Registry[Target] = Registry("targets")
+
+
+class ScorerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What one scorer found over all examples."""
+
+    scorer: str
+    estimate: Estimate
+    missing: dict[str, int] = {}
+    """How many examples have no value, by reason; they are in no mean."""
+
+
+class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject put through one suite."""
+
+    id: str
+    suite: ResolvedRef
+    subject: ResolvedRef
+    status: str
+    """`running`, `done` or `failed`."""
+    done: int
+    total: int
+    started_at: datetime
+    started_by: str
+    finished_at: datetime | None = None
+    summaries: list[ScorerSummary] = []
+    cost: Decimal | None = None
+    """US dollars of all calls whose price is known."""
+    unpriced: int = 0
+    """Calls whose price is not known."""
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    error: str = ""
+
+
+class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One example of an evaluation run."""
+
+    example_id: str
+    cluster: str
+    input: dict[str, Any]
+    expected: dict[str, Any]
+    text: str | None
+    sources: list[str] | None
+    scores: dict[str, float]
+    missing: dict[str, str]
+    """Reason by scorer, where there is no value."""
+    trace_id: str
+    latency_ms: float | None
+    error: str
+
+
+class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One scorer, two subjects, the same examples."""
+
+    scorer: str
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    """After minus before, paired by example."""
+    verdict: str
+    """`better`, `worse`, `equivalent` or `underpowered`."""
+    p_value: float | None
+    detectable: float | None
+    """Smallest difference that this many examples would find with 80 % power."""
+    paired: int
+    unpaired: int
+    """Examples that only one side has a value for."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Two evaluation runs on the same suite."""
+
+    before: EvaluationRun
+    after: EvaluationRun
+    margin: float
+    """Differences within ± this count as equivalent."""
+    scorers: list[ScorerComparison]
+
+
+def check_examples(examples: list[Example]) -> None:
+    """Raise BadInput unless there is at least one example and ids are unique."""
+    if not examples:
+        raise BadInput("A suite needs at least one example.", where="examples", todo="Add examples.")
+    seen: set[str] = set()
+    for index, example in enumerate(examples):
+        if not example.id or example.id in seen:
+            raise BadInput(
+                f"The id {example.id!r} is empty or there twice.",
+                where=f"examples[{index}].id",
+                todo="Make ids unique.",
+            )
+        seen.add(example.id)
+
+
+def encode_examples(examples: list[Example]) -> bytes:
+    """Return JSON lines."""
+    return b"".join(msgspec.json.encode(example, order="deterministic") + b"\n" for example in examples)
+
+
+def decode_examples(content: bytes) -> list[Example]:
+    """Read JSON lines; raise BadInput that names the line."""
+    found: list[Example] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(msgspec.json.decode(line, type=Example))
+        except msgspec.DecodeError as problem:
+            raise BadInput(
+                f"Line {number} is not an example: {problem}.", where=f"line {number}", todo="Mend it."
+            ) from None
+    return found
+
+
+def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
+    if not isinstance(manifest.get("scorers"), list) or not any(f.path == EXAMPLES_FILE for f in files):
+        raise BadInput(
+            f"A suite has `scorers` and a file {EXAMPLES_FILE}.", where="manifest", todo="Make it with suites.create."
+        )
+
+
+register_kind(AssetKind(name="suite", title="Suites", ring="axis", check=_check_manifest))

@@ -1,0 +1,28 @@
+"""The job that carries an evaluation out; it goes on where a killed worker left off."""
+
+import msgspec
+
+from gimbal.axis.evals.model import EvaluationRun
+from gimbal.axis.evals.service import Evaluations
+from gimbal.engines.compute.jobs import JobContext, job
+from gimbal.kernel.context import Context
+
+
+class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job is given."""
+
+    evaluation_id: str
+    concurrency: int = 4
+
+
+@job("evals.run", retries=3)
+async def run_evaluation(jc: JobContext, payload: RunEvaluation) -> EvaluationRun:
+    """Put the subject through the suite."""
+    ctx = Context(jc.services, jc.principal, jc.project, origin="job")
+
+    async def progress(done: int, total: int) -> None:
+        await jc.progress(done, total, "examples")
+
+    return await jc.services.get(Evaluations).run(
+        ctx, payload.evaluation_id, concurrency=payload.concurrency, progress=progress
+    )

@@ -1,0 +1,114 @@
+"""Recording and reading scores: durable through the writer, read by what they judge."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from gimbal.axis.scores.model import NewScore, Score, ScoreRecorded, ScoreSource, ScoreTarget
+from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
+from gimbal.kernel.clock import from_us, to_us
+from gimbal.kernel.context import Context
+from gimbal.kernel.errors import BadInput
+from gimbal.kernel.ids import new_id, parse_id
+from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+
+_MOST = 10_000
+_COLUMNS = "id, target_kind, target_id, name, value, label, explanation, source, author, missing, at_us"
+
+
+class Scores:
+    """Scores in the columns."""
+
+    def __init__(self, columns: Columns, writer: Writer) -> None:
+        self._columns = columns
+        self._writer = writer
+
+    async def record(self, ctx: Context, new: Sequence[NewScore]) -> list[Score]:
+        """Store scores durably, all or none; the same id again replaces a score. Raise BadInput."""
+        if not 1 <= len(new) <= _MOST:
+            raise BadInput(f"{len(new)} scores in one request.", where="scores", todo=f"Send 1 to {_MOST}.")
+        scores = [self._checked(ctx, row, index) for index, row in enumerate(new)]
+        project = ctx.project or "default"
+        rows: dict[str, list[Any]] = {name.strip(): [] for name in _COLUMNS.split(",")}
+        for score in scores:
+            for name in rows:
+                rows[name].append(to_us(score.at) if name == "at_us" else getattr(score, name))
+        table = pa.table(
+            {"project": [project] * len(scores), **rows}
+            | {
+                "value": pa.array(rows["value"], pa.float64()),
+                "target_kind": [kind.value for kind in rows["target_kind"]],
+                "source": [source.value for source in rows["source"]],
+            }
+        )
+        await self._writer.write("scores", table)
+        ctx.emit(ScoreRecorded(project=project, scores=scores))
+        return scores
+
+    @staticmethod
+    def _checked(ctx: Context, row: NewScore, index: int) -> Score:
+        where = f"scores[{index}]"
+        if not row.name or len(row.name) > 200 or not row.target_id or len(row.target_id) > 200:
+            raise BadInput("A score needs a name and a target of 1 to 200 characters.", where=where, todo="Mend it.")
+        if row.value is not None and not math.isfinite(row.value):
+            raise BadInput("The value is not finite.", where=f"{where}.value", todo="Leave it null and say why.")
+        if row.value is None and not row.label and not row.missing:
+            raise BadInput(
+                "A score needs a value, a label, or the reason why it is missing.", where=where, todo="Give one."
+            )
+        return Score(
+            id=parse_id(row.id, f"{where}.id") if row.id else new_id(),
+            target_kind=row.target_kind,
+            target_id=row.target_id,
+            name=row.name,
+            value=row.value,
+            label=row.label,
+            explanation=row.explanation,
+            source=row.source,
+            author=ctx.principal.name,
+            missing=row.missing,
+            at=ctx.now(),
+        )
+
+    async def page(
+        self,
+        ctx: Context,
+        *,
+        target_kind: ScoreTarget | None = None,
+        target_id: str | None = None,
+        name: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Score]:
+        """Return scores, newest first."""
+        conditions = ["project = {project:String}"]
+        values: dict[str, Any] = {"project": ctx.project or "default", "limit": check_limit(limit) + 1}
+        for column, value in (("target_kind", target_kind), ("target_id", target_id), ("name", name)):
+            if value:
+                conditions.append(f"{column} = {{{column}:String}}")
+                values[column] = str(value)
+        if cursor:
+            place = decode_cursor(cursor)
+            conditions.append("(at_us, id) < ({at:Int64}, {id:String})")
+            values |= {"at": int(place.get("at", 0)), "id": str(place.get("id", ""))}
+        sql = (
+            f"SELECT {_COLUMNS} FROM scores FINAL WHERE {' AND '.join(conditions)} "
+            "ORDER BY at_us DESC, id DESC LIMIT {limit:UInt32}"
+        )
+        rows = await self._columns.query(sql, values)
+        items = [_score(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(items=items, next=encode_cursor({"at": to_us(items[-1].at), "id": items[-1].id}) if more else None)
+
+
+def _score(row: dict[str, Any]) -> Score:
+    values = {k: v for k, v in row.items() if k != "at_us"}
+    values |= {
+        "at": from_us(row["at_us"]),
+        "target_kind": ScoreTarget(row["target_kind"]),
+        "source": ScoreSource(row["source"]),
+    }
+    return Score(**values)

@@ -1,0 +1,247 @@
+"""Charts as Vega-Lite specs, made once and used by pages, PNG exports, the command line and notebooks alike.
+
+A spec names roles ("accent", "band", "rule"), never colours: `theme_config` gives each role its colour from the design
+tokens, so one spec serves both themes. Data is in the spec, one row per mark; missing values stay missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gimbal.engines.console.tokens import THEMES, Theme, tokens
+from gimbal.kernel.clock import iso
+from gimbal.kernel.errors import BadInput
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+Spec = dict[str, Any]
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a series, with its interval where there is one."""
+
+    x: datetime | float | str
+    """Moment, number (a training step, say) or the name of a category."""
+    y: float | None
+    """None is a gap: the value is missing, not zero."""
+    low: float | None = None
+    high: float | None = None
+    series: str = ""
+
+
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
+    """One bin of a distribution."""
+
+    label: str
+    """Name of the category, or the range of the bin."""
+    share: float
+    """Part of all values that fall into it, 0 to 1."""
+    series: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A line across the chart: a threshold, or the value of the incumbent."""
+
+    y: float
+    label: str
+
+
+Kind = Literal["temporal", "quantitative", "ordinal"]
+
+
+def line(
+    points: Sequence[Point],
+    *,
+    x_title: str = "",
+    y_title: str = "",
+    rules: Sequence[Rule] = (),
+    zero: bool = False,
+    height: int = 220,
+) -> Spec:
+    """Return lines over time or step, with the interval as a band where every point of it has one."""
+    if not points:
+        raise BadInput("A chart needs at least one point.", where="points", todo="Show an empty state instead.")
+    kind = _kind(points[0].x)
+    many = len({point.series for point in points}) > 1
+    tooltip = [
+        {"field": "x", "type": kind, "title": x_title or "at", **_time_unit(kind)},
+        {"field": "y", "type": "quantitative", "title": y_title or "value", "format": ".4~g"},
+    ]
+    if any(point.low is not None for point in points):
+        tooltip += [
+            {"field": "low", "type": "quantitative", "title": "from", "format": ".4~g"},
+            {"field": "high", "type": "quantitative", "title": "to", "format": ".4~g"},
+        ]
+    if many:
+        tooltip.append({"field": "series", "type": "nominal", "title": "series"})
+    x: Spec = {"field": "x", "type": kind, "title": x_title or None}
+    if kind == "temporal":
+        x["scale"] = {"type": "utc"}
+    y = {"field": "y", "type": "quantitative", "title": y_title or None, "scale": {"zero": zero}}
+    colour: Spec = {"color": {"field": "series", "type": "nominal", "title": None}} if many else {}
+    layers: list[Spec] = []
+    if any(point.low is not None for point in points):
+        band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colour}
+        layers.append({"mark": {"type": "area", "style": "band"}, "encoding": band})
+    layers.append(
+        {
+            "mark": {"type": "line", "style": "series", "point": len(points) <= 60},
+            "encoding": {"x": x, "y": y, **colour, "tooltip": tooltip},
+        }
+    )
+    layers += _rules(rules)
+    return _spec(points, {"layer": layers}, height)
+
+
+def bars(points: Sequence[Point], *, y_title: str = "", rules: Sequence[Rule] = (), height: int | None = None) -> Spec:
+    """Return one horizontal bar per category (`x`), with a whisker for its interval."""
+    y = {"field": "x", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+    value = {"field": "y", "type": "quantitative", "title": y_title or None}
+    tooltip = [
+        {"field": "x", "type": "nominal", "title": "what"},
+        {"field": "y", "type": "quantitative", "title": y_title or "value", "format": ".4~g"},
+    ]
+    layers: list[Spec] = [
+        {"mark": {"type": "bar", "style": "accent"}, "encoding": {"x": value, "y": y, "tooltip": tooltip}}
+    ]
+    if any(point.low is not None for point in points):
+        whisker = {"x": {**value, "field": "low"}, "x2": {"field": "high"}, "y": y}
+        layers.append({"mark": {"type": "rule", "style": "whisker"}, "encoding": whisker})
+    for rule in rules:
+        at = {"x": {"datum": rule.y}}
+        layers.append({"mark": {"type": "rule", "style": "threshold"}, "encoding": at})
+    return _spec(points, {"layer": layers}, height or max(60, 26 * len(points)))
+
+
+def compare(bins: Sequence[Bin], *, x_title: str = "", height: int = 200) -> Spec:
+    """Return the shares of each bin side by side for each series: reference against current, say."""
+    order = list(dict.fromkeys(row.label for row in bins))
+    series = list(dict.fromkeys(row.series for row in bins))
+    encoding: Spec = {
+        "x": {
+            "field": "label",
+            "type": "nominal",
+            "sort": order,
+            "title": x_title or None,
+            "axis": {"labelAngle": 0, "labelOverlap": True},
+        },
+        "y": {"field": "share", "type": "quantitative", "title": "share", "axis": {"format": ".0%"}},
+        "tooltip": [
+            {"field": "label", "type": "nominal", "title": x_title or "bin"},
+            {"field": "share", "type": "quantitative", "title": "share", "format": ".2%"},
+        ],
+    }
+    if len(series) > 1:
+        encoding["xOffset"] = {"field": "series", "type": "nominal", "sort": series}
+        encoding["color"] = {"field": "series", "type": "nominal", "title": None, "sort": series}
+        encoding["tooltip"].append({"field": "series", "type": "nominal", "title": "series"})
+    return _spec(bins, {"mark": {"type": "bar", "style": "share"}, "encoding": encoding}, height)
+
+
+def calibration(points: Sequence[Point], *, height: int = 260) -> Spec:
+    """Return predicted (`x`, 0 to 1) against observed shares (`y`) with intervals, and the diagonal of a true model."""
+    unit = {"scale": {"domain": [0, 1]}, "axis": {"format": ".0%"}}
+    x = {"field": "x", "type": "quantitative", "title": "predicted", **unit}
+    y = {"field": "y", "type": "quantitative", "title": "observed", **unit}
+    diagonal = {
+        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+        "mark": {"type": "line", "style": "threshold"},
+        "encoding": {"x": x, "y": y},
+    }
+    whisker = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    tooltip = [
+        {"field": "x", "type": "quantitative", "title": "predicted", "format": ".2%"},
+        {"field": "y", "type": "quantitative", "title": "observed", "format": ".2%"},
+    ]
+    layers = [
+        diagonal,
+        {"mark": {"type": "rule", "style": "whisker"}, "encoding": whisker},
+        {"mark": {"type": "point", "style": "dot"}, "encoding": {"x": x, "y": y, "tooltip": tooltip}},
+    ]
+    return _spec(points, {"layer": layers}, height)
+
+
+def rows_of(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the data of a spec made here, for the table under the chart."""
+    return list(spec["data"]["values"])
+
+
+def themed(spec: Mapping[str, Any], theme: Theme) -> Spec:
+    """Return `spec` in the colours of `theme` and of a fixed width, for drawing outside a page."""
+    width = spec.get("width")
+    return {**spec, "width": 640 if width in {None, "container"} else width, "config": theme_config(theme)}
+
+
+def theme_configs() -> dict[Theme, Spec]:
+    """Return the configuration of both themes; pages load it as `chart-themes.json`."""
+    return {theme: theme_config(theme) for theme in THEMES}
+
+
+def theme_config(theme: Theme) -> Spec:
+    """Return the Vega-Lite configuration that gives each role its colour, from the design tokens."""
+    token = tokens(theme)
+    ink, quiet, grid = token["ink"], token["ink-quiet"], token["line"]
+    series = [token[f"series-{i}"] for i in range(1, 7)]
+    font = "Inter, Segoe UI, Roboto, Helvetica Neue, Liberation Sans, Arial, sans-serif"
+    text = {"labelColor": quiet, "titleColor": quiet, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": 500}
+    return {
+        "background": "transparent" if theme == "light" else token["surface"],
+        "font": font,
+        "view": {"stroke": None},
+        "mark": {"color": series[0]},
+        "padding": 4,
+        "axis": {
+            **text,
+            "domainColor": grid,
+            "tickColor": grid,
+            "gridColor": grid,
+            "labelPadding": 6,
+            "titlePadding": 8,
+        },
+        "axisX": {"grid": False},
+        "axisY": {"domain": False, "ticks": False, "tickCount": 4},
+        "legend": {**text, "labelColor": ink, "orient": "top", "symbolType": "square", "symbolSize": 80, "offset": 4},
+        "range": {"category": series},
+        "style": {
+            "series": {"strokeWidth": 1.75, "strokeJoin": "round"},
+            "band": {"fillOpacity": 0.16, "strokeOpacity": 0},
+            "accent": {"cornerRadiusEnd": 2},
+            "share": {"cornerRadiusTopLeft": 2, "cornerRadiusTopRight": 2},
+            "whisker": {"stroke": ink, "strokeWidth": 1.5},
+            "threshold": {"stroke": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},
+            "rule-label": {"fill": quiet, "fontSize": 11, "align": "right", "baseline": "bottom", "dx": -4, "dy": -3},
+            "dot": {"filled": True, "size": 48, "opacity": 1},
+        },
+    }
+
+
+def _kind(x: datetime | float | str) -> Kind:
+    if isinstance(x, datetime):
+        return "temporal"
+    return "ordinal" if isinstance(x, str) else "quantitative"
+
+
+def _time_unit(kind: Kind) -> dict[str, str]:
+    # Without it the tooltip would speak of the browser's own time zone.
+    return {"timeUnit": "utcyearmonthdatehoursminutes"} if kind == "temporal" else {}
+
+
+def _rules(rules: Sequence[Rule]) -> list[Spec]:
+    layers: list[Spec] = []
+    for rule in rules:
+        layers.append({"mark": {"type": "rule", "style": "threshold"}, "encoding": {"y": {"datum": rule.y}}})
+        label = {"type": "text", "style": "rule-label", "text": rule.label}
+        layers.append({"mark": label, "encoding": {"y": {"datum": rule.y}, "x": {"value": "width"}}})
+    return layers
+
+
+def _spec(rows: Sequence[Point] | Sequence[Bin], body: Spec, height: int) -> Spec:
+    values = [
+        {
+            name: iso(value) if isinstance(value, datetime) else value
+            for name, value in msgspec.structs.asdict(row).items()
+        }
+        for row in rows
+    ]
+    return {"$schema": SCHEMA, "width": "container", "height": height, "data": {"values": values}, **body}

@@ -1,0 +1,18 @@
+// What pages gain from scripts. Every page works without: each part here only makes it quicker or calmer.
+import { startCharts } from "./charts.js";
+import { startCopying } from "./copying.js";
+import { startForms } from "./forms.js";
+import { startRefreshing } from "./refreshing.js";
+import { startTheme } from "./theme.js";
+
+// Parts of a page can be replaced later, so each part is told again what to look after.
+const dress = (root) => {
+  startCopying(root);
+  startForms(root);
+  startCharts(root);
+};
+
+document.documentElement.classList.add("scripted");
+startTheme();
+dress(document);
+startRefreshing(dress);

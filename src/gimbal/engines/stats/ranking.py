@@ -1,0 +1,103 @@
+"""How well probabilities rank and fit binary labels: AUC with DeLong's variance, log loss, Brier, calibration gap.
+
+Sources: DeLong et al. 1988; Sun and Xu 2014 (the O(n log n) form by mid-ranks).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from gimbal.engines.stats.estimates import Floats, floats, mean, normal, undefined
+from gimbal.engines.stats.model import Estimate
+from gimbal.kernel.errors import BadInput
+
+_CLIP = 1e-15
+
+
+def checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    """Return labels and probabilities as arrays of one length; raise BadInput otherwise."""
+    y = np.asarray(labels)
+    p = floats(probabilities, "probabilities")
+    if y.shape != p.shape:
+        raise BadInput(f"{y.shape} labels for {p.shape} probabilities.", where="labels", todo="Pair them by row.")
+    return y.astype(bool), p
+
+
+def _placements(y: NDArray[np.bool_], p: Floats) -> tuple[Floats, Floats]:
+    """Return for each positive the share of negatives below it, and for each negative that of positives above it."""
+    positive, negative = p[y], p[~y]
+    m, n = positive.size, negative.size
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    v10 = (ranks[:m] - stats.rankdata(positive)) / n
+    v01 = 1 - (ranks[m:] - stats.rankdata(negative)) / m
+    return v10, v01
+
+
+def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Return the area under the ROC curve; undefined when a class is missing, never 0.5.
+
+    The interval is DeLong's on the logit scale, so it stays within 0 and 1.
+    """
+    y, p = checked(labels, probabilities)
+    if y.all() or not y.any():
+        return undefined("only one class is there" if y.size else "no values", y.size, level=level, method="DeLong")
+    v10, v01 = _placements(y, p)
+    value = float(v10.mean())
+    if v10.size < 2 or v01.size < 2:
+        return undefined("a class has one row only", y.size, level=level, method="DeLong")
+    se = math.sqrt(float(v10.var(ddof=1)) / v10.size + float(v01.var(ddof=1)) / v01.size)
+    if not 0 < value < 1 or se == 0:
+        return Estimate(value=value, level=level, n=y.size, se=se, method="DeLong", undefined="perfect separation")
+    z = float(stats.norm.ppf(0.5 + level / 2)) * se / (value * (1 - value))
+    logit = math.log(value / (1 - value))
+    low, high = (1 / (1 + math.exp(-(logit + side * z))) for side in (-1, 1))
+    return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=se, method="DeLong")
+
+
+def auc_difference(labels: ArrayLike, before: ArrayLike, after: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Return AUC(after) − AUC(before) on the same rows, with DeLong's covariance."""
+    y, a = checked(labels, before)
+    _, b = checked(labels, after)
+    if y.sum() < 2 or (~y).sum() < 2:
+        return undefined("a class has fewer than two rows", y.size, level=level, method="paired DeLong")
+    a10, a01 = _placements(y, a)
+    b10, b01 = _placements(y, b)
+    d10, d01 = b10 - a10, b01 - a01
+    se = math.sqrt(float(d10.var(ddof=1)) / d10.size + float(d01.var(ddof=1)) / d01.size)
+    return normal(float(d10.mean()), se, y.size, level=level, method="paired DeLong")
+
+
+def independent_difference(before: Estimate, after: Estimate, *, level: float = 0.95) -> Estimate:
+    """Return after − before of two estimates that rest on different rows."""
+    if before.value is None or after.value is None or before.se is None or after.se is None:
+        return undefined(after.undefined or before.undefined or "no standard error", after.n, level=level)
+    se = math.hypot(before.se, after.se)
+    return normal(after.value - before.value, se, after.n, level=level, method="independent z")
+
+
+def two_sided_p(difference: Estimate) -> float | None:
+    """Return the two-sided normal p-value of no difference."""
+    if difference.value is None or not difference.se:
+        return None
+    return float(2 * stats.norm.sf(abs(difference.value) / difference.se))
+
+
+def log_losses(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
+    """Return the log loss of each row in nats; probabilities are kept 1e-15 away from 0 and 1."""
+    y, p = checked(labels, probabilities)
+    p = np.clip(p, _CLIP, 1 - _CLIP)
+    return -np.where(y, np.log(p), np.log1p(-p))
+
+
+def brier_scores(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
+    """Return the squared error of each row."""
+    y, p = checked(labels, probabilities)
+    return (p - y) ** 2
+
+
+def calibration_gap(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Return the share that came true minus the mean probability: positive when the model says too little."""
+    y, p = checked(labels, probabilities)
+    return mean(y - p, level=level)

@@ -1,0 +1,114 @@
+"""Brings schemas up to date: the catalog by alembic's numbered scripts, the columns by numbered SQL files.
+
+Both are resumable and do nothing when there is nothing to do; a schema that is newer than this code is refused. The
+scripts belong to the assembly (`faces/server/migrations`), which alone knows every room's tables.
+"""
+
+import hashlib
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from gimbal.engines.storage import tables
+from gimbal.engines.storage.catalog import metadata
+from gimbal.engines.storage.columns import TABLE_SETTINGS, Columns
+from gimbal.kernel.errors import ConfigurationError
+
+_NEWER = "Use a Gimbal at least as new as the one that wrote it, or restore a backup of before."
+
+
+def sync_url(url: str) -> sa.URL:
+    """Return the address for a synchronous engine."""
+    target = make_url(url)
+    return target.set(drivername="postgresql+psycopg") if target.get_backend_name() == "postgresql" else target
+
+
+def catalog(url: str, scripts: Path) -> str:
+    """Bring the catalog to the newest revision of `scripts`; return it. Raise ConfigurationError when it is newer."""
+    head = newest_revision(scripts)
+    engine = sa.create_engine(sync_url(url))
+    try:
+        with engine.connect() as connection:
+            current = _revision(connection)
+            known = {path.stem.partition("_")[0] for path in scripts.glob("versions/[0-9]*.py")}
+            if current is not None and current not in known:
+                raise ConfigurationError(
+                    f"The catalog has the revision {current}, which this Gimbal does not know.",
+                    where="catalog",
+                    kept="the catalog as it was",
+                    todo=_NEWER,
+                )
+        if current != head:
+            _upgrade(engine, scripts)
+        with engine.begin() as connection:
+            tables.protect(connection)
+    finally:
+        engine.dispose()
+    return head
+
+
+def newest_revision(scripts: Path) -> str:
+    """Return the number of the newest script; scripts are `versions/0001_name.py`."""
+    return max(path.stem.partition("_")[0] for path in scripts.glob("versions/[0-9]*.py"))
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(engine: sa.Engine, scripts: Path) -> None:
+    # Alembic is slow to import and most starts have nothing to upgrade.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        config.attributes["connection"] = connection
+        config.attributes["target_metadata"] = metadata
+        command.upgrade(config, "head")
+
+
+async def columns(store: Columns, scripts: Path) -> int:
+    """Run the SQL files that have not run yet, in the order of their numbers; return the last number.
+
+    Each file's statements must be repeatable (`IF NOT EXISTS`): one that was cut off half-way is simply run again.
+    """
+    await store.command(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String, digest String, "
+        f"at DateTime64(6, 'UTC') DEFAULT now64(6)) ENGINE = MergeTree ORDER BY number SETTINGS {TABLE_SETTINGS}"
+    )
+    rows = await store.query("SELECT number, name, digest FROM schema_migrations ORDER BY number")
+    done = {int(row["number"]): row for row in rows}
+    files = {int(path.name.partition("_")[0]): path for path in sorted(scripts.glob("[0-9]*.sql"))}
+    unknown = sorted(set(done) - set(files))
+    if unknown:
+        raise ConfigurationError(
+            f"The columns have the migration {unknown[-1]}, which this Gimbal does not know.",
+            where="columns",
+            kept="the columns as they were",
+            todo=_NEWER,
+        )
+    for number, path in files.items():
+        text = path.read_text(encoding="utf-8")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if number in done:
+            if done[number]["digest"] != digest:
+                raise ConfigurationError(
+                    f"The migration {path.name} was changed after it ran here.",
+                    where="columns",
+                    kept="the columns as they were",
+                    todo="Install an unchanged Gimbal; a change of schema is a migration of its own.",
+                )
+            continue
+        await store.script(text)
+        await store.command(
+            "INSERT INTO schema_migrations (number, name, digest) VALUES ({n:UInt32}, {name:String}, {d:String})",
+            {"n": number, "name": path.name, "d": digest},
+        )
+    return max(files, default=0)

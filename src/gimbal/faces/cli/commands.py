@@ -1,0 +1,133 @@
+"""Turns rows of the manifest into commands: arguments from the command line, one HTTP call, the result on screen."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from cyclopts import App, Parameter
+
+from gimbal.faces.cli import show
+from gimbal.faces.cli.manifest import Argument, Command
+from gimbal.kernel.errors import BadInput
+
+_TYPES: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list[str],
+    "json": str,
+    "raw": Path,
+}
+
+
+def add(app: App, command: Command) -> None:
+    """Add one command to the app of its group."""
+    app.command(_function(command), name=command.verb)
+
+
+def _annotation(argument: Argument) -> Any:
+    kind = _TYPES[argument.type]
+    doc = argument.doc + (" As JSON, or @FILE." if argument.type == "json" else "")
+    return Annotated[kind if argument.required else kind | None, Parameter(help=doc)]
+
+
+def _function(command: Command) -> Callable[..., None]:
+    rows = [a for a in command.arguments if a.name != "project"]
+    has_project = len(rows) < len(command.arguments)
+
+    def run(*args: Any, **given: Any) -> None:
+        values = dict(zip([p.name for p in positional], args, strict=False)) | given
+        as_json, output = values.pop("json", False), values.pop("output", None)
+        _call(command, values, as_json=as_json, output=output)
+
+    parameter = inspect.Parameter
+    positional = [
+        parameter(a.name, parameter.POSITIONAL_OR_KEYWORD, annotation=_annotation(a))
+        for a in rows
+        if a.place in {"path", "raw"}
+    ]
+    named = [
+        parameter(
+            a.name,
+            parameter.KEYWORD_ONLY,
+            default=parameter.empty if a.required else None,
+            annotation=_annotation(a),
+        )
+        for a in rows
+        if a.place in {"query", "body"}
+    ]
+    if has_project:
+        project = Annotated[str | None, Parameter(help="Slug of the project.")]
+        named.append(parameter("project", parameter.KEYWORD_ONLY, default=None, annotation=project))
+    if command.returns == "download":
+        output = Annotated[Path | None, Parameter(help="File to write to; standard output otherwise.")]
+        named.append(parameter("output", parameter.KEYWORD_ONLY, default=None, annotation=output))
+    as_json = Annotated[bool, Parameter(help="Print JSON.", negative="")]
+    named.append(parameter("json", parameter.KEYWORD_ONLY, default=False, annotation=as_json))
+    run.__signature__ = inspect.Signature([*positional, *named])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*positional, *named)}
+    run.__doc__ = "\n\n".join(filter(None, [command.summary, command.description]))
+    run.__name__ = command.verb.replace("-", "_")
+    return run
+
+
+def _call(command: Command, values: dict[str, Any], *, as_json: bool, output: Path | None) -> None:
+    # Only commands that talk to the server pay for the HTTP client.
+    from gimbal.faces.client.transport import Transport
+
+    places: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}, "raw": {}}
+    for argument in command.arguments:
+        value = values.get(argument.name)
+        if value is None and argument.place != "path":
+            continue
+        places[argument.place][argument.name] = _value(argument, value)
+    transport = Transport()
+    if command.returns == "download":
+        _save(transport.download(command.path, path=places["path"], query=places["query"]), output)
+        return
+    has_body = any(a.place == "body" for a in command.arguments)
+    raw = next(iter(places["raw"].values()), None)
+    result = transport.call(
+        command.method,
+        command.path,
+        type(None) if command.returns == "none" else Any,
+        path=places["path"],
+        query=places["query"],
+        body=places["body"] if has_body or (command.method == "POST" and raw is None) else None,
+        raw=raw,
+    )
+    if command.returns == "none":
+        show.line("done", style="green")
+    else:
+        show.result(result, as_json=as_json)
+
+
+def _value(argument: Argument, value: Any) -> Any:
+    if argument.type != "json" or value is None:
+        return value.isoformat() if isinstance(value, datetime) else value
+    text = Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") else value
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as problem:
+        if argument.type == "json" and not text.startswith(("{", "[", '"')):
+            return text
+        raise BadInput(f"--{argument.name} is not JSON: {problem}.", where=argument.name, todo="Mend it.") from None
+
+
+def _save(chunks: Any, output: Path | None) -> None:
+    if output is None:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        return
+    partial = output.with_name(output.name + ".part")
+    with partial.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+    partial.replace(output)
+    show.line(f"written to {quote(str(output), safe='/')}")

@@ -1,0 +1,89 @@
+"""Commands of this machine, which need no running server: up, settings, doctor, backup, restore."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from gimbal.faces.cli import show
+from gimbal.kernel.settings import LoadedSettings, load_settings
+
+DataFlag = Annotated[Path | None, Parameter(help="Data folder; .gimbal otherwise.")]
+
+
+def _load(data: Path | None = None, **flags: object) -> LoadedSettings:
+    return load_settings(flags={"data": str(data) if data else None, **flags})
+
+
+def up(
+    *,
+    data: DataFlag = None,
+    host: Annotated[str | None, Parameter(help="Address to listen on; 127.0.0.1 otherwise.")] = None,
+    port: Annotated[int | None, Parameter(help="Port; 8765 otherwise.")] = None,
+    grpc_port: Annotated[int | None, Parameter(help="Port of OTLP over gRPC; 4317 otherwise, 0 for none.")] = None,
+    role: Annotated[str, Parameter(help="all, or one of server, worker, model over shared stores.")] = "all",
+    log_format: Annotated[str | None, Parameter(help="text or json.")] = None,
+) -> None:
+    """Start Gimbal and keep it up until Ctrl-C.
+
+    Everything runs on one port: API, console, OTLP over HTTP, the gateway.
+    """
+    from gimbal.faces.server import logs
+    from gimbal.faces.server.supervisor import Supervisor
+
+    loaded = _load(
+        data, **{"server.host": host, "server.port": port, "server.grpc_port": grpc_port, "log.format": log_format}
+    )
+    settings = loaded.settings
+    logs.set_up(settings.log, "gimbal")
+    for name in loaded.unknown_variables:
+        show.line(f"note: {name} names no setting; see `gimbal settings`", style="yellow")
+    if role != "all":
+        sys.argv = [sys.argv[0], role]
+        from gimbal.faces.server import process
+
+        raise SystemExit(process.main())
+    address = f"http://{settings.server.host}:{settings.server.port}"
+
+    def ready(seconds: float) -> None:
+        show.line(f"Gimbal is up on {address} after {seconds:.1f} s, data in {settings.folder}. Ctrl-C stops it.")
+
+    raise SystemExit(Supervisor(settings).run(ready))
+
+
+def settings(
+    *, data: DataFlag = None, json: Annotated[bool, Parameter(help="Print JSON.", negative="")] = False
+) -> None:
+    """Print every setting with its value, where the value came from, and what it means."""
+    loaded = _load(data)
+    if json:
+        show.result(loaded.values(), as_json=True)
+        return
+    rows = [
+        {"setting": v.path, "value": str(v.value) if v.value != "" else "–", "from": v.source, "meaning": v.meaning}
+        for v in loaded.values()
+    ]
+    show.table(rows)
+    for name in loaded.unknown_variables:
+        show.line(f"note: {name} names no setting", style="yellow")
+
+
+def doctor(*, data: DataFlag = None) -> None:
+    """Check what Gimbal needs here: versions, folder, disk, ports, clock, engines; say how to mend what is wrong."""
+    from gimbal.faces.server.doctor import examine
+
+    failed = False
+    for finding in examine(_load(data).settings):
+        mark, style = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow")}.get(finding.state, ("FAIL", "bold red"))
+        failed = failed or finding.state == "fail"
+        show.line(f"{mark}  {finding.part:<12} {finding.message}", style=style)
+        if finding.todo:
+            show.line(f"      {'':<12} to do: {finding.todo}")
+    raise SystemExit(1 if failed else 0)
+
+
+def add_all(app: App) -> None:
+    """Add these commands to the top-level app."""
+    for command in (up, settings, doctor):
+        app.command(command)

@@ -1,0 +1,53 @@
+"""The operation table as the command line needs it: light JSON beside this file, written by `make generate`.
+
+Reading it costs a millisecond where importing the table would cost half a second.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PATH = Path(__file__).parent / "manifest.json"
+
+
+class Argument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One argument of a command."""
+
+    name: str
+    place: str
+    """`path`, `query`, `body` or `raw` (a file is sent)."""
+    type: str
+    """`str`, `int`, `float`, `bool`, `list` or `json`."""
+    required: bool = False
+    default: Any = None
+    doc: str = ""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operation as a command."""
+
+    group: str
+    verb: str
+    method: str
+    path: str
+    summary: str
+    description: str = ""
+    returns: str = "record"
+    """`record`, `list`, `page`, `none` or `download`."""
+    arguments: list[Argument] = []
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """All commands."""
+
+    commands: list[Command]
+
+    def groups(self) -> list[str]:
+        """Return the names of the groups in alphabetical order."""
+        return sorted({command.group for command in self.commands})
+
+
+def read() -> Manifest:
+    """Return the manifest that was generated."""
+    return msgspec.json.decode(PATH.read_bytes(), type=Manifest)

@@ -1,0 +1,1 @@
+"""Typed methods for every operation; written by gimbal.faces.client.generate."""

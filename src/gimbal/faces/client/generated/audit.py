@@ -1,0 +1,38 @@
+"""Audit: written by gimbal.faces.client.generate, not by hand."""
+
+from gimbal.axis.projects.model import AuditCheck, AuditRecord
+from gimbal.faces.client.group import Group
+from gimbal.kernel.pages import Page
+
+
+class Audit(Group):
+    """Operations on audit."""
+
+    def list(
+        self,
+        *,
+        action: str | None = None,
+        actor: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        project: str | None = None,
+    ) -> Page[AuditRecord]:
+        """List the audit records of the project, newest first.
+
+        Args:
+            action: Only operations whose name starts so, for example `assets.`.
+            actor: Only what this actor did.
+            cursor: `next` of the page before; leave out for the first page.
+            limit: How many items at most, 1 to 1000.
+        """
+        return self._transport.call(
+            "GET",
+            "/projects/{project}/audit",
+            Page[AuditRecord],
+            path={"project": project},
+            query={"action": action, "actor": actor, "cursor": cursor, "limit": limit},
+        )
+
+    def verify(self) -> AuditCheck:
+        """Check the audit chain of the installation; find a changed, removed, inserted or reordered record."""
+        return self._transport.call("POST", "/audit/verify", AuditCheck, path={})

@@ -1,0 +1,48 @@
+"""Keys: written by gimbal.faces.client.generate, not by hand."""
+
+from msgspec import UNSET, UnsetType
+
+from gimbal.axis.projects.model import ApiKey, IssuedKey
+from gimbal.faces.client.group import Group
+from gimbal.kernel.context import Role
+
+
+class Keys(Group):
+    """Operations on keys."""
+
+    def create(
+        self,
+        *,
+        name: str,
+        role: Role | UnsetType = UNSET,
+        days: int | None | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> IssuedKey:
+        """Make an API key for the project; its secret is shown this once.
+
+        Args:
+            name: What it is for.
+            role: viewer, developer, releaser or admin; not higher than your own.
+            days: Days until it expires; null means it does not.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/keys",
+            IssuedKey,
+            path={"project": project},
+            body={"name": name, "role": role, "days": days},
+        )
+
+    def list(self, *, project: str | None = None) -> list[ApiKey]:
+        """List the project's API keys, without their secrets."""
+        return self._transport.call("GET", "/projects/{project}/keys", list[ApiKey], path={"project": project})
+
+    def revoke(self, id: str, *, project: str | None = None) -> ApiKey:
+        """Revoke an API key at once.
+
+        Args:
+            id: The id (UUIDv7).
+        """
+        return self._transport.call(
+            "DELETE", "/projects/{project}/keys/{id}", ApiKey, path={"project": project, "id": id}
+        )

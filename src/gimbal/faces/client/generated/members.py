@@ -1,0 +1,40 @@
+"""Members: written by gimbal.faces.client.generate, not by hand."""
+
+from msgspec import UNSET, UnsetType
+
+from gimbal.axis.projects.model import Member
+from gimbal.faces.client.group import Group
+from gimbal.kernel.context import Role
+
+
+class Members(Group):
+    """Operations on members."""
+
+    def add(self, *, email: str, role: Role | UnsetType = UNSET, project: str | None = None) -> Member:
+        """Give a person a role in the project.
+
+        Args:
+            email: Address of the person.
+            role: viewer, developer, releaser or admin; not higher than your own.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/members",
+            Member,
+            path={"project": project},
+            body={"email": email, "role": role},
+        )
+
+    def list(self, *, project: str | None = None) -> list[Member]:
+        """List the members of the project."""
+        return self._transport.call("GET", "/projects/{project}/members", list[Member], path={"project": project})
+
+    def remove(self, id: str, *, project: str | None = None) -> None:
+        """Take a member's role away.
+
+        Args:
+            id: The id (UUIDv7).
+        """
+        self._transport.call(
+            "DELETE", "/projects/{project}/members/{id}", type(None), path={"project": project, "id": id}
+        )

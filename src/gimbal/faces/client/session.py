@@ -1,0 +1,78 @@
+"""The verbs of evidence and release for scripts: prompt, score, evaluate, promote, drift."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gimbal.axis.evals.model import EvaluationRun
+from gimbal.axis.gates.model import Decision
+from gimbal.axis.monitors.model import MonitorReport
+from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget
+from gimbal.faces.client.client import Client, default_client
+from gimbal.generative.prompts.model import RenderedPrompt
+from gimbal.kernel.errors import DeadlineExceeded
+
+
+def prompt(ref: str, variables: Mapping[str, Any] | None = None, *, client: Client | None = None) -> RenderedPrompt:
+    """Return a prompt version with its variables filled in: messages ready to send."""
+    return (client or default_client()).prompts.render(ref, variables=dict(variables or {}))
+
+
+def score(
+    target_id: str,
+    name: str,
+    value: float | None = None,
+    *,
+    label: str = "",
+    explanation: str = "",
+    target: str = "trace",
+    source: str = "code",
+    client: Client | None = None,
+) -> Score:
+    """Record a judgement of a trace (or span, session, run, prediction)."""
+    new = NewScore(
+        target_kind=ScoreTarget(target),
+        target_id=target_id,
+        name=name,
+        value=value,
+        label=label,
+        explanation=explanation,
+        source=ScoreSource(source),
+    )
+    return (client or default_client()).scores.record(scores=[new])[0]
+
+
+def evaluate(
+    suite: str,
+    subject: str,
+    *,
+    timeout: float = 3600.0,
+    on_progress: Callable[[int, int], None] | None = None,
+    client: Client | None = None,
+) -> EvaluationRun:
+    """Put a version through a suite and wait for the result; raise DeadlineExceeded after `timeout` seconds."""
+    client = client or default_client()
+    run = client.evaluations.start(suite=suite, subject=subject)
+    deadline = time.monotonic() + timeout
+    while run.status == "running":
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"The evaluation {run.id} is not done after {timeout:g} s.",
+                kept="what it has found so far",
+                todo=f"It goes on; `gimbal evaluations show {run.id}` tells.",
+            )
+        time.sleep(0.2)
+        run = client.evaluations.show(run.id)
+        if on_progress:
+            on_progress(run.done, run.total)
+    return run
+
+
+def promote(candidate: str, alias: str, *, reason: str = "", client: Client | None = None) -> Decision:
+    """Ask the gate to let an alias move to a version; the Decision says what it found, also when it refuses."""
+    return (client or default_client()).gates.promote(candidate=candidate, alias=alias, reason=reason)
+
+
+def drift(monitor: str, *, client: Client | None = None) -> MonitorReport:
+    """Let a monitor look at its endpoint now; return what it found."""
+    return (client or default_client()).monitors.run(monitor)

@@ -1,0 +1,1 @@
+"""Numbered schema migrations: `catalog` for alembic, `columns` as SQL."""

