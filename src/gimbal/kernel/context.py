@@ -172,6 +172,6 @@ class Context:
         for hook in hooks:
             await hook()
 
-    def within(self, project: str) -> "Context":
-        """Return a context of the same principal and services in another project."""
+    def within(self, project: str | None) -> "Context":
+        """Return a context of the same principal and services in another project (None: the installation)."""
         return Context(self.services, self.principal, project, origin=self.origin, client=self.client)

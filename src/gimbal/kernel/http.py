@@ -4,6 +4,7 @@ A dialect is a face that others defined (OTLP, OpenAI, Open Inference): its room
 `faces/server` authenticates, dispatches and carries the bytes.
 """
 
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,17 @@ import msgspec
 
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import TooLarge
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or name means this machine only."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class Upload:

@@ -30,7 +30,7 @@ COMMON_PARAMETERS = {
     "cursor": "`next` of the page before; leave out for the first page.",
     "limit": "How many items at most, 1 to 1000.",
     "ref": "Reference such as model:flights/delay@production.",
-    "id": "The id (UUIDv7).",
+    "id": "Its id.",
 }
 
 

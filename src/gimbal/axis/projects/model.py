@@ -27,6 +27,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     email: str
+    name: str
     role: Role
     added_at: datetime
     added_by: str
@@ -45,8 +46,12 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """Project that it is for; null for the whole installation."""
     created_at: datetime
     created_by: str
+    member_id: str | None = None
+    """Member whose key it is; null for a service."""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """When it was last used, to the hour; null means never."""
 
 
 class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +75,16 @@ class AddMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     email: str
     """Address of the person."""
+    name: str = ""
+    """What people call them; the address when empty."""
     role: Role = Role.VIEWER
+    """viewer, developer, releaser or admin; not higher than your own."""
+
+
+class ChangeMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new role of a member."""
+
+    role: Role
     """viewer, developer, releaser or admin; not higher than your own."""
 
 
@@ -83,6 +97,10 @@ class CreateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """viewer, developer, releaser or admin; not higher than your own."""
     days: int | None = None
     """Days until it expires; null means it does not."""
+    member: str | None = None
+    """Id of the member whose key it is: it never can more than they, and goes with them. Null: a service's key."""
+    everywhere: bool = False
+    """For the whole installation instead of this project; takes an admin of the installation."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +138,8 @@ class AuditCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong, when something is."""
     sequence: int | None = None
     """The first record that is wrong."""
+    head: str = ""
+    """`sequence:hash` of the last record. Kept elsewhere, it can be given as `anchor` to a later check."""
 
 
 class KeyRevoked(Event, frozen=True, kw_only=True):

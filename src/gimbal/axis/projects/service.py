@@ -1,73 +1,56 @@
-"""The verbs of projects: who a key belongs to, who may give which role, and the local owner."""
+"""The verbs of projects and members: who may give which role, and the local owner. `keys.Keys` is its other half."""
 
-import hashlib
-import secrets
 import time
-from datetime import timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.projects.model import (
-    AddMember,
-    ApiKey,
-    CreateKey,
-    CreateProject,
-    IssuedKey,
-    KeyRevoked,
-    Member,
-    Project,
-)
-from gimbal.axis.projects.store import api_keys, members, projects
+from gimbal.axis.projects.keys import CACHE_S, Keys, check_grant
+from gimbal.axis.projects.model import GENESIS, AddMember, CreateProject, Member, Project
+from gimbal.axis.projects.store import api_keys, audit_head, members, projects
 from gimbal.engines.storage.catalog import Catalog, is_unique_violation
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.clock import Clock
-from gimbal.kernel.context import Context, Principal, Role
-from gimbal.kernel.errors import BadInput, Conflict, Forbidden, NameTaken, NotAuthenticated, NotFound
+from gimbal.kernel.context import Context, Permission, Principal, Role
+from gimbal.kernel.errors import BadInput, Conflict, NameTaken, NotFound, NotReady
 from gimbal.kernel.ids import new_id
+from gimbal.kernel.operations import Operation
 from gimbal.kernel.refs import check_slug
 
 DEFAULT_PROJECT = "default"
-# Other processes learn of a revoked key when this runs out; in this one it is forgotten at once.
-_CACHE_S = 1.0
+# What can still be done in an archived project: take it back, and shut people out.
+_ALWAYS = frozenset({"projects.archive", "members.remove", "keys.revoke"})
 
 
-class Projects:
-    """Projects, members and keys on the catalog."""
+class Projects(Keys):
+    """Projects, members and keys on the catalog; also the ProjectGuard of the operations."""
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
-        self._catalog = catalog
-        self._clock = clock
-        self._known: dict[str, tuple[float, Principal]] = {}
+        super().__init__(catalog, clock)
         self._slugs: dict[str, tuple[float, Project]] = {}
         self._members: tuple[float, bool] = (0.0, False)
 
     async def ensure_default(self) -> None:
-        """Make the project `default` when it is missing."""
+        """Make the project `default` and the start of the audit chain when the catalog is new."""
+        row = {"slug": DEFAULT_PROJECT, "title": "Default", "created_at": self._clock.now(), "archived": False}
         async with self._catalog.write() as tx:
-            if (await tx.execute(sa.select(projects.c.slug).where(projects.c.slug == DEFAULT_PROJECT))).first() is None:
-                await tx.execute(
-                    projects.insert().values(
-                        slug=DEFAULT_PROJECT, title="Default", created_at=self._clock.now(), archived=False
-                    )
-                )
+            # Only with the project: where the head of the chain is missing later, somebody has taken it away.
+            if await insert_missing(tx, projects, row):
+                await insert_missing(tx, audit_head, {"id": 1, "sequence": 0, "hash": GENESIS})
 
     async def create(self, ctx: Context, body: CreateProject) -> Project:
         """Make a project; raise NameTaken when the slug is in use."""
-        project = Project(slug=check_slug(body.slug), title=body.title or body.slug, created_at=ctx.now())
-        try:
-            async with self._catalog.write(ctx) as tx:
-                await tx.execute(
-                    projects.insert().values(
-                        slug=project.slug, title=project.title, created_at=project.created_at, archived=False
-                    )
-                )
-        except IntegrityError as problem:
-            if is_unique_violation(problem):
-                raise NameTaken(
-                    f"There is a project {body.slug!r} already.", where="slug", todo="Choose another slug."
-                ) from None
-            raise
+        slug = check_slug(body.slug)
+        title = body.title.strip() or slug
+        if not title.isprintable() or len(title) > 200:
+            raise BadInput("A title has at most 200 characters, on one line.", where="title", todo="Shorten it.")
+        project = Project(slug=slug, title=title, created_at=ctx.now())
+        async with self._catalog.write(ctx) as tx:
+            if not await insert_missing(tx, projects, msgspec.structs.asdict(project)):
+                raise NameTaken(f"There is a project {body.slug!r} already.", where="slug", todo="Choose another slug.")
         return project
 
     async def get(self, ctx: Context, slug: str) -> Project:
@@ -82,8 +65,20 @@ class Projects:
                 f"There is no project {slug!r}.", where="project", todo="`gimbal projects list` shows those there are."
             )
         project = Project(**row)
-        self._slugs[slug] = (time.monotonic() + _CACHE_S, project)
+        self._slugs[slug] = (time.monotonic() + CACHE_S, project)
         return project
+
+    async def admit(self, ctx: Context, op: Operation) -> None:
+        """Raise NotFound without the project, NotReady when it is archived and `op` would change it."""
+        if ctx.project is None:
+            return
+        project = await self.get(ctx, ctx.project)
+        if project.archived and op.allow > Permission.VIEW and op.name not in _ALWAYS:
+            raise NotReady(
+                f"The project {project.slug!r} is archived: it can be read and not changed.",
+                where="project",
+                todo="Take it back with projects.archive and `undo`.",
+            )
 
     async def visible_to(self, principal: Principal) -> list[Project]:
         """Return the projects that the principal may see, by slug."""
@@ -94,7 +89,7 @@ class Projects:
 
     async def archive(self, ctx: Context, slug: str, *, archived: bool) -> Project:
         """Archive a project, or take it back."""
-        if slug == DEFAULT_PROJECT:
+        if slug == DEFAULT_PROJECT and archived:
             raise Conflict("The project default cannot be archived.", todo="Archive others; this one is always there.")
         await self.get(ctx, slug)
         async with self._catalog.write(ctx) as tx:
@@ -103,29 +98,39 @@ class Projects:
         return await self.get(ctx, slug)
 
     async def add_member(self, ctx: Context, project: str, body: AddMember) -> Member:
-        """Give a person a role; raise Forbidden when it is higher than one's own, NameTaken when already a member."""
-        if "@" not in body.email or len(body.email) > 254:
+        """Give a person a role; raise Forbidden when it is higher than one's own, NameTaken when already a member.
+
+        From the first member on everyone needs a key, so raise NotReady while no admin has one.
+        """
+        email, name = body.email.strip().lower(), body.name.strip()
+        if not email.isprintable() or " " in email or len(email) > 254 or not all(email.rpartition("@")):
             raise BadInput(f"{body.email!r} is not an address.", where="email", todo="Write it like ada@example.org.")
-        _check_grant(ctx, body.role, project)
+        if not name.isprintable() or len(name) > 200:
+            raise BadInput("A name has at most 200 characters, on one line.", where="name", todo="Shorten it.")
+        check_grant(ctx, body.role, project)
+        await self.get(ctx, project)
         member = Member(
-            id=new_id(), email=body.email.lower(), role=body.role, added_at=ctx.now(), added_by=ctx.principal.name
+            id=new_id(),
+            email=email,
+            name=name or email,
+            role=body.role,
+            added_at=ctx.now(),
+            added_by=ctx.principal.name,
         )
         try:
             async with self._catalog.write(ctx) as tx:
-                await tx.execute(
-                    members.insert().values(
-                        id=member.id,
-                        project=project,
-                        email=member.email,
-                        role=member.role.value,
-                        added_at=member.added_at,
-                        added_by=member.added_by,
+                alone = ctx.principal.kind == "owner"
+                if alone and not await self._admin_gets_in(tx, ctx.now(), api_keys.c.project.is_(None)):
+                    raise NotReady(
+                        "From the first member on everyone needs a key, and no admin has one yet.",
+                        todo="Make one first: `gimbal keys create --name admin --role admin --everywhere`.",
                     )
-                )
+                row = msgspec.structs.asdict(member) | {"project": project, "role": member.role.value}
+                await tx.execute(members.insert().values(row))
         except IntegrityError as problem:
             if is_unique_violation(problem):
                 raise NameTaken(
-                    f"{body.email} is a member already.", where="email", todo="Remove the member first to change it."
+                    f"{email} is a member already.", where="email", todo="Change their role with members.change."
                 ) from None
             raise
         self._members = (0.0, True)
@@ -135,25 +140,37 @@ class Projects:
         """Return the members of a project by address."""
         query = sa.select(members).where(members.c.project == project).order_by(members.c.email)
         async with self._catalog.read() as tx:
-            rows = (await tx.execute(query)).mappings()
-            return [
-                Member(
-                    id=r["id"],
-                    email=r["email"],
-                    role=Role(r["role"]),
-                    added_at=r["added_at"],
-                    added_by=r["added_by"],
-                )
-                for r in rows
-            ]
+            return [_member(row) for row in (await tx.execute(query)).mappings()]
+
+    async def change_member(self, ctx: Context, project: str, member_id: str, role: Role) -> Member:
+        """Give a member another role; their keys can no more than that from now on.
+
+        Raise NotFound, Forbidden when the role is higher than one's own, Conflict when no admin would be left.
+        """
+        check_grant(ctx, role, project)
+        async with self._catalog.write(ctx) as tx:
+            member = await _one_member(tx, project, member_id)
+            await tx.execute(members.update().where(members.c.id == member_id).values(role=role.value))
+            if member.role is Role.ADMIN:
+                await self.keep_a_way_in(ctx, tx, project)
+            ctx.audit(email=member.email, from_role=member.role.value, role=role.value)
+        self.forget()
+        return msgspec.structs.replace(member, role=role)
 
     async def remove_member(self, ctx: Context, project: str, member_id: str) -> None:
-        """Take a member's role away; raise NotFound."""
+        """Take a member's role away and revoke their keys.
+
+        Raise NotFound, or Conflict when no admin would be left.
+        """
         async with self._catalog.write(ctx) as tx:
-            done = await tx.execute(members.delete().where(members.c.id == member_id, members.c.project == project))
-            if not done.rowcount:
-                raise NotFound(f"There is no member {member_id}.", where="id", todo="List the members for their ids.")
+            member = await _one_member(tx, project, member_id)
+            await self.revoke_keys_of(ctx, tx, member_id)
+            await tx.execute(members.delete().where(members.c.id == member_id))
+            if member.role is Role.ADMIN:
+                await self.keep_a_way_in(ctx, tx, project)
+            ctx.audit(email=member.email, role=member.role.value)
         self._members = (0.0, False)
+        self.forget()
 
     async def has_members(self) -> bool:
         """Tell whether anyone is a member of anything; then the local owner needs a key as well."""
@@ -161,7 +178,7 @@ class Projects:
         if until < time.monotonic():
             async with self._catalog.read() as tx:
                 answer = (await tx.execute(sa.select(members.c.id).limit(1))).first() is not None
-            self._members = (time.monotonic() + _CACHE_S, answer)
+            self._members = (time.monotonic() + CACHE_S, answer)
         return answer
 
     @staticmethod
@@ -169,107 +186,17 @@ class Projects:
         """Return who a caller on loopback is while there are no members."""
         return Principal(kind="owner", id="owner", name="local owner", everywhere=Role.ADMIN)
 
-    async def create_key(self, ctx: Context, body: CreateKey, project: str | None) -> IssuedKey:
-        """Make a key for a project (or, None, the installation); its secret is in the result and nowhere else."""
-        if not body.name.strip() or len(body.name) > 100:
-            raise BadInput("A key needs a name of 1 to 100 characters.", where="name", todo="Say what it is for.")
-        if body.days is not None and not 1 <= body.days <= 3650:
-            raise BadInput("A key can last 1 to 3650 days.", where="days", todo="Leave it out for no end.")
-        _check_grant(ctx, body.role, project)
-        secret = "gk_" + secrets.token_urlsafe(32)
-        key = ApiKey(
-            id=new_id(),
-            name=body.name.strip(),
-            prefix=secret[:9],
-            role=body.role,
-            project=project,
-            created_at=ctx.now(),
-            created_by=ctx.principal.name,
-            expires_at=ctx.now() + timedelta(days=body.days) if body.days else None,
-        )
-        async with self._catalog.write(ctx) as tx:
-            await tx.execute(
-                api_keys.insert().values(
-                    id=key.id,
-                    name=key.name,
-                    prefix=key.prefix,
-                    secret_hash=_hash(secret),
-                    role=key.role.value,
-                    project=project,
-                    created_at=key.created_at,
-                    created_by=key.created_by,
-                    expires_at=key.expires_at,
-                    revoked_at=None,
-                )
-            )
-        return IssuedKey(key=key, secret=secret)
 
-    async def keys(self, project: str | None) -> list[ApiKey]:
-        """Return the keys of a project, newest first, without secrets; None means those of the installation."""
-        same = api_keys.c.project.is_(None) if project is None else api_keys.c.project == project
-        query = sa.select(api_keys).where(same).order_by(api_keys.c.id.desc())
-        async with self._catalog.read() as tx:
-            return [_key(row) for row in (await tx.execute(query)).mappings()]
-
-    async def revoke_key(self, ctx: Context, key_id: str, project: str | None) -> ApiKey:
-        """Make a key worthless at once; a second time changes nothing. Raise NotFound."""
-        same = api_keys.c.project.is_(None) if project is None else api_keys.c.project == project
-        async with self._catalog.write(ctx) as tx:
-            row = (await tx.execute(sa.select(api_keys).where(api_keys.c.id == key_id, same))).mappings().first()
-            if row is None:
-                raise NotFound(f"There is no key {key_id} here.", where="id", todo="`gimbal keys list` shows the ids.")
-            revoked_at = row["revoked_at"] or ctx.now()
-            await tx.execute(api_keys.update().where(api_keys.c.id == key_id).values(revoked_at=revoked_at))
-        self._known.clear()
-        ctx.emit(KeyRevoked(project=project or "", key_id=key_id))
-        return _key({**row, "revoked_at": revoked_at})
-
-    async def authenticate(self, secret: str) -> Principal:
-        """Return who a key belongs to; raise NotAuthenticated for an unknown, expired or revoked one."""
-        hashed = _hash(secret)
-        known = self._known.get(hashed)
-        if known and known[0] > time.monotonic():
-            return known[1]
-        async with self._catalog.read() as tx:
-            row = (await tx.execute(sa.select(api_keys).where(api_keys.c.secret_hash == hashed))).mappings().first()
-        todo = "Ask an admin of the project for a new one: `gimbal keys create`."
-        if row is None:
-            raise NotAuthenticated("The key is not known here.", todo=todo)
-        key = _key(row)
-        if key.revoked_at is not None:
-            raise NotAuthenticated("The key was revoked.", todo=todo)
-        if key.expires_at is not None and key.expires_at <= self._clock.now():
-            raise NotAuthenticated("The key has expired.", todo=todo)
-        role = {key.project: key.role} if key.project else {}
-        principal = Principal(
-            kind="key", id=key.id, name=f"key {key.name}", everywhere=None if key.project else key.role, roles=role
-        )
-        if len(self._known) > 10_000:
-            self._known.clear()
-        self._known[hashed] = (time.monotonic() + _CACHE_S, principal)
-        return principal
-
-    async def has_admin_key(self) -> bool:
-        """Tell whether the installation has a credential by which an admin gets in from elsewhere."""
-        query = sa.select(api_keys.c.id).where(api_keys.c.role == Role.ADMIN.value, api_keys.c.revoked_at.is_(None))
-        async with self._catalog.read() as tx:
-            return (await tx.execute(query.limit(1))).first() is not None
+async def _one_member(tx: AsyncConnection, project: str, member_id: str) -> Member:
+    # Locked, so that two admins who remove each other at once come one after the other.
+    query = sa.select(members).where(members.c.project == project).with_for_update()
+    for row in (await tx.execute(query)).mappings():
+        if row["id"] == member_id:
+            return _member(row)
+    raise NotFound(f"There is no member {member_id}.", where="id", todo="List the members for their ids.")
 
 
-def _check_grant(ctx: Context, role: Role, project: str | None) -> None:
-    if not ctx.principal.may(role.permission, project):
-        raise Forbidden(
-            f"Nobody can give a role higher than their own, and {role.value} is.",
-            where="role",
-            todo="Give a lower role, or ask an admin.",
-        )
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _key(row: Any) -> ApiKey:
-    values: dict[str, Any] = {k: v for k, v in dict(row).items() if k != "secret_hash"}
+def _member(row: Any) -> Member:
+    values: dict[str, Any] = {k: v for k, v in dict(row).items() if k != "project"}
     values["role"] = Role(row["role"])
-    return ApiKey(**values)
+    return Member(**values)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from gimbal.engines.storage.catalog import Json, Utc, metadata
+from gimbal.engines.storage.tables import append_only
 
 projects = sa.Table(
     "projects",
@@ -19,6 +20,7 @@ members = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
     sa.Column("email", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("added_at", Utc, nullable=False),
     sa.Column("added_by", sa.Text, nullable=False),
@@ -31,32 +33,37 @@ api_keys = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("prefix", sa.Text, nullable=False),
-    # SHA-256 suffices for a secret of 256 random bits: there is nothing to guess, so no slow hash is needed.
     sa.Column("secret_hash", sa.Text, nullable=False, unique=True),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=True),
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
+    # No foreign key: a removed member's keys stay in the list, revoked.
+    sa.Column("member_id", sa.Text, nullable=True, index=True),
     sa.Column("expires_at", Utc, nullable=True),
     sa.Column("revoked_at", Utc, nullable=True),
+    sa.Column("last_used_at", Utc, nullable=True),
 )
 
-audit = sa.Table(
-    "audit",
-    metadata,
-    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("at", Utc, nullable=False),
-    sa.Column("project", sa.Text, nullable=True, index=True),
-    sa.Column("actor_kind", sa.Text, nullable=False),
-    sa.Column("actor_id", sa.Text, nullable=False),
-    sa.Column("actor_name", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("origin", sa.Text, nullable=False),
-    sa.Column("client", sa.Text, nullable=False),
-    sa.Column("details", Json, nullable=False),
-    sa.Column("previous", sa.Text, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
+audit = append_only(
+    sa.Table(
+        "audit",
+        metadata,
+        sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", Utc, nullable=False),
+        sa.Column("project", sa.Text, nullable=True),
+        sa.Column("actor_kind", sa.Text, nullable=False),
+        sa.Column("actor_id", sa.Text, nullable=False),
+        sa.Column("actor_name", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("client", sa.Text, nullable=False),
+        sa.Column("details", Json, nullable=False),
+        sa.Column("previous", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Index("ix_audit_project_sequence", "project", "sequence"),
+    )
 )
 
 # One row: where the chain ends. Appending locks it, so records are numbered in commit order on every engine, and a

@@ -19,7 +19,7 @@ _RULES = "append_only"
 _REFUSE = """
 CREATE OR REPLACE FUNCTION gimbal_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'the table % is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION USING MESSAGE = 'the table ' || TG_TABLE_NAME || ' is append-only', ERRCODE = 'restrict_violation';
 END $$
 """
 
@@ -75,5 +75,5 @@ async def insert_missing(tx: AsyncConnection, table: sa.Table, values: Mapping[s
     On PostgreSQL it waits for a transaction that is inserting the same key.
     """
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    done = await tx.execute(insert(table).values(dict(values)).on_conflict_do_nothing())
-    return done.rowcount == 1
+    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(sa.literal(1))
+    return (await tx.execute(statement)).first() is not None

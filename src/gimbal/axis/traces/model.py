@@ -1,0 +1,128 @@
+"""The normal form of spans and what lists and details of traces show."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gimbal.axis.pricing.model import Usage
+from gimbal.kernel.events import Event
+
+KINDS = (
+    "llm", "chain", "agent", "tool", "retriever", "reranker", "embedding", "guard", "evaluator", "prediction", "http",
+    "other",
+)  # fmt: skip
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One retrieved document."""
+
+    id: str = ""
+    content: str = ""
+    score: float | None = None
+    source: str = ""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened. Unknown stays None or empty, never 0."""
+
+    trace_id: str
+    """32 hex digits."""
+    span_id: str
+    """16 hex digits."""
+    name: str
+    start_us: int
+    """Microseconds since 1970 UTC."""
+    end_us: int
+    parent_id: str = ""
+    """Empty for a root."""
+    remote_parent: bool = False
+    """Whether the parent belongs to another process: then this span heads its own part of the trace."""
+    kind: str = "other"
+    """One of `KINDS`."""
+    status: str = "unset"
+    """`ok`, `error`, `cancelled` or `unset`."""
+    status_message: str = ""
+    provider: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    estimated: bool = False
+    """Whether the usage is an estimate because nobody reported it."""
+    cost: Decimal | None = None
+    """US dollars; None when unknown."""
+    unpriced: str = ""
+    """Why the cost is unknown."""
+    price_book: str = ""
+    billable: bool = True
+    """False for a wrapper that reports the usage of a span inside it again."""
+    first_token_us: int | None = None
+    """Microseconds from the start to the first token."""
+    finish: str = ""
+    """Why the model stopped."""
+    input: str = ""
+    """JSON text of what went in."""
+    output: str = ""
+    """JSON text of what came out."""
+    documents: list[Document] = []
+    session_id: str = ""
+    user_id: str = ""
+    feature: str = ""
+    """What of the product it was for."""
+    refs: list[str] = []
+    """Versions that were used, resolved: `prompt:help/answer@v2`."""
+    attributes: dict[str, Any] = {}
+    """As they came."""
+    events: list[dict[str, Any]] = []
+    resource: dict[str, Any] = {}
+    scope: str = ""
+    dialect: str = ""
+    """The convention it was read by."""
+    truncated: bool = False
+    """Whether something was too long and went to the blobs or was cut."""
+
+    @property
+    def duration_us(self) -> int:
+        """Microseconds from start to end."""
+        return self.end_us - self.start_us
+
+
+class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace as lists show it."""
+
+    trace_id: str
+    name: str
+    """Of its root."""
+    kind: str
+    start: datetime
+    duration_us: int
+    """Of its root."""
+    status: str
+    """`error` when any span failed."""
+    spans: int
+    errors: int
+    model: str
+    """Of the root, or of the first model call."""
+    feature: str
+    user_id: str
+    session_id: str
+    input_tokens: int | None
+    """None when no span reported any."""
+    output_tokens: int | None
+    cost: Decimal | None
+    """Sum of the known costs; None when none is known."""
+    unpriced: int
+    """Calls whose cost is unknown."""
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace with its spans, by start."""
+
+    summary: TraceSummary
+    spans: list[Span]
+
+
+class SpansStored(Event, frozen=True, kw_only=True):
+    """Spans are durable."""
+
+    spans: list[Span]

@@ -1,0 +1,47 @@
+"""The operations on traces."""
+
+from datetime import datetime
+from typing import Annotated
+
+from gimbal.axis.traces.model import Trace, TraceSummary
+from gimbal.axis.traces.service import TraceFilter, Traces, moment_us
+from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.operations import operation
+from gimbal.kernel.pages import Page
+
+
+@operation("GET", "/projects/{project}/traces", name="traces.list", allow=Permission.VIEW)
+async def list_traces(
+    ctx: Context,
+    project: str,
+    since: Annotated[datetime | None, "Started at or after this."] = None,
+    until: Annotated[datetime | None, "Started before this."] = None,
+    status: Annotated[str | None, "Only roots with this status: ok, error, cancelled, unset."] = None,
+    kind: Annotated[str | None, "Only roots of this kind: llm, chain, agent …"] = None,
+    model: Annotated[str | None, "Only roots that called this model."] = None,
+    feature: Annotated[str | None, "Only of this feature."] = None,
+    user: Annotated[str | None, "Only of this end user."] = None,
+    session: Annotated[str | None, "Only of this session."] = None,
+    text: Annotated[str | None, "Only roots whose name contains this."] = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[TraceSummary]:
+    """List traces, newest first."""
+    narrowed = TraceFilter(
+        since_us=moment_us(since),
+        until_us=moment_us(until),
+        status=status,
+        kind=kind,
+        model=model,
+        feature=feature,
+        user_id=user,
+        session_id=session,
+        text=text,
+    )
+    return await ctx.get(Traces).page(ctx, narrowed, cursor=cursor, limit=limit)
+
+
+@operation("GET", "/projects/{project}/traces/{id}", name="traces.show", allow=Permission.VIEW)
+async def show_trace(ctx: Context, project: str, id: str) -> Trace:  # noqa: A002 - the name in the path
+    """Show a trace with its spans."""
+    return await ctx.get(Traces).get(ctx, id)

@@ -1,0 +1,191 @@
+"""OTLP on the wire: protobuf and JSON into raw spans, each checked by itself, so that one bad span rejects no other.
+
+Sources: opentelemetry-proto 1.x; the OTLP specification (JSON: hex ids, 64-bit numbers as text, unknown fields
+ignored; `partial_success` for what was rejected).
+"""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
+
+from gimbal.kernel.errors import CorruptUpload
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+_IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+_MOST_DEPTH = 32
+_STATUS = {0: "unset", 1: "ok", 2: "error"}
+# Bits of Span.flags: whether it is known, and whether, that the parent is remote.
+_HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
+_SPAN_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
+
+
+class RawSpan(msgspec.Struct, kw_only=True):
+    """A span as it came, attributes as plain JSON values."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    remote_parent: bool
+    name: str
+    otel_kind: str
+    start_us: int
+    end_us: int
+    status: str
+    status_message: str
+    attributes: dict[str, Any]
+    events: list[dict[str, Any]]
+    resource: dict[str, Any]
+    scope: str
+    scope_version: str
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A span that was not stored, and why."""
+
+    span_id: str
+    name: str
+    reason: str
+
+
+def parse(body: bytes, media_type: str) -> ExportTraceServiceRequest:
+    """Read a request; raise CorruptUpload when it is not one."""
+    if media_type == JSON:
+        return _parse_json(body)
+    request = ExportTraceServiceRequest()
+    try:
+        request.ParseFromString(body)
+    except DecodeError:
+        raise CorruptUpload(
+            "The body is not an OTLP trace request.", where="body", todo="Check the exporter."
+        ) from None
+    return request
+
+
+def _parse_json(body: bytes) -> ExportTraceServiceRequest:
+    try:
+        document = msgspec.json.decode(body, type=dict[str, Any])
+        _ids_to_base64(document)
+        return json_format.ParseDict(document, ExportTraceServiceRequest(), ignore_unknown_fields=True)
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        json_format.ParseError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as problem:
+        raise CorruptUpload(
+            f"The body is not OTLP JSON: {str(problem)[:200]}.", where="body", todo="Ids are hex, 64-bit numbers text."
+        ) from None
+
+
+def _ids_to_base64(document: dict[str, Any]) -> None:
+    """Turn the hex ids of OTLP JSON into what protobuf's JSON form has in their place."""
+    groups = document.get("resourceSpans") or document.get("resource_spans") or []
+    for group in groups:
+        for scope in group.get("scopeSpans") or group.get("scope_spans") or []:
+            for span in scope.get("spans") or []:
+                for holder in (span, *(span.get("links") or [])):
+                    for key in _IDS:
+                        if holder.get(key):
+                            # An id that is not hex stays a span of its own that is rejected with the reason.
+                            holder[key] = base64.b64encode(_unhex(holder[key])).decode()
+
+
+def _unhex(text: Any) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except (ValueError, TypeError):
+        return b""
+
+
+def plain(value: AnyValue, depth: int = 0) -> Any:
+    """Return an attribute value as plain JSON; bytes become base64, what is nested too deep becomes text."""
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "array_value":
+        if depth > _MOST_DEPTH:
+            return "…"
+        return [plain(item, depth + 1) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return attributes(value.kvlist_value.values, depth + 1) if depth <= _MOST_DEPTH else "…"
+    if kind == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    return getattr(value, kind)
+
+
+def attributes(pairs: "Iterator[KeyValue] | Any", depth: int = 0) -> dict[str, Any]:
+    """Return attributes as a dict; of a key that is there twice the last wins."""
+    return {pair.key: plain(pair.value, depth) for pair in pairs}
+
+
+def spans(request: ExportTraceServiceRequest) -> Iterator[RawSpan | Rejected]:
+    """Yield every span of a request, or why it cannot be stored."""
+    for group in request.resource_spans:
+        resource = attributes(group.resource.attributes)
+        for part in group.scope_spans:
+            for span in part.spans:
+                yield _span(span, resource, part.scope.name, part.scope.version)
+
+
+def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str) -> RawSpan | Rejected:
+    reason = _flaw(span)
+    if reason:
+        return Rejected(span_id=span.span_id.hex(), name=span.name[:200], reason=reason)
+    start = span.start_time_unix_nano // 1000
+    return RawSpan(
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_span_id.hex(),
+        remote_parent=bool(span.flags & _HAS_REMOTE and span.flags & _IS_REMOTE),
+        name=span.name,
+        otel_kind=_SPAN_KINDS.get(span.kind, ""),
+        start_us=start,
+        # A span that never ended is shown as a moment; its status tells that it is unset.
+        end_us=max(span.end_time_unix_nano // 1000, start),
+        status=_STATUS.get(span.status.code, "unset"),
+        status_message=span.status.message,
+        attributes=attributes(span.attributes),
+        events=[
+            {"name": e.name, "at_us": e.time_unix_nano // 1000, "attributes": attributes(e.attributes)}
+            for e in span.events
+        ],
+        resource=resource,
+        scope=scope,
+        scope_version=version,
+    )
+
+
+def _flaw(span: WireSpan) -> str:
+    if len(span.trace_id) != 16 or not any(span.trace_id):
+        return "the trace id is not 16 bytes, or zero"
+    if len(span.span_id) != 8 or not any(span.span_id):
+        return "the span id is not 8 bytes, or zero"
+    if span.parent_span_id and len(span.parent_span_id) != 8:
+        return "the parent's id is not 8 bytes"
+    if not span.start_time_unix_nano:
+        return "it has no start time"
+    return ""
+
+
+def response(rejected: list[Rejected], media_type: str) -> bytes:
+    """Return the answer in the form of the request; `partial_success` names what was rejected and why."""
+    answer = ExportTraceServiceResponse()
+    if rejected:
+        answer.partial_success.rejected_spans = len(rejected)
+        told = "; ".join(f"{r.span_id or 'no id'} ({r.name}): {r.reason}" for r in rejected[:20])
+        answer.partial_success.error_message = told
+    if media_type == JSON:
+        return json_format.MessageToJson(answer, indent=None).encode()
+    return answer.SerializeToString()
