@@ -10,6 +10,7 @@ from gimbal.axis.evals.model import (
     decode_examples,
     encode_examples,
 )
+from gimbal.axis.scores import builtin as _registered  # noqa: F401 - importing it registers the scorers
 from gimbal.axis.scores.model import SCORERS
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context

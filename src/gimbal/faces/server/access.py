@@ -7,6 +7,7 @@ one local owner who needs none; there Host and Origin are checked, so that no we
 import base64
 import binascii
 import ipaddress
+from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 
 from gimbal.axis.projects.service import Projects
@@ -39,9 +40,9 @@ def host_name(header: str) -> str:
     return header.partition(":")[0].lower()
 
 
-def presented_secret(exchange: Exchange) -> str:
-    """Return the secret that came with the request, or an empty text."""
-    scheme, _, value = exchange.headers.get("authorization", "").partition(" ")
+def header_secret(headers: Mapping[str, str]) -> str:
+    """Return the secret in the headers of any dialect, by lower-case name, or an empty text."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
     if scheme.lower() == "basic":
@@ -50,10 +51,7 @@ def presented_secret(exchange: Exchange) -> str:
         except (binascii.Error, UnicodeDecodeError):
             return value
         return password or user
-    for name in _KEY_HEADERS:
-        if exchange.headers.get(name):
-            return exchange.headers[name].strip()
-    return cookie_secret(exchange)
+    return next((headers[name].strip() for name in _KEY_HEADERS if headers.get(name)), "")
 
 
 def cookie_secret(exchange: Exchange) -> str:
@@ -76,9 +74,14 @@ class Access:
 
     async def principal(self, exchange: Exchange) -> Principal:
         """Return who is asking; raise NotAuthenticated for a bad key, Forbidden for a foreign Host or Origin."""
-        secret = presented_secret(exchange)
-        if not secret or secret == cookie_secret(exchange):
+        secret = header_secret(exchange.headers)
+        if not secret:
+            # A browser sends its cookie, and on loopback its bare request, for any page that asks it to.
             self._check_browser(exchange)
+        return await self.of_secret(secret or cookie_secret(exchange))
+
+    async def of_secret(self, secret: str) -> Principal:
+        """Return who a secret belongs to; without one the local owner on loopback, or nobody."""
         if secret and not self._is_placeholder(secret):
             return await self._projects.authenticate(secret)
         if self._loopback and not await self._projects.has_members():

@@ -99,7 +99,7 @@ class App:
             on_error, label = route.on_error, route.label
             principal = await self._principal(exchange, route)
             project = exchange.parameters.get("project") or exchange.headers.get("x-gimbal-project")
-            ctx = Context(self.services, principal, project or self._home(principal), client=exchange.client)
+            ctx = Context(self.services, principal, project or self.home(principal), client=exchange.client)
             if route.allow is not Permission.OPEN:
                 ctx.require(Permission.VIEW if principal.kind != "nobody" else route.allow)
             if "project" in exchange.parameters:
@@ -118,7 +118,7 @@ class App:
     async def _principal(self, exchange: Exchange, route: Route) -> Principal:
         return await self.access.principal(exchange)
 
-    def _home(self, principal: Principal) -> str:
+    def home(self, principal: Principal) -> str:
         """Return the project meant where none is named: that of a key for one project, else the default."""
         if principal.everywhere is None and len(principal.roles) == 1:
             return next(iter(principal.roles))
@@ -157,7 +157,7 @@ class App:
         async def answer(exchange: Exchange, ctx: Context) -> HttpReply:
             ctx.origin = row.dialect
             ctx.require(row.allow)
-            await self.services.get(Projects).get(ctx, ctx.project or server.host)
+            await self.services.get(Projects).get(ctx, ctx.project or "default")
             return await row.handler(ctx, exchange.request(limit))
 
         return Route(

@@ -23,7 +23,7 @@ ROOMS = (
     "gimbal.predictive.serving",
     "gimbal.generative.prompts",
     "gimbal.generative.knowledge",
-    "gimbal.generative.gateway",
+    # "gimbal.generative.gateway",
 )
 
 
@@ -45,9 +45,14 @@ def load_operations() -> list[str]:
 
 def load_dialects() -> list[str]:
     """Import every room's `dialect`, so that the foreign routes are complete; return the modules."""
-    return _load("dialect")
+    return [*_load("dialect"), importlib.import_module("gimbal.faces.server.mcp").__name__]
 
 
 def load_pages() -> list[str]:
     """Import every room's `pages`; return the modules."""
     return _load("pages")
+
+
+def load_work() -> list[str]:
+    """Import every room's `work`, where its jobs are declared; return the modules."""
+    return _load("work")

@@ -42,5 +42,5 @@ def set_up(settings: LogSettings, process: str) -> None:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {process:<7} %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
     # These tell each request or statement; our own metrics do.
-    for name in ("httpx", "uvicorn.access", "alembic", "dbos", "aiosqlite", "urllib3", "clickhouse_connect"):
+    for name in ("httpx", "uvicorn", "alembic", "dbos", "aiosqlite", "urllib3", "clickhouse_connect"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,24 +5,37 @@ This is the one place that knows every room. The axis owns Protocols, the rings 
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 
 from gimbal.axis.assets.lineage import LineageQuery
+from gimbal.axis.assets.model import GatePolicy
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.suites import Suites
+from gimbal.axis.gates.service import Gates
+from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.scores.service import Scores
+from gimbal.axis.traces import grpc
+from gimbal.axis.traces.service import Traces
+from gimbal.engines.compute.jobs import Jobs
+from gimbal.engines.compute.schedules import Schedules
+from gimbal.engines.compute.worker import Worker
 from gimbal.engines.console.console import Console, ProjectLink
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server import builtin, capabilities
-from gimbal.faces.server.access import is_loopback
+from gimbal.faces.server.access import header_secret, is_loopback
 from gimbal.faces.server.app import App
 from gimbal.faces.server.stores import Stores, link_from_environment, open_stores
 from gimbal.kernel.clock import Clock, SystemClock
-from gimbal.kernel.context import Context, Services
+from gimbal.kernel.context import Context, Permission, Services
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
 from gimbal.kernel.operations import AuditTrail
@@ -52,6 +65,23 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     assets = Assets(stores.catalog, stores.blobs)
     services.register(Assets, assets)
     services.register(LineageQuery, LineageQuery(stores.catalog, assets))
+    _work(services, stores, clock)
+    prices = PriceBook.read()
+    services.register(PriceBook, prices)
+    services.register(Traces, Traces(stores.columns, stores.writer, prices))
+    services.register(Scores, Scores(stores.columns, stores.writer))
+    suites = Suites(assets, stores.blobs)
+    services.register(Suites, suites)
+    services.register(Evaluations, Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites))
+    gates = Gates(stores.catalog, assets)
+    services.register(Gates, gates)
+    services.register(GatePolicy, gates)
+
+
+def _work(services: Services, stores: Stores, clock: Clock) -> None:
+    jobs = Jobs(stores.catalog, clock)
+    services.register(Jobs, jobs)
+    services.register(Schedules, Schedules(stores.catalog, clock, jobs))
 
 
 async def _check_address(settings: Settings, projects: Projects) -> None:
@@ -77,7 +107,31 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         await _check_address(settings, projects)
         app = App(services, settings)
         builtin.install(app, _console(settings, services))
-        yield app
+        async with _otlp_grpc(settings, app):
+            yield app
+
+
+@contextlib.asynccontextmanager
+async def _otlp_grpc(settings: Settings, app: App) -> AsyncGenerator[None]:
+    """Serve OTLP over gRPC beside the HTTP port, with the same keys."""
+    if not settings.server.grpc_port:
+        yield
+        return
+
+    async def identify(metadata: dict[str, str]) -> Context:
+        principal = await app.access.of_secret(header_secret(metadata))
+        project = metadata.get("x-gimbal-project") or app.home(principal)
+        ctx = Context(app.services, principal, project, origin="otlp")
+        ctx.require(Permission.DEVELOP)
+        await app.services.get(Projects).get(ctx, project)
+        return ctx
+
+    address = f"{settings.server.host}:{settings.server.grpc_port}"
+    server = await grpc.serve(address, identify, most_bytes=settings.server.max_body_bytes)
+    try:
+        yield
+    finally:
+        await server.stop(grace=5)
 
 
 def _console(settings: Settings, services: Services) -> Console:
@@ -92,9 +146,13 @@ def _console(settings: Settings, services: Services) -> Console:
 
 async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
     """Run jobs and schedules until stopped."""
+    capabilities.load_work()
     async with open_stores(settings, owner=False, link=link_from_environment()) as stores:
-        build_services(settings, stores)
-        await stop.wait()
+        services = build_services(settings, stores)
+        # The embedded installation has one worker, which knows its earlier life by this name.
+        name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
+        worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
+        await worker.run(stop)
 
 
 async def model_process(settings: Settings, stop: asyncio.Event) -> None:

@@ -2,8 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-
-from gimbal.engines.storage.catalog import Json, Utc
+from gimbal.engines.storage.catalog import DecimalText, Json, Utc
 
 revision = "0001"
 down_revision = None
@@ -32,7 +31,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit")),
     )
     with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_project"), ["project"], unique=False)
+        batch_op.create_index("ix_audit_project_sequence", ["project", "sequence"], unique=False)
 
     op.create_table(
         "audit_head",
@@ -42,6 +41,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
     op.create_table(
+        "jobs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", Utc(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("principal", Json(), nullable=False),
+        sa.Column("started_at", Utc(), nullable=True),
+        sa.Column("finished_at", Utc(), nullable=True),
+        sa.Column("run_after", Utc(), nullable=False),
+        sa.Column("cancelling", sa.Boolean(), nullable=False),
+        sa.Column("payload", Json(), nullable=True),
+        sa.Column("result", Json(), nullable=True),
+        sa.Column("error", Json(), nullable=True),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("lease_until", Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("project", "name", "key", name=op.f("uq_jobs_project_name_key")),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_jobs_project_id", ["project", "id"], unique=False)
+        batch_op.create_index("ix_jobs_status_run_after", ["status", "run_after"], unique=False)
+
+    op.create_table(
         "projects",
         sa.Column("slug", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
@@ -49,6 +79,24 @@ def upgrade() -> None:
         sa.Column("archived", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("slug", name=op.f("pk_projects")),
     )
+    op.create_table(
+        "schedules",
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("cron", sa.Text(), nullable=False),
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("payload", Json(), nullable=True),
+        sa.Column("principal", Json(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("next_at", Utc(), nullable=False),
+        sa.Column("last_at", Utc(), nullable=True),
+        sa.Column("last_job_id", sa.Text(), nullable=True),
+        sa.Column("missed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "slug", name=op.f("pk_schedules")),
+    )
+    with op.batch_alter_table("schedules", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schedules_next_at"), ["next_at"], unique=False)
+
     op.create_table(
         "uses",
         sa.Column("project", sa.Text(), nullable=False),
@@ -72,12 +120,17 @@ def upgrade() -> None:
         sa.Column("project", sa.Text(), nullable=True),
         sa.Column("created_at", Utc(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("member_id", sa.Text(), nullable=True),
         sa.Column("expires_at", Utc(), nullable=True),
         sa.Column("revoked_at", Utc(), nullable=True),
+        sa.Column("last_used_at", Utc(), nullable=True),
         sa.ForeignKeyConstraint(["project"], ["projects.slug"], name=op.f("fk_api_keys_project")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_api_keys_secret_hash")),
     )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_keys_member_id"), ["member_id"], unique=False)
+
     op.create_table(
         "assets",
         sa.Column("id", sa.Text(), nullable=False),
@@ -91,10 +144,75 @@ def upgrade() -> None:
         sa.UniqueConstraint("project", "kind", "name", name=op.f("uq_assets_project_kind_name")),
     )
     op.create_table(
+        "decisions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("alias", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("at", Utc(), nullable=False),
+        sa.Column("document", Json(), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["projects.slug"], name=op.f("fk_decisions_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
+    )
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.create_index("ix_decisions_project_asset", ["project", "asset", "alias"], unique=False)
+        batch_op.create_index("ix_decisions_project_id", ["project", "id"], unique=False)
+
+    op.create_table(
+        "evaluations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("suite", Json(), nullable=False),
+        sa.Column("subject", Json(), nullable=False),
+        sa.Column("suite_ref", sa.Text(), nullable=False),
+        sa.Column("subject_ref", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("started_at", Utc(), nullable=False),
+        sa.Column("started_by", sa.Text(), nullable=False),
+        sa.Column("finished_at", Utc(), nullable=True),
+        sa.Column("summaries", Json(), nullable=False),
+        sa.Column("cost", DecimalText(), nullable=True),
+        sa.Column("unpriced", sa.Integer(), nullable=False),
+        sa.Column("latency_p50_ms", sa.Float(), nullable=True),
+        sa.Column("latency_p95_ms", sa.Float(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["projects.slug"], name=op.f("fk_evaluations_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluations")),
+    )
+    with op.batch_alter_table("evaluations", schema=None) as batch_op:
+        batch_op.create_index("ix_evaluations_project_id", ["project", "id"], unique=False)
+        batch_op.create_index("ix_evaluations_project_subject", ["project", "subject_ref", "suite_ref"], unique=False)
+
+    op.create_table(
+        "gates",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("pattern", sa.Text(), nullable=False),
+        sa.Column("rules", Json(), nullable=False),
+        sa.Column("updated_at", Utc(), nullable=False),
+        sa.Column("updated_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["projects.slug"], name=op.f("fk_gates_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gates")),
+        sa.UniqueConstraint("project", "pattern", name=op.f("uq_gates_project_pattern")),
+    )
+    op.create_table(
+        "job_steps",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("result", Json(), nullable=True),
+        sa.Column("at", Utc(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_steps_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "step", name=op.f("pk_job_steps")),
+    )
+    op.create_table(
         "members",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("added_at", Utc(), nullable=False),
         sa.Column("added_by", sa.Text(), nullable=False),
