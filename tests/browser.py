@@ -80,7 +80,7 @@ OpenPage = Callable[..., Awaitable[Opened]]
 
 @pytest.fixture
 async def browser_page() -> AsyncIterator[OpenPage]:
-    """Return `await browser_page(url, width=1280, theme="light", script=True)`, which opens a page and waits for it."""
+    """Open pages: the test awaits the function that it is given with a URL, a width and a theme."""
     executable = chromium()
     if executable is None:
         pytest.skip("no Chromium was found: install one (apt-get install chromium) or set GIMBAL_CHROMIUM")

@@ -31,8 +31,8 @@ async def serve(app: Callable[..., Any]) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
-    while not server.started:  # uvicorn offers no event to wait for
-        await asyncio.sleep(0)  # noqa: ASYNC110
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        await asyncio.sleep(0)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
@@ -54,9 +54,12 @@ class Upstream:
         self.received: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.release = asyncio.Event()
+        self.arrived = asyncio.Event()
+        """Set when a call has come in."""
         self.closed = asyncio.Event()
         """Set when a caller of ours has gone away in the middle."""
         self.tools = False
+        self.url = ""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -72,6 +75,7 @@ class Upstream:
             return
         request = json.loads(body)
         self.received.append(request)
+        self.arrived.set()
         self.headers.append({k.decode(): v.decode() for k, v in scope["headers"]})
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, int):

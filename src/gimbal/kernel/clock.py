@@ -42,10 +42,10 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def parse_time(text: str) -> datetime:
+def parse_time(text: str, where: str = "time") -> datetime:
     """Read RFC 3339 text, seconds and zone optional (no zone means UTC); raise BadInput for anything else."""
     try:
         moment = datetime.fromisoformat(text.strip())
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the latter at both ends of the calendar
-        raise BadInput(f"{text!r} is not a time.", todo="Write it like 2026-05-03T12:00Z.") from None
+        raise BadInput(f"{text!r} is not a time.", where=where, todo="Write it like 2026-05-03T12:00Z.") from None

@@ -80,7 +80,7 @@ def parse_selector(text: str) -> Selector:
         return AtDigest(match[1])
     alias, tilde, moment = text.partition("~")
     if ALIAS.fullmatch(alias) and not _RESERVED.fullmatch(alias) and (moment or not tilde):
-        return AtAlias(alias, parse_time(moment) if tilde else None)
+        return AtAlias(alias, parse_time(moment, "selector") if tilde else None)
     raise BadInput(
         f"{text!r} does not select a version.",
         where="selector",

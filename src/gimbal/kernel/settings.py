@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 
@@ -19,6 +19,9 @@ from gimbal.kernel.errors import CorruptSettings
 
 KIB = 1024
 MIB = 1024 * KIB
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,17 +29,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs an admin key or Gimbal does not start."""
-    port: int = 8765
+    port: Port = 8765
     """Port of the API, the console, OTLP over HTTP and the gateway."""
-    grpc_port: int = 4317
+    grpc_port: Port = 4317
     """Port of OTLP over gRPC; 0 turns it off."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that a browser may use besides the listening address (guards against DNS rebinding)."""
-    max_body_bytes: int = 64 * MIB
+    max_body_bytes: Positive = 64 * MIB
     """Largest request body of an ordinary route, after decompression."""
-    max_upload_bytes: int = 5 * 1024 * MIB
+    max_upload_bytes: Positive = 5 * 1024 * MIB
     """Largest single artifact, pack or model file; it is streamed to the blob store."""
-    request_timeout_s: float = 60.0
+    request_timeout_s: Seconds = 60.0
     """Seconds after which an ordinary request is given up."""
 
 
@@ -45,9 +48,9 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     url: str = ""
     """`postgresql://user:password@host/db`; empty means SQLite in the data folder."""
-    pool_size: int = 8
+    pool_size: Positive = 8
     """Connections to PostgreSQL per process."""
-    busy_timeout_ms: int = 10_000
+    busy_timeout_ms: Positive = 10_000
     """How long SQLite waits for another writer."""
 
 
@@ -56,7 +59,7 @@ class ColumnsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     url: str = ""
     """`http://user:password@host:8123/db` of a ClickHouse server; empty means chDB in the data folder."""
-    max_memory_bytes: int = 2048 * MIB
+    max_memory_bytes: Positive = 2048 * MIB
     """Memory that one query may use."""
 
 
@@ -72,37 +75,37 @@ class BlobsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class WriterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How telemetry is grouped into durable commits."""
 
-    max_batch_rows: int = 10_000
+    max_batch_rows: Positive = 10_000
     """A batch is committed at this many rows …"""
-    max_wait_ms: int = 50
+    max_wait_ms: Positive = 50
     """… or after this many milliseconds, whichever is first."""
-    max_queued_rows: int = 200_000
+    max_queued_rows: Positive = 200_000
     """With more rows than this waiting, senders get 429 with Retry-After."""
-    max_queued_bytes: int = 512 * MIB
+    max_queued_bytes: Positive = 512 * MIB
     """The same for bytes."""
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one thing may be at most."""
 
-    span_attribute_bytes: int = 64 * KIB
+    span_attribute_bytes: Positive = 64 * KIB
     """An attribute value larger than this goes to the blob store by reference."""
-    spans_per_request: int = 20_000
+    spans_per_request: Positive = 20_000
     """Spans in one OTLP request."""
-    rows_per_inference: int = 100_000
+    rows_per_inference: Positive = 100_000
     """Rows in one inference request."""
-    params_per_run: int = 2_000
+    params_per_run: Positive = 2_000
     """Parameters that one run may have."""
-    metrics_per_request: int = 50_000
+    metrics_per_request: Positive = 50_000
     """Metric points in one request."""
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The process that runs jobs, schedules, monitors and evaluations."""
 
-    concurrency: int = 2
+    concurrency: Positive = 2
     """Jobs that run at the same time in one worker."""
-    grace_s: float = 10.0
+    grace_s: Seconds = 10.0
     """Seconds that a running job gets at shutdown before it is parked."""
 
 
@@ -111,7 +114,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     name: str
     """Short name; callers write `name/model` to ask for exactly this provider."""
-    kind: str
+    kind: Literal["openai", "anthropic"]
     """Wire that it speaks: `openai` or `anthropic`."""
     base_url: str
     """Address, with the version part: `https://host/v1`."""
@@ -119,7 +122,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Name of the environment variable that holds the key; the key itself never stands in a file."""
     models: tuple[str, ...] = ()
     """Models that it serves; empty means any that is asked for as `name/model`."""
-    timeout_s: float = 120.0
+    timeout_s: Seconds = 120.0
     """Seconds without a byte after which an attempt is given up."""
 
 
@@ -133,9 +136,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the processes say."""
 
-    format: str = "text"
+    format: Literal["text", "json"] = "text"
     """`text` for people or `json` for machines, one object per line."""
-    level: str = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`."""
 
 

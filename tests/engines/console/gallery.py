@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 
@@ -16,7 +17,7 @@ from gimbal.engines.console.console import Console, ProjectLink
 from gimbal.engines.console.pages import ActionRow, Form, PageRequest, PageRow, Redirect, View
 from gimbal.faces.server.exchange import Exchange, send_reply
 from gimbal.kernel.context import Context, Permission, Principal, Role, Services
-from gimbal.kernel.errors import GateRefused, GimbalError, NotAuthenticated, NotFound
+from gimbal.kernel.errors import GateRefused, GimbalError, NotFound
 from gimbal.kernel.http import HttpReply
 from gimbal.kernel.pages import Page
 from gimbal.testing.clock import FrozenClock
@@ -63,8 +64,18 @@ def chart_data() -> dict[str, Any]:
         "auc_chart": charts.line(points, y_title="AUC", rules=[charts.Rule(y=0.7, label="gate 0.70")]),
         "loss_chart": charts.line(loss, x_title="step", y_title="loss"),
         "drift_chart": charts.compare(bins, x_title="departure delay, minutes"),
-        "bar_chart": charts.bars([charts.Point(x=n, y=v, low=v - 0.04, high=v + 0.04) for n, v in (("exact_match", 0.41), ("token_f1", 0.68), ("source_hit", 0.83))]),
-        "calibration_chart": charts.calibration([charts.Point(x=i / 10, y=i / 10 * 0.92 + 0.03, low=i / 10 * 0.92, high=i / 10 * 0.92 + 0.06) for i in range(1, 10)]),
+        "bar_chart": charts.bars(
+            [
+                charts.Point(x=n, y=v, low=v - 0.04, high=v + 0.04)
+                for n, v in (("exact_match", 0.41), ("token_f1", 0.68), ("source_hit", 0.83))
+            ]
+        ),
+        "calibration_chart": charts.calibration(
+            [
+                charts.Point(x=i / 10, y=i / 10 * 0.92 + 0.03, low=i / 10 * 0.92, high=i / 10 * 0.92 + 0.06)
+                for i in range(1, 10)
+            ]
+        ),
     }
 
 
@@ -93,15 +104,56 @@ def lineage() -> dict[str, Any]:
         graph.Node(id="gate", title="gate decision", note="promote", kind="other", href="#gate"),
         graph.Node(id="ep", title="endpoint delay", note="serving", kind="other", href="#ep"),
     ]
-    pairs = [("src", "ds"), ("ds", "run"), ("run", "m"), ("m", "gate"), ("apr", "gate"), ("gate", "ep"), ("src", "apr"), ("m", "ep")]
+    pairs = [
+        ("src", "ds"),
+        ("ds", "run"),
+        ("run", "m"),
+        ("m", "gate"),
+        ("apr", "gate"),
+        ("gate", "ep"),
+        ("src", "apr"),
+        ("m", "ep"),
+    ]
     return {"nodes": nodes, "edges": [graph.Edge(source=a, target=b) for a, b in pairs]}
 
 
 RUNS = [
-    {"name": "train-hgb", "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b1", "status": "finished", "auc": (0.713, 0.705, 0.721), "seconds": 41.2, "at": at(14), "cost": Decimal(0)},
-    {"name": "train-hgb-deeper-trees-and-a-much-longer-name", "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b2", "status": "running", "auc": None, "seconds": 318.0, "at": at(70), "cost": None},
-    {"name": "answer-v2-suite", "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b3", "status": "failed", "auc": (0.664, 0.61, 0.711), "seconds": 0.84, "at": at(60 * 26), "cost": Decimal("0.0413")},
-    {"name": "nightly", "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b4", "status": "queued", "auc": None, "seconds": None, "at": at(60 * 24 * 40), "cost": Decimal("1234.5")},
+    {
+        "name": "train-hgb",
+        "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b1",
+        "status": "finished",
+        "auc": (0.713, 0.705, 0.721),
+        "seconds": 41.2,
+        "at": at(14),
+        "cost": Decimal(0),
+    },
+    {
+        "name": "train-hgb-deeper-trees-and-a-much-longer-name",
+        "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b2",
+        "status": "running",
+        "auc": None,
+        "seconds": 318.0,
+        "at": at(70),
+        "cost": None,
+    },
+    {
+        "name": "answer-v2-suite",
+        "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b3",
+        "status": "failed",
+        "auc": (0.664, 0.61, 0.711),
+        "seconds": 0.84,
+        "at": at(60 * 26),
+        "cost": Decimal("0.0413"),
+    },
+    {
+        "name": "nightly",
+        "id": "0196b8a2-7c11-7c3e-9d10-5f2ac1d0e9b4",
+        "status": "queued",
+        "auc": None,
+        "seconds": None,
+        "at": at(60 * 24 * 40),
+        "cost": Decimal("1234.5"),
+    },
 ]
 BEFORE = "You answer questions about Gimbal.\nUse only the context.\nAnswer in one sentence.\n\nContext:\n{context}\n"
 AFTER = "You answer questions about Gimbal.\nUse only the context, and name the source of each statement.\nAnswer in at most three sentences.\n\nContext:\n{context}\n"
@@ -117,7 +169,12 @@ async def gallery(ctx: Context, request: PageRequest) -> View:
         "auc": AUC,
         "at": at,
         "money": Decimal("12.41"),
-        "manifest": {"flavor": "sklearn", "task": "classification", "classes": [0, 1], "signature": {"dep_hour": "int64"}},
+        "manifest": {
+            "flavor": "sklearn",
+            "task": "classification",
+            "classes": [0, 1],
+            "signature": {"dep_hour": "int64"},
+        },
         **chart_data(),
         **lineage(),
     }
@@ -145,7 +202,9 @@ async def broken(ctx: Context, request: PageRequest) -> View:
 
 async def act(ctx: Context, request: PageRequest, form: Form) -> Redirect:
     if form.get("fail"):
-        raise GateRefused("The gate did not let production move.", kept="production stays on v1.", todo="Read the decision.")
+        raise GateRefused(
+            "The gate did not let production move.", kept="production stays on v1.", todo="Read the decision."
+        )
     return Redirect(request.href("/gallery"), flash=f"Moved to {form.need('to')}.")
 
 
@@ -186,14 +245,14 @@ class Site:
         await send_reply(await self._reply(exchange), exchange, send)
 
     async def _reply(self, exchange: Exchange) -> HttpReply:
-        from urllib.parse import unquote
-
         raw = exchange.raw_path.decode()
         ctx = Context(Services(), self.who, "default")
         for template, answer in self._routes(ctx):
             pattern = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.+)", template)
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-            found = re.fullmatch(f"{exchange.method if 'act' in template else 'GET'} {pattern}", f"{exchange.method} {raw}")
+            found = re.fullmatch(
+                f"{exchange.method if 'act' in template else 'GET'} {pattern}", f"{exchange.method} {raw}"
+            )
             if found:
                 exchange.parameters = {name: unquote(value) for name, value in found.groupdict().items()}
                 return await answer(exchange.request(1_000_000))
@@ -221,14 +280,12 @@ async def serve(site: Site) -> AsyncIterator[str]:
     """Serve on a free loopback port; yield the address."""
     server = uvicorn.Server(uvicorn.Config(site, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
     running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110  uvicorn offers no event to wait on
+            await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await running
-
-
-__all__ = ["NOW", "OWNER", "NotAuthenticated", "Site", "serve"]

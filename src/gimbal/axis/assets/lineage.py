@@ -1,47 +1,59 @@
-"""Lineage: what a version was made from and what was made from it, as a graph both ways."""
+"""Lineage: what a version was made from and what was made from it, as a graph both ways.
 
-import msgspec
+It walks the edges in `uses`, where versions, runs and other users stand beside each other: two queries per step,
+however many things are at that distance.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.assets.model import Edge, Lineage, Node, Version
+from gimbal.axis.assets.model import Edge, Lineage, Node
 from gimbal.axis.assets.reading import AssetReader
-from gimbal.axis.assets.store import assets, uses, versions
+from gimbal.axis.assets.store import uses
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
-from gimbal.kernel.refs import Ref, ResolvedRef
+from gimbal.kernel.refs import Ref
 
 _MOST_NODES = 200
+# A dataset may have been used by thousands of runs; the newest of each kind of user are shown.
+_MOST_USERS = 20
 
 
 class _Graph:
     """What has been found so far."""
 
     def __init__(self, root: str) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Node] = {root: _node(root)}
         self.edges: dict[tuple[str, str], Edge] = {}
-        self.root = root
         self.truncated = False
 
-    def node(self, id_: str) -> bool:
-        """Add a node; tell whether it is new and there is room to go on from it."""
-        if id_ in self.nodes:
-            return False
-        if len(self.nodes) >= _MOST_NODES:
+    def add(self, row: Any) -> list[str]:
+        """Add what one row tells; return the nodes that are new."""
+        user = row["user_id"] if row["user_kind"] == "version" else f"{row['user_kind']}:{row['user_id']}"
+        source, target = (user, row["ref"]) if row["relation"] == "made" else (row["ref"], user)
+        fresh = [name for name in (source, target) if name not in self.nodes]
+        if len(self.nodes) + len(fresh) > _MOST_NODES:
             self.truncated = True
-            return False
-        kind, _, rest = id_.partition(":")
-        is_run = kind in {"run", "trace", "decision", "evaluation"}
-        self.nodes[id_] = Node(id=id_, kind=kind, label=f"{kind} {rest[-8:]}" if is_run else rest)
-        return True
+            return []
+        self.nodes |= {name: _node(name) for name in fresh}
+        self.edges.setdefault((source, target), Edge(source=source, target=target, relation=row["relation"]))
+        return fresh
 
-    def edge(self, source: str, target: str, relation: str) -> None:
-        """Add an edge once."""
-        self.edges.setdefault((source, target), Edge(source=source, target=target, relation=relation))
+
+def _node(name: str) -> Node:
+    kind, _, rest = name.partition(":")
+    return Node(id=name, kind=kind, label=rest if _is_version(name) or len(rest) < 24 else f"{kind} {rest[-8:]}")
+
+
+def _is_version(name: str) -> bool:
+    return "@" in name
 
 
 class LineageQuery:
-    """Walks the edges that versions hold (`inputs`, `run_id`) and that users noted (`uses`)."""
+    """Answers questions about the whole graph; `AssetReader` answers those about single versions."""
 
     def __init__(self, catalog: Catalog, reader: AssetReader) -> None:
         self._catalog = catalog
@@ -49,80 +61,50 @@ class LineageQuery:
 
     async def around(self, ctx: Context, ref: Ref, depth: int) -> Lineage:
         """Return the graph up to `depth` steps from the version that `ref` means."""
-        root = await self._reader.resolve(ctx, ref)
-        project = ctx.project or "default"
-        graph = _Graph(str(root.ref))
-        graph.node(graph.root)
-        front = [root.ref]
+        root = str((await self._reader.resolve(ctx, ref)).ref)
+        return await self.around_node(ctx, root, depth)
+
+    async def around_node(self, ctx: Context, root: str, depth: int) -> Lineage:
+        """Return the graph around any node: a version (`model:flights/delay@v3`) or a user (`run:<id>`)."""
+        graph, front = _Graph(root), [root]
         async with self._catalog.read() as tx:
             for _ in range(depth):
-                following: list[ResolvedRef] = []
-                for at in front:
-                    following += await self._step(tx, project, at, graph)
-                front = following
+                if not front:
+                    break
+                front = await self._step(tx, ctx.project or "default", front, graph)
         return Lineage(
-            root=graph.root,
+            root=root,
             nodes=list(graph.nodes.values()),
-            edges=[e for e in graph.edges.values() if e.source in graph.nodes and e.target in graph.nodes],
+            edges=list(graph.edges.values()),
             truncated=graph.truncated,
         )
 
-    async def _step(self, tx: AsyncConnection, project: str, at: ResolvedRef, graph: _Graph) -> list[ResolvedRef]:
-        """Add the neighbours of one version; return those to go on from."""
-        here, following = str(at), list[ResolvedRef]()
-        version = await self._version(tx, project, at)
-        for source in version.inputs if version else []:
-            graph.edge(str(source), here, "input")
-            if graph.node(str(source)):
-                following.append(source)
-        if version and version.run_id:
-            graph.node(f"run:{version.run_id}")
-            graph.edge(f"run:{version.run_id}", here, "made")
-            following += await self._of_run(tx, project, version.run_id, graph)
-        for made in await self._made_from(tx, project, at):
-            graph.edge(here, str(made), "input")
-            if graph.node(str(made)):
-                following.append(made)
-        query = sa.select(uses).where(uses.c.project == project, uses.c.ref == here).order_by(uses.c.at.desc())
-        for row in (await tx.execute(query.limit(20))).mappings():
-            user = f"{row['user_kind']}:{row['user_id']}"
-            graph.node(user)
-            graph.edge(here, user, row["relation"])
-        return following
-
     @staticmethod
-    async def _of_run(tx: AsyncConnection, project: str, run_id: str, graph: _Graph) -> list[ResolvedRef]:
-        query = sa.select(uses.c.ref).where(
-            uses.c.project == project, uses.c.user_kind == "run", uses.c.user_id == run_id
-        )
-        found: list[ResolvedRef] = []
-        for text in (await tx.execute(query.limit(50))).scalars():
-            graph.edge(text, f"run:{run_id}", "used")
-            if graph.node(text):
-                ref = Ref.parse(text)
-                number = getattr(ref.selector, "number", 0)
-                found.append(ResolvedRef(kind=ref.kind, name=ref.name, number=number, digest=""))
-        return found
-
-    @staticmethod
-    async def _version(tx: AsyncConnection, project: str, at: ResolvedRef) -> Version | None:
-        return await AssetReader.at(tx, project, at)
-
-    @staticmethod
-    async def _made_from(tx: AsyncConnection, project: str, at: ResolvedRef) -> list[ResolvedRef]:
-        # The inputs are JSON; the text of the reference is specific enough to find the few candidates by.
-        part = msgspec.json.encode(at.name).decode()
-        query = (
-            sa.select(assets.c.kind, assets.c.name, versions.c.number, versions.c.digest, versions.c.inputs)
-            .select_from(versions.join(assets, versions.c.asset_id == assets.c.id))
-            .where(assets.c.project == project, sa.cast(versions.c.inputs, sa.Text).contains(part, autoescape=True))
-            .limit(500)
-        )
-        found: list[ResolvedRef] = []
+    async def _step(tx: AsyncConnection, project: str, front: list[str], graph: _Graph) -> list[str]:
+        """Add the neighbours of these nodes; return the new ones."""
+        found: list[str] = []
+        versions = [name for name in front if _is_version(name)]
+        if versions:
+            rank = sa.func.row_number().over(partition_by=(uses.c.ref, uses.c.user_kind), order_by=uses.c.at.desc())
+            ranked = sa.select(uses, rank.label("rank")).where(uses.c.project == project, uses.c.ref.in_(versions))
+            inner = ranked.subquery()
+            query = sa.select(inner).where(inner.c.rank <= _MOST_USERS + 1).order_by(inner.c.rank, inner.c.user_id)
+            for row in (await tx.execute(query)).mappings():
+                if row["rank"] > _MOST_USERS:
+                    graph.truncated = True
+                else:
+                    found += graph.add(row)
+        query = sa.select(uses).where(uses.c.project == project, sa.or_(*_as_users(front)))
+        query = query.order_by(uses.c.at.desc(), uses.c.ref).limit(_MOST_NODES)
         for row in (await tx.execute(query)).mappings():
-            inputs = msgspec.convert(row["inputs"], list[ResolvedRef])
-            if any(str(i) == str(at) for i in inputs):
-                found.append(
-                    ResolvedRef(kind=row["kind"], name=row["name"], number=row["number"], digest=row["digest"])
-                )
+            found += graph.add(row)
         return found
+
+
+def _as_users(names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that find the rows in which these nodes are the user."""
+    by_kind: dict[str, list[str]] = {}
+    for name in names:
+        kind, _, rest = name.partition(":")
+        by_kind.setdefault("version" if _is_version(name) else kind, []).append(name if _is_version(name) else rest)
+    return [sa.and_(uses.c.user_kind == kind, uses.c.user_id.in_(ids)) for kind, ids in by_kind.items()]

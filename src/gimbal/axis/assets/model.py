@@ -1,6 +1,7 @@
 """Records of assets, the registry of their kinds, and the pure rules: what a version's digest is, what a diff says."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
@@ -253,25 +254,47 @@ def canonical(kind: str, manifest: dict[str, Any], files: list[FileEntry]) -> by
     return msgspec.json.encode({"kind": kind, "manifest": manifest, "files": rows}, order="deterministic")
 
 
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
 def diff_values(before: Any, after: Any, path: str = "") -> Iterator[ManifestChange]:
-    """Yield what differs between two JSON values, depth first, paths like `params.depth` and `columns[2].name`."""
+    """Yield what differs between two JSON values, depth first, paths like `params.depth` and `columns[2].name`.
+
+    A key that is not a plain word stands quoted: `files["a.txt"]`. Lists are compared place by place.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
-            inner = f"{path}.{key}" if path else str(key)
-            if key not in after:
-                yield ManifestChange(path=inner, change="removed", before=before[key])
-            elif key not in before:
-                yield ManifestChange(path=inner, change="added", after=after[key])
-            else:
-                yield from diff_values(before[key], after[key], inner)
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (left, right) in enumerate(zip(before, after, strict=True)):
-            yield from diff_values(left, right, f"{path}[{index}]")
+            yield from _diff_one(before, after, key, _inner(path, str(key)))
+    elif isinstance(before, list) and isinstance(after, list):
+        left, right = dict(enumerate(before)), dict(enumerate(after))
+        for index in range(max(len(before), len(after))):
+            yield from _diff_one(left, right, index, f"{path}[{index}]")
     elif before != after or type(before) is not type(after):
         yield ManifestChange(path=path, change="changed", before=before, after=after)
 
 
+def _inner(path: str, key: str) -> str:
+    if not _PLAIN_KEY.fullmatch(key):
+        return f"{path}[{msgspec.json.encode(key).decode()}]"
+    return f"{path}.{key}" if path else key
+
+
+def _diff_one(before: dict[Any, Any], after: dict[Any, Any], key: Any, path: str) -> Iterator[ManifestChange]:
+    if key not in after:
+        yield ManifestChange(path=path, change="removed", before=before[key])
+    elif key not in before:
+        yield ManifestChange(path=path, change="added", after=after[key])
+    else:
+        yield from diff_values(before[key], after[key], path)
+
+
 def diff_text(before: str, after: str, path: str) -> str:
-    """Return a unified diff with three lines of context."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
-    return "\n".join(lines)
+    """Return a unified diff with three lines of context, as `patch` reads it."""
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}")
+    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines: that also ends lines at form feeds and U+2028, which are content here.
+    *whole, rest = text.split("\n")
+    return [line + "\n" for line in whole] + ([rest] if rest else [])

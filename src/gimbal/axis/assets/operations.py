@@ -1,7 +1,10 @@
 """The operations on assets, their versions, aliases, lineage and files."""
 
+import asyncio
+import re
 from typing import Annotated
 
+from gimbal.axis.assets.content import known_kind
 from gimbal.axis.assets.lineage import LineageQuery
 from gimbal.axis.assets.model import (
     AddVersion,
@@ -24,10 +27,21 @@ from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.operations import operation
 from gimbal.kernel.pages import Page
-from gimbal.kernel.refs import Ref
+from gimbal.kernel.refs import Latest, Ref
 
 _PATH = "/projects/{project}/assets/{ref}"
 _LONGEST_TEXT = 512_000
+_MOST_LINES = 10_000
+_UNSAFE = re.compile(r"[^A-Za-z0-9._ ()+=-]")
+
+
+def _without_selector(ref: Ref) -> None:
+    if not isinstance(ref.selector, Latest):
+        raise BadInput(
+            f"This is about {ref.asset} as a whole, not about {ref.selector}.",
+            where="path.ref",
+            todo=f"Give {ref.asset} without @{ref.selector}.",
+        )
 
 
 @operation("PUT", "/projects/{project}/blobs", name="blobs.put", allow=Permission.DEVELOP)
@@ -47,11 +61,20 @@ async def list_assets(
     project: str,
     kind: Annotated[str | None, "Only this kind: model, dataset, prompt …"] = None,
     search: Annotated[str | None, "Only names that contain this."] = None,
+    newest: Annotated[bool, "Those with the newest version first, instead of by kind and name."] = False,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Asset]:
     """List assets with their aliases."""
-    return await ctx.get(Assets).page(ctx, kind=kind, search=search, cursor=cursor, limit=limit)
+    if kind:
+        known_kind(kind)
+    return await ctx.get(Assets).page(ctx, kind=kind, search=search, newest=newest, cursor=cursor, limit=limit)
+
+
+@operation("GET", "/projects/{project}/alias-moves", name="assets.moves", allow=Permission.VIEW)
+async def list_moves(ctx: Context, project: str, cursor: str | None = None, limit: int = 50) -> Page[AliasMove]:
+    """List the moves of all aliases in the project, newest first: what went into production, and what left it."""
+    return await ctx.get(Assets).moves(ctx, cursor=cursor, limit=limit)
 
 
 @operation("GET", _PATH, name="assets.show", allow=Permission.VIEW)
@@ -63,6 +86,7 @@ async def show_asset(ctx: Context, project: str, ref: Ref) -> Version:
 @operation("POST", _PATH + "/versions", name="assets.add", allow=Permission.DEVELOP, audited=True)
 async def add_version(ctx: Context, project: str, ref: Ref, body: AddVersion) -> Version:
     """Add a version; the same content again is the same version."""
+    _without_selector(ref)
     assets = ctx.get(Assets)
     inputs = [(await assets.resolve(ctx, text)).ref for text in body.inputs]
     return await assets.add_version(
@@ -96,6 +120,7 @@ async def move_alias(
     ctx: Context, project: str, ref: Ref, alias: Annotated[str, "Name of the alias."], body: MoveAlias
 ) -> AliasMove:
     """Let an alias stand on a version; one that a gate guards moves by `gates.promote` only."""
+    _without_selector(ref)
     return await ctx.get(Assets).move_alias(
         ctx, ref.kind, ref.name, alias, body.to, reason=body.reason, expected=body.expected
     )
@@ -108,9 +133,11 @@ async def remove_alias(
     ref: Ref,
     alias: Annotated[str, "Name of the alias."],
     reason: Annotated[str, "Why."] = "",
+    expected: Annotated[int | None, "Version number on which it stands as far as you know."] = None,
 ) -> AliasMove:
     """Remove an alias; its history stays."""
-    return await ctx.get(Assets).move_alias(ctx, ref.kind, ref.name, alias, None, reason=reason)
+    _without_selector(ref)
+    return await ctx.get(Assets).move_alias(ctx, ref.kind, ref.name, alias, None, reason=reason, expected=expected)
 
 
 @operation("GET", _PATH + "/history", name="assets.history", allow=Permission.VIEW)
@@ -155,7 +182,10 @@ async def _file_diffs(blobs: Blobs, before: Version, after: Version) -> list[Fil
             continue
         change = "changed" if left and right else "added" if right else "removed"
         texts = (await _text(blobs, left), await _text(blobs, right))
-        text = diff_text(texts[0] or "", texts[1] or "", path) if None not in texts else None
+        text = None
+        if texts[0] is not None and texts[1] is not None:
+            # Comparing long texts takes a while; the server goes on meanwhile.
+            text = await asyncio.to_thread(diff_text, texts[0], texts[1], path)
         found.append(FileDiff(path=path, change=change, text=text))
     return found
 
@@ -166,8 +196,9 @@ async def _text(blobs: Blobs, entry: FileEntry | None) -> str | None:
         return ""
     if entry.size > _LONGEST_TEXT:
         return None
+    content = await blobs.get(entry.digest)
     try:
-        return (await blobs.get(entry.digest)).decode()
+        return content.decode() if content.count(b"\n") <= _MOST_LINES and b"\0" not in content else None
     except UnicodeDecodeError:
         return None
 
@@ -188,6 +219,6 @@ async def download(
     return Download(
         chunks=ctx.get(Blobs).stream(entry.digest),
         media_type=entry.media_type,
-        filename=path.rpartition("/")[2],
+        filename=_UNSAFE.sub("_", path.rpartition("/")[2]),
         size=entry.size,
     )

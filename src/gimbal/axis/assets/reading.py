@@ -1,6 +1,7 @@
 """Reading assets: what a reference means, lists, versions, aliases and their history."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,13 +12,17 @@ from gimbal.axis.assets.model import Alias, AliasMove, Asset, FileEntry, Version
 from gimbal.axis.assets.store import alias_moves, aliases, assets, versions
 from gimbal.engines.storage.blobs import PREFIX
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Conflict, NotFound
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
 from gimbal.kernel.refs import AtDigest, AtVersion, Latest, Ref, ResolvedRef, Selector
 
 _joined = versions.join(assets, versions.c.asset_id == assets.c.id)
 _version_columns = (versions, assets.c.project, assets.c.kind, assets.c.name)
+
+
+_MOST_NAMED = 5
 
 
 class AssetReader:
@@ -56,7 +61,8 @@ class AssetReader:
             )
         return found
 
-    async def _asset(self, tx: AsyncConnection, project: str, kind: str, name: str) -> Mapping[str, Any]:
+    @staticmethod
+    async def _asset(tx: AsyncConnection, project: str, kind: str, name: str) -> Mapping[str, Any]:
         same = (assets.c.project == project, assets.c.kind == kind, assets.c.name == name)
         row = (await tx.execute(sa.select(assets).where(*same))).mappings().first()
         if row is None or not row["last_number"]:
@@ -65,7 +71,7 @@ class AssetReader:
                 where="ref",
                 todo=f"`gimbal assets list --kind {kind}` shows those there are.",
             )
-        return row
+        return {str(name): value for name, value in row.items()}
 
     async def _number(self, tx: AsyncConnection, asset: Mapping[str, Any], selector: Selector, ref: Ref) -> int:
         if isinstance(selector, Latest):
@@ -101,13 +107,16 @@ class AssetReader:
 
     @staticmethod
     async def _by_digest(tx: AsyncConnection, asset: Mapping[str, Any], selector: AtDigest, ref: Ref) -> int:
-        query = sa.select(versions.c.number).where(
+        query = sa.select(versions.c.number, versions.c.digest).where(
             versions.c.asset_id == asset["id"], versions.c.digest.startswith(PREFIX + selector.prefix)
         )
-        found = list((await tx.execute(query.limit(3))).scalars())
+        rows = (await tx.execute(query.order_by(versions.c.number).limit(_MOST_NAMED + 1))).all()
+        found = [number for number, _ in rows]
         if len(found) > 1:
-            some = ", ".join(f"v{n}" for n in found)
-            raise Conflict(f"{selector} means several versions ({some} …).", where="selector", todo="Give more digits.")
+            some = ", ".join(f"v{number} is {digest[: 12 + len(selector.prefix)]}" for number, digest in rows)
+            raise Conflict(
+                f"{selector} means several versions of {ref.asset}: {some}.", where="selector", todo="Give more digits."
+            )
         if not found:
             raise NotFound(f"{ref.asset} has no version {selector}.", where="selector", todo="See its versions.")
         return int(found[0])
@@ -130,21 +139,27 @@ class AssetReader:
         *,
         kind: str | None = None,
         search: str | None = None,
+        newest: bool = False,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Asset]:
-        """Return assets by kind and name, with their aliases."""
+        """Return assets with their aliases, by kind and name or those with the newest version first."""
         query = sa.select(assets).where(assets.c.project == (ctx.project or "default"), assets.c.last_number > 0)
         if kind:
             query = query.where(assets.c.kind == kind)
         if search:
-            query = query.where(assets.c.name.contains(search, autoescape=True))
-        if cursor:
-            place = decode_cursor(cursor)
-            query = query.where(
-                sa.tuple_(assets.c.kind, assets.c.name) > sa.tuple_(str(place.get("kind")), str(place.get("name")))
-            )
-        query = query.order_by(assets.c.kind, assets.c.name).limit(check_limit(limit) + 1)
+            query = query.where(assets.c.name.contains(search.lower(), autoescape=True))
+        if newest:
+            if cursor:
+                at, id_ = from_us(cursor_number(cursor, "at")), cursor_text(cursor, "id")
+                query = query.where(_before(assets.c.latest_at, at, assets.c.id, id_))
+            query = query.order_by(assets.c.latest_at.desc(), assets.c.id.desc())
+        else:
+            if cursor:
+                after = sa.tuple_(cursor_text(cursor, "kind"), cursor_text(cursor, "name"))
+                query = query.where(sa.tuple_(assets.c.kind, assets.c.name) > after)
+            query = query.order_by(assets.c.kind, assets.c.name)
+        query = query.limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             rows = list((await tx.execute(query)).mappings())
             standing = sa.select(aliases).where(aliases.c.asset_id.in_([r["id"] for r in rows[:limit]]))
@@ -161,8 +176,15 @@ class AssetReader:
             )
             for r in rows[:limit]
         ]
-        more = len(rows) > limit
-        return Page(items=items, next=encode_cursor({"kind": items[-1].kind, "name": items[-1].name}) if more else None)
+        if len(rows) <= limit:
+            return Page(items=items)
+        last = rows[limit - 1]
+        place = (
+            {"at": to_us(last["latest_at"]), "id": last["id"]}
+            if newest
+            else {"kind": last["kind"], "name": last["name"]}
+        )
+        return Page(items=items, next=encode_cursor(place))
 
     async def versions(
         self, ctx: Context, kind: str, name: str, *, cursor: str | None = None, limit: int = 50
@@ -172,7 +194,7 @@ class AssetReader:
             asset = await self._asset(tx, ctx.project or "default", kind, name)
             query = sa.select(*_version_columns).select_from(_joined).where(versions.c.asset_id == asset["id"])
             if cursor:
-                query = query.where(versions.c.number < int(decode_cursor(cursor).get("number", 0)))
+                query = query.where(versions.c.number < min(cursor_number(cursor, "number"), 2**31 - 1))
             query = query.order_by(versions.c.number.desc()).limit(check_limit(limit) + 1)
             rows = [_version(row) for row in (await tx.execute(query)).mappings()]
             stands: dict[int, list[str]] = {}
@@ -220,7 +242,38 @@ class AssetReader:
             if alias:
                 query = query.where(alias_moves.c.alias == alias)
             rows = (await tx.execute(query.order_by(alias_moves.c.at.desc(), alias_moves.c.id.desc()))).mappings()
-            return [AliasMove(kind=kind, name=name, **{k: v for k, v in r.items() if k != "asset_id"}) for r in rows]
+            return [_move({**r, "kind": kind, "name": name}) for r in rows]
+
+    async def moves(self, ctx: Context, *, cursor: str | None = None, limit: int = 50) -> Page[AliasMove]:
+        """Return the moves of all aliases in the project, newest first."""
+        query = sa.select(alias_moves, assets.c.kind, assets.c.name)
+        query = query.join(assets, assets.c.id == alias_moves.c.asset_id)
+        query = query.where(assets.c.project == (ctx.project or "default"))
+        if cursor:
+            at, id_ = from_us(cursor_number(cursor, "at")), cursor_text(cursor, "id")
+            query = query.where(_before(alias_moves.c.at, at, alias_moves.c.id, id_))
+        query = query.order_by(alias_moves.c.at.desc(), alias_moves.c.id.desc()).limit(check_limit(limit) + 1)
+        async with self._catalog.read() as tx:
+            rows = [_move(row) for row in (await tx.execute(query)).mappings()]
+        items = rows[:limit]
+        more = len(rows) > limit
+        return Page(items=items, next=encode_cursor({"at": to_us(items[-1].at), "id": items[-1].id}) if more else None)
+
+    @staticmethod
+    async def _last_move(tx: AsyncConnection, asset_id: str, asset: Ref, alias: str) -> AliasMove | None:
+        query = sa.select(alias_moves).where(alias_moves.c.asset_id == asset_id, alias_moves.c.alias == alias)
+        query = query.order_by(alias_moves.c.at.desc(), alias_moves.c.id.desc()).limit(1)
+        row = (await tx.execute(query)).mappings().first()
+        return _move({**row, "kind": asset.kind, "name": asset.name}) if row is not None else None
+
+
+def _before(at: sa.Column[Any], at_value: datetime, id_: sa.Column[Any], id_value: str) -> sa.ColumnElement[bool]:
+    """Return the condition for rows behind a cursor in an order by time and id, newest first."""
+    return sa.or_(at < at_value, sa.and_(at == at_value, id_ < id_value))
+
+
+def _move(row: Mapping[Any, Any]) -> AliasMove:
+    return AliasMove(**{str(name): value for name, value in row.items() if name != "asset_id"})
 
 
 def _version(row: Any) -> Version:

@@ -1,8 +1,9 @@
-"""Tables of assets, versions, aliases, their history, and lineage."""
+"""Tables of assets, versions, aliases, their history, and lineage. A version and a move, once written, stay."""
 
 import sqlalchemy as sa
 
 from gimbal.engines.storage.catalog import Json, Utc, metadata
+from gimbal.engines.storage.tables import append_only
 
 assets = sa.Table(
     "assets",
@@ -17,22 +18,25 @@ assets = sa.Table(
     sa.UniqueConstraint("project", "kind", "name"),
 )
 
-versions = sa.Table(
-    "versions",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("manifest", Json, nullable=False),
-    sa.Column("files", Json, nullable=False),
-    sa.Column("inputs", Json, nullable=False),
-    sa.Column("run_id", sa.Text, nullable=True, index=True),
-    sa.Column("created_at", Utc, nullable=False),
-    sa.Column("created_by", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.UniqueConstraint("asset_id", "number"),
-    sa.UniqueConstraint("asset_id", "digest"),
+versions = append_only(
+    sa.Table(
+        "versions",
+        metadata,
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("manifest", Json, nullable=False),
+        sa.Column("files", Json, nullable=False),
+        sa.Column("inputs", Json, nullable=False),
+        sa.Column("run_id", sa.Text, nullable=True, index=True),
+        sa.Column("created_at", Utc, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.UniqueConstraint("asset_id", "number"),
+        sa.UniqueConstraint("asset_id", "digest"),
+    ),
+    forbid=["UPDATE"],
 )
 
 aliases = sa.Table(
@@ -45,23 +49,27 @@ aliases = sa.Table(
     sa.Column("moved_by", sa.Text, nullable=False),
 )
 
-alias_moves = sa.Table(
-    "alias_moves",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
-    sa.Column("alias", sa.Text, nullable=False),
-    sa.Column("from_number", sa.Integer, nullable=True),
-    sa.Column("to_number", sa.Integer, nullable=True),
-    sa.Column("at", Utc, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    # Unique: a permit moves an alias once.
-    sa.Column("decision_id", sa.Text, nullable=True, unique=True),
-    sa.Index("ix_alias_moves_asset_alias_at", "asset_id", "alias", "at"),
+alias_moves = append_only(
+    sa.Table(
+        "alias_moves",
+        metadata,
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("asset_id", sa.Text, sa.ForeignKey("assets.id"), nullable=False),
+        sa.Column("alias", sa.Text, nullable=False),
+        sa.Column("from_number", sa.Integer, nullable=True),
+        sa.Column("to_number", sa.Integer, nullable=True),
+        sa.Column("at", Utc, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        # Unique: a permit moves an alias once.
+        sa.Column("decision_id", sa.Text, nullable=True, unique=True),
+        sa.Index("ix_alias_moves_asset_alias_at", "asset_id", "alias", "at"),
+        sa.Index("ix_alias_moves_at", "at"),
+    )
 )
 
-# What used or made which version: the edges that versions do not hold themselves.
+# The edges of lineage: what used (or, relation `made`, made) which version. A version that was made from another one
+# is a user as well: kind `version`, its reference as id, relation `input`.
 uses = sa.Table(
     "uses",
     metadata,
@@ -71,5 +79,5 @@ uses = sa.Table(
     sa.Column("ref", sa.Text, primary_key=True),
     sa.Column("relation", sa.Text, primary_key=True),
     sa.Column("at", Utc, nullable=False),
-    sa.Index("ix_uses_project_ref", "project", "ref"),
+    sa.Index("ix_uses_project_ref", "project", "ref", "user_kind", "at"),
 )

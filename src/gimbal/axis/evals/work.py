@@ -5,7 +5,6 @@ import msgspec
 from gimbal.axis.evals.model import EvaluationRun
 from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.compute.jobs import JobContext, job
-from gimbal.kernel.context import Context
 
 
 class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +17,7 @@ class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 @job("evals.run", retries=3)
 async def run_evaluation(jc: JobContext, payload: RunEvaluation) -> EvaluationRun:
     """Put the subject through the suite."""
-    ctx = Context(jc.services, jc.principal, jc.project, origin="job")
+    ctx = jc.context()
 
     async def progress(done: int, total: int) -> None:
         await jc.progress(done, total, "examples")

@@ -108,8 +108,14 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """AUC of the window minus that of the baseline."""
     log_loss: Estimate
     log_loss_change: Estimate
+    calibration: Estimate
+    """Share that came true minus the mean probability: negative when the model says too much."""
+    calibration_change: Estimate
+    """By how much it is further off than the baseline was."""
     verdict: str
     """`worse`, `better`, `same` (no difference shown) or `unlabelled`."""
+    reasons: list[str]
+    """What was shown, in words."""
     drift: list[FeatureDrift]
     text: str
     """The finding in a sentence."""
@@ -125,6 +131,7 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     """The model version that predicted, when it was one."""
     baseline_auc: Estimate
     baseline_log_loss: Estimate
+    baseline_calibration: Estimate
     windows: list[WindowReport]
     worse: list[str]
     """Starts of the windows in which the model got worse."""

@@ -80,7 +80,7 @@ class AuditLog:
         if project is not None:
             query = query.where(audit.c.project == project)
         if action:
-            query = query.where(audit.c.action.startswith(action, autoescape=True))
+            query = query.where(audit.c.action.startswith(action.lower(), autoescape=True))
         if actor:
             query = query.where(sa.or_(audit.c.actor_name == actor, audit.c.actor_id == actor))
         if outcome:

@@ -110,7 +110,7 @@ def bars(points: Sequence[Point], *, y_title: str = "", rules: Sequence[Rule] = 
         layers.append({"mark": {"type": "rule", "style": "whisker"}, "encoding": whisker})
     for rule in rules:
         at = {"x": {"datum": rule.y}}
-        layers.append({"mark": {"type": "rule", "style": "threshold"}, "encoding": at})
+        layers.append({"data": {"values": [{}]}, "mark": {"type": "rule", "style": "threshold"}, "encoding": at})
     return _spec(points, {"layer": layers}, height or max(60, 26 * len(points)))
 
 
@@ -190,6 +190,8 @@ def theme_config(theme: Theme) -> Spec:
         "font": font,
         "view": {"stroke": None},
         "mark": {"color": series[0]},
+        "rule": {"color": quiet},
+        "text": {"color": quiet},
         "padding": 4,
         "axis": {
             **text,
@@ -201,16 +203,16 @@ def theme_config(theme: Theme) -> Spec:
         },
         "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False, "tickCount": 4},
-        "legend": {**text, "labelColor": ink, "orient": "top", "symbolType": "square", "symbolSize": 80, "offset": 4},
+        "legend": {**text, "labelColor": ink, "orient": "top", "symbolSize": 80, "offset": 4},
         "range": {"category": series},
         "style": {
             "series": {"strokeWidth": 1.75, "strokeJoin": "round"},
             "band": {"fillOpacity": 0.16, "strokeOpacity": 0},
             "accent": {"cornerRadiusEnd": 2},
             "share": {"cornerRadiusTopLeft": 2, "cornerRadiusTopRight": 2},
-            "whisker": {"stroke": ink, "strokeWidth": 1.5},
-            "threshold": {"stroke": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},
-            "rule-label": {"fill": quiet, "fontSize": 11, "align": "right", "baseline": "bottom", "dx": -4, "dy": -3},
+            "whisker": {"color": ink, "strokeWidth": 1.5},
+            "threshold": {"color": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},
+            "rule-label": {"fontSize": 11, "align": "right", "baseline": "bottom", "dx": -4, "dy": -3},
             "dot": {"filled": True, "size": 48, "opacity": 1},
         },
     }
@@ -229,10 +231,13 @@ def _time_unit(kind: Kind) -> dict[str, str]:
 
 def _rules(rules: Sequence[Rule]) -> list[Spec]:
     layers: list[Spec] = []
+    # A row of its own: with the chart's data each would be drawn once per point.
+    once: Spec = {"values": [{}]}
     for rule in rules:
-        layers.append({"mark": {"type": "rule", "style": "threshold"}, "encoding": {"y": {"datum": rule.y}}})
+        line_mark = {"type": "rule", "style": "threshold"}
         label = {"type": "text", "style": "rule-label", "text": rule.label}
-        layers.append({"mark": label, "encoding": {"y": {"datum": rule.y}, "x": {"value": "width"}}})
+        layers.append({"data": once, "mark": line_mark, "encoding": {"y": {"datum": rule.y}}})
+        layers.append({"data": once, "mark": label, "encoding": {"y": {"datum": rule.y}, "x": {"value": "width"}}})
     return layers
 
 

@@ -1,15 +1,17 @@
 """A lineage graph as SVG: boxes in layers from left to right, what was used before what it made.
 
-Layers by longest path, order within a layer by the middle of the neighbours (a few sweeps of the Sugiyama method).
+The method is Sugiyama's: layers by longest path, a way point in every layer that a long arrow crosses, and the order
+within a layer by the middle of the neighbours (a few sweeps), so that arrows stay short and pass between the boxes.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
 from markupsafe import Markup
 
-_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 208, 48, 56, 16, 8
-_SWEEPS = 4
+_BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 196, 48, 48, 16, 2
+_SWEEPS = 6
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,37 +36,61 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     target: str
 
 
-def layers(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[str]]:
-    """Return node ids by layer, each ordered to keep arrows short; arrows that would close a circle are left out."""
-    ids = [node.id for node in nodes]
-    known = set(ids)
-    after: dict[str, list[str]] = {name: [] for name in ids}
-    before: dict[str, list[str]] = {name: [] for name in ids}
-    for edge in edges:
-        if edge.source in known and edge.target in known and not _reaches(after, edge.target, edge.source):
-            after[edge.source].append(edge.target)
-            before[edge.target].append(edge.source)
-    depth: dict[str, int] = {}
-    waiting = list(ids)
-    while waiting:
-        ready = [name for name in waiting if all(source in depth for source in before[name])]
-        for name in ready:
-            depth[name] = max((depth[source] + 1 for source in before[name]), default=0)
-        waiting = [name for name in waiting if name not in depth]
-    # A source with no input of its own stands right before what uses it, not at the far left.
-    for name in ids:
-        if not before[name] and after[name]:
-            depth[name] = min(depth[target] for target in after[name]) - 1
-    rows: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for name in ids:
-        rows[depth[name]].append(name)
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """Where everything goes."""
+
+    layers: list[list[str]]
+    """Ids by layer from left to right, each from top to bottom; way points of long arrows among them."""
+    paths: list[list[str]]
+    """For each arrow its source, its way points and its target."""
+
+
+def layout(nodes: Sequence[Node], edges: Sequence[Edge]) -> Layout:
+    """Arrange the graph; an arrow that would close a circle, or that misses an end, is left out."""
+    after: dict[str, list[str]] = {node.id: [] for node in nodes}
+    before: dict[str, list[str]] = {node.id: [] for node in nodes}
+    kept: list[Edge] = []
+    for edge in dict.fromkeys((edge.source, edge.target) for edge in edges):
+        source, target = edge
+        if source in after and target in after and not _reaches(after, target, source):
+            after[source].append(target)
+            before[target].append(source)
+            kept.append(Edge(source=source, target=target))
+    depth = _depths(after, before)
+    layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for name, layer in depth.items():
+        layers[layer].append(name)
+    paths: list[list[str]] = []
+    left: dict[str, list[str]] = {name: [] for name in depth}
+    right: dict[str, list[str]] = {name: [] for name in depth}
+    for number, edge in enumerate(kept):
+        between = range(depth[edge.source] + 1, depth[edge.target])
+        path = [edge.source, *(f"\0{number}.{layer}" for layer in between), edge.target]
+        for layer, point in zip(between, path[1:-1], strict=True):
+            layers[layer].append(point)
+        for one, other in itertools.pairwise(path):
+            right.setdefault(one, []).append(other)
+            left.setdefault(other, []).append(one)
+        paths.append(path)
     for sweep in range(_SWEEPS):
         forward = sweep % 2 == 0
-        near = before if forward else after
-        for index in range(1, len(rows)) if forward else range(len(rows) - 2, -1, -1):
-            place = {name: i for row in rows for i, name in enumerate(row)}
-            rows[index].sort(key=lambda name: (_middle(place, near[name], place[name]), place[name]))
-    return rows
+        for index in range(1, len(layers)) if forward else range(len(layers) - 2, -1, -1):
+            _order(layers, index, left if forward else right)
+    return Layout(layers=layers, paths=paths)
+
+
+def _depths(after: Mapping[str, list[str]], before: Mapping[str, list[str]]) -> dict[str, int]:
+    depth: dict[str, int] = {}
+    waiting = list(after)
+    while waiting:
+        for name in [name for name in waiting if all(source in depth for source in before[name])]:
+            depth[name] = max((depth[source] + 1 for source in before[name]), default=0)
+        waiting = [name for name in waiting if name not in depth]
+    # What has no input of its own stands right before what uses it, not at the far left.
+    for name in after:
+        if not before[name] and after[name]:
+            depth[name] = min(depth[target] for target in after[name]) - 1
+    return depth
 
 
 def _reaches(after: Mapping[str, list[str]], start: str, goal: str) -> bool:
@@ -79,45 +105,59 @@ def _reaches(after: Mapping[str, list[str]], start: str, goal: str) -> bool:
     return False
 
 
-def _middle(place: Mapping[str, int], names: Sequence[str], own: int) -> float:
-    return sum(place[name] for name in names) / len(names) if names else float(own)
+def _order(layers: list[list[str]], index: int, near: Mapping[str, list[str]]) -> None:
+    # Places are shares of the layer, so that a layer of one stands in the middle of its neighbour.
+    place = {name: (i + 0.5) / len(row) for row in layers for i, name in enumerate(row)}
+
+    def middle(name: str) -> float:
+        names = near.get(name, [])
+        return sum(place[other] for other in names) / len(names) if names else place[name]
+
+    layers[index].sort(key=lambda name: (middle(name), place[name]))
+
+
+def _height(name: str) -> int:
+    return 0 if name.startswith("\0") else _BOX_HEIGHT
 
 
 def render(nodes: Sequence[Node], edges: Sequence[Edge], label: str = "Lineage") -> Markup:
     """Return the graph as SVG of its natural size; the component around it scrolls when that is wider than the page."""
-    rows = layers(nodes, edges)
-    tallest = max((len(row) for row in rows), default=0)
-    width = _MARGIN * 2 + len(rows) * _BOX_WIDTH + max(0, len(rows) - 1) * _GAP_X
-    height = _MARGIN * 2 + tallest * _BOX_HEIGHT + max(0, tallest - 1) * _GAP_Y
+    plan = layout(nodes, edges)
+    heights = [sum(_height(name) for name in row) + _GAP_Y * (len(row) - 1) for row in plan.layers]
+    tallest = max(heights, default=0)
+    width = _MARGIN * 2 + len(plan.layers) * (_BOX_WIDTH + _GAP_X) - (_GAP_X if plan.layers else 0)
     place: dict[str, tuple[float, float]] = {}
-    for column, row in enumerate(rows):
-        used = len(row) * _BOX_HEIGHT + (len(row) - 1) * _GAP_Y
-        top = (height - used) / 2
-        for index, name in enumerate(row):
-            x = _MARGIN + column * (_BOX_WIDTH + _GAP_X)
-            place[name] = (float(x), top + index * (_BOX_HEIGHT + _GAP_Y))
-    arrows = Markup("").join(
-        _arrow(place[edge.source], place[edge.target])
-        for edge in edges
-        if edge.source in place and edge.target in place
-    )
+    for column, (row, used) in enumerate(zip(plan.layers, heights, strict=True)):
+        top = _MARGIN + (tallest - used) / 2
+        for name in row:
+            place[name] = (_MARGIN + column * (_BOX_WIDTH + _GAP_X), top + _height(name) / 2)
+            top += _height(name) + _GAP_Y
+    arrows = Markup("").join(_arrow([place[name] for name in path]) for path in plan.paths)
     boxes = Markup("").join(_box(node, *place[node.id]) for node in nodes)
     return Markup(
         '<svg class="graph" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{label}">'
-        '<g class="graph-edges" aria-hidden="true">{arrows}</g>{boxes}</svg>'
-    ).format(w=width, h=round(height), label=label, arrows=arrows, boxes=boxes)
+        '<g aria-hidden="true">{arrows}</g>{boxes}</svg>'
+    ).format(w=width, h=round(tallest + 2 * _MARGIN), label=label, arrows=arrows, boxes=boxes)
 
 
-def _arrow(source: tuple[float, float], target: tuple[float, float]) -> Markup:
-    x1, y1 = source[0] + _BOX_WIDTH, source[1] + _BOX_HEIGHT / 2
-    x2, y2 = target[0] - 6, target[1] + _BOX_HEIGHT / 2
-    bend = max(_GAP_X / 2, abs(x2 - x1) / 2 if x2 > x1 else _BOX_WIDTH)
-    path = f"M{x1:.0f},{y1:.0f} C{x1 + bend:.0f},{y1:.0f} {x2 - bend:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
-    head = f"M{x2 + 6:.0f},{y2:.0f} l-7,-4 v8 z"
+def _arrow(points: Sequence[tuple[float, float]]) -> Markup:
+    x, y = points[0][0] + _BOX_WIDTH, points[0][1]
+    path = f"M{x:.0f},{y:.0f}"
+    for number, (left, middle) in enumerate(points[1:], 1):
+        last = number == len(points) - 1
+        bend = (left - x) / 2
+        stop = left - 6 if last else left
+        path += f" C{x + bend:.0f},{y:.0f} {left - bend:.0f},{middle:.0f} {stop:.0f},{middle:.0f}"
+        x, y = left, middle
+        if not last:  # straight through the layer, between its boxes
+            x += _BOX_WIDTH
+            path += f" H{x:.0f}"
+    head = f"M{x:.0f},{y:.0f} l-7,-4 v8 z"
     return Markup('<path class="graph-edge" d="{}"/><path class="graph-head" d="{}"/>').format(path, head)
 
 
-def _box(node: Node, x: float, y: float) -> Markup:
+def _box(node: Node, x: float, middle: float) -> Markup:
+    y = middle - _BOX_HEIGHT / 2
     inner = Markup(
         '<rect class="graph-node{current}" x="{x:.0f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
         '<rect class="graph-mark kind-{kind}" x="{mx:.0f}" y="{my:.1f}" width="4" height="{mh}" rx="2"/>'
@@ -136,15 +176,14 @@ def _box(node: Node, x: float, y: float) -> Markup:
         tx=x + 20,
         ty=y + (21 if node.note else 29),
         ny=y + 37,
-        title=_cut(node.title, 25),
-        note=_cut(node.note, 29),
+        title=_cut(node.title, 24),
+        note=_cut(node.note, 27),
         full=f"{node.title} {node.note}".strip(),
     )
     if not node.href:
         return Markup("<g>{}</g>").format(inner)
-    return Markup('<a href="{}"{}>{}</a>').format(
-        node.href, Markup(' aria-current="true"') if node.current else "", inner
-    )
+    here = Markup(' aria-current="true"') if node.current else ""
+    return Markup('<a href="{}"{}>{}</a>').format(node.href, here, inner)
 
 
 def _cut(text: str, length: int) -> str:

@@ -48,7 +48,7 @@ class Form(dict[str, str]):
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs = pairs
-        super().__init__({name: value for name, value in reversed(pairs)})
+        super().__init__(reversed(pairs))
 
     def many(self, name: str) -> list[str]:
         """Return every value of a field that may come several times."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 import gimbal
 from gimbal.engines.console import diff, filters, graph, svg
@@ -47,13 +46,13 @@ def make_environment(folders: list[Path], clock: Clock, globals_: Mapping[str, A
         day=filters.day,
         excerpt=filters.excerpt,
     )
-    environment.globals.update(
-        sparkline=svg.sparkline,
-        waterfall_bar=svg.waterfall_bar,
-        waterfall_axis=svg.waterfall_axis,
-        lineage_svg=graph.render,
-        diff_lines=diff.lines,
-        Markup=Markup,
+    at_hand: dict[str, Any] = {
+        "sparkline": svg.sparkline,
+        "waterfall_bar": svg.waterfall_bar,
+        "waterfall_axis": svg.waterfall_axis,
+        "lineage_svg": graph.render,
+        "diff_lines": diff.lines,
         **globals_,
-    )
+    }
+    environment.globals.update(at_hand)
     return environment

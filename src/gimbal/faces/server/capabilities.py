@@ -23,7 +23,7 @@ ROOMS = (
     "gimbal.predictive.serving",
     "gimbal.generative.prompts",
     "gimbal.generative.knowledge",
-    # "gimbal.generative.gateway",
+    "gimbal.generative.gateway",
 )
 
 

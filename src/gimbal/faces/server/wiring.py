@@ -11,11 +11,16 @@ from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 
 from gimbal.axis.assets.lineage import LineageQuery
-from gimbal.axis.assets.model import GatePolicy
+from gimbal.axis.assets.model import AliasMoved, GatePolicy
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.datasets.service import Datasets
+from gimbal.axis.endpoints.predictions import Predictions
+from gimbal.axis.endpoints.service import Endpoints
+from gimbal.axis.evals.model import TARGETS
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.gates.service import Gates
+from gimbal.axis.monitors.service import Monitors
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
@@ -33,13 +38,19 @@ from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server import builtin, capabilities
 from gimbal.faces.server.access import header_secret, is_loopback
 from gimbal.faces.server.app import App
-from gimbal.faces.server.stores import Stores, link_from_environment, open_stores
+from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
+from gimbal.generative.gateway.providers.catalog import Providers
+from gimbal.generative.gateway.target import prompt_target
+from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Permission, Services
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
 from gimbal.kernel.operations import AuditTrail
 from gimbal.kernel.settings import Settings
+from gimbal.predictive.serving.evidence import labelled_scores
+from gimbal.predictive.serving.host import ModelHost
+from gimbal.predictive.serving.pool import ModelPool
 
 
 def build_services(settings: Settings, stores: Stores) -> Services:
@@ -54,6 +65,7 @@ def build_services(settings: Settings, stores: Stores) -> Services:
     services.register(Blobs, stores.blobs)
     services.register(Writer, stores.writer)
     _axis(services, stores, clock)
+    _rings(services, settings, stores)
     return services
 
 
@@ -76,6 +88,32 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     gates = Gates(stores.catalog, assets)
     services.register(Gates, gates)
     services.register(GatePolicy, gates)
+    services.register(Datasets, Datasets(assets, stores.blobs))
+
+
+def _rings(services: Services, settings: Settings, stores: Stores) -> None:
+    assets = services.get(Assets)
+    endpoints = Endpoints(stores.catalog, assets)
+    services.get(EventBus).subscribe(AliasMoved, endpoints.on_alias_moved)
+    services.register(Endpoints, endpoints)
+    services.register(Predictions, Predictions(stores.columns, stores.writer))
+    services.register(ModelPool, ModelPool(settings.folder))
+    services.register(
+        Monitors,
+        Monitors(
+            catalog=stores.catalog,
+            columns=stores.columns,
+            writer=stores.writer,
+            assets=assets,
+            datasets=services.get(Datasets),
+            endpoints=endpoints,
+            predictions=services.get(Predictions),
+            judge=labelled_scores,
+        ),
+    )
+    services.register(Providers, Providers(settings.gateway.providers))
+    services.register(Indexes, Indexes())
+    TARGETS.add("prompt", prompt_target)
 
 
 def _work(services: Services, stores: Stores, clock: Clock) -> None:
@@ -157,4 +195,5 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
 
 async def model_process(settings: Settings, stop: asyncio.Event) -> None:
     """Keep one child process per model version in use until stopped."""
-    await stop.wait()
+    blobs = Blobs.open(blobs_url(settings), endpoint=settings.blobs.endpoint)
+    await ModelHost(settings.folder, blobs).run(stop)

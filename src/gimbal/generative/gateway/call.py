@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-from gimbal.axis.pricing.model import Usage
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.kernel.ids import new_id, new_trace_id
 
 Json = dict[str, Any]
@@ -61,6 +61,8 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
 
     trace_id: str
     parent_id: str | None = None
+    remote: bool = False
+    """Whether the parent belongs to the caller's process."""
 
 
 def new_trace() -> TraceContext:
@@ -159,7 +161,7 @@ class Provider(Protocol):
 
     @property
     def pricing(self) -> str:
-        """The name by which the price book knows it; empty when its calls cost nothing because they run here."""
+        """The name by which the price book knows it."""
         ...
 
     async def open(self, call: Call, model: str) -> Answer:

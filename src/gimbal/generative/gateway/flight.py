@@ -8,7 +8,6 @@ import time
 from decimal import Decimal
 
 from gimbal.axis.pricing.model import Usage
-
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, Provider, ToolCall
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context

@@ -11,12 +11,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
-from gimbal.generative.gateway.stages.record import record
 
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.gateway.stages.admit import admit
 from gimbal.generative.gateway.stages.encode import chunks, encode
 from gimbal.generative.gateway.stages.provide import provide
+from gimbal.generative.gateway.stages.record import record
 from gimbal.generative.gateway.stages.route import route
 from gimbal.generative.gateway.stages.settle import settle
 from gimbal.kernel.errors import GimbalError

@@ -83,8 +83,7 @@ class Indexes:
             raise BadInput(f"{ref} is not an index.", where="ref", todo="Write it like index:help/docs@production.")
         version = await ctx.get(Assets).resolve(ctx, ref)
         index = await self.load(ctx, version)
-        resolved = ResolvedRef(kind="index", name=version.name, number=version.number, digest=version.digest)
-        return Found(index=resolved, hits=index.search(query, k))
+        return Found(index=version.ref, hits=index.search(query, k))
 
     async def _read(self, ctx: Context, version: Version) -> Index:
         digests = {entry.path: entry.digest for entry in version.files}

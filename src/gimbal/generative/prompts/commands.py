@@ -1,31 +1,18 @@
 """`gimbal prompts sync FOLDER`: read the prompt files of a folder and send them to `prompts.sync`.
 
-The CLI loads `COMMANDS` and hands in the connected client; everything else about prompts is an operation.
+The CLI loads this and hands in the app of the group; everything else about prompts is an operation.
 """
 
+import importlib
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
 
 from gimbal.generative.prompts.files import SUFFIX
-from gimbal.generative.prompts.service import PromptFile, SyncReport
+from gimbal.generative.prompts.model import PromptFile, SyncReport
 from gimbal.kernel.errors import BadInput
-
-
-class PromptGroup(Protocol):
-    """The client's methods for prompts."""
-
-    def sync(self, *, files: list[PromptFile], note: str = "") -> SyncReport:
-        """Call the operation `prompts.sync`."""
-        ...
-
-
-class PromptClient(Protocol):
-    """The part of the client that this command uses."""
-
-    @property
-    def prompts(self) -> PromptGroup:
-        """The client's methods for prompts."""
-        ...
 
 
 def read_folder(folder: Path) -> list[PromptFile]:
@@ -41,24 +28,39 @@ def read_folder(folder: Path) -> list[PromptFile]:
     )
     if not paths:
         raise BadInput(f"There is no {SUFFIX} file in {folder}.", where="folder", todo="Add one such as answer.md.")
-    files: list[PromptFile] = []
-    for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as problem:
-            raise BadInput(
-                f"{path} is not UTF-8: {problem.reason}.", where=str(path), todo="Save it as UTF-8."
-            ) from None
-        files.append(PromptFile(path=path.relative_to(folder).as_posix(), text=text))
-    return files
+    return [PromptFile(path=path.relative_to(folder).as_posix(), text=_text(path)) for path in paths]
 
 
-def sync(client: PromptClient, folder: Path, *, note: str = "") -> SyncReport:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise BadInput(f"{path} is not UTF-8: {problem.reason}.", where=str(path), todo="Save it as UTF-8.") from None
+
+
+def sync(
+    folder: Annotated[Path, Parameter(help="Folder with prompt files.")],
+    *,
+    note: Annotated[str, Parameter(help="Why, for the history of new versions; a commit id is a good note.")] = "",
+    project: Annotated[str | None, Parameter(help="Slug of the project.")] = None,
+    json: Annotated[bool, Parameter(help="Print JSON.", negative="")] = False,
+) -> None:
     """Turn the prompt files of a folder into versions: `help/answer.md` becomes `prompt:help/answer`.
 
-    Syncing twice changes nothing. `note` goes into the history of new versions; a commit id is a good one.
+    All files are checked before anything is written, and syncing twice changes nothing.
     """
-    return client.prompts.sync(files=read_folder(folder), note=note)
+    files = read_folder(folder)
+    # The client is a face, which stands above this room: it is reached as a script reaches it.
+    with importlib.import_module("gimbal").Client(project=project) as client:
+        report: SyncReport = client.prompts.sync(files=files, note=note)
+    print(msgspec.json.encode(report).decode() if json else _lines(report))  # noqa: T201 - the result of a command
 
 
-COMMANDS = {"sync": sync}
+def _lines(report: SyncReport) -> str:
+    rows: list[Any] = [f"{row.state:<10} {row.ref:<40} {row.path}" for row in report.prompts]
+    return "\n".join([*rows, f"{report.created} created, {report.unchanged} unchanged"])
+
+
+def add(app: App) -> None:
+    """Put the room's own commands into the app of the group."""
+    app.command(sync)

@@ -79,6 +79,69 @@ class RenderedMessage(msgspec.Struct, frozen=True, kw_only=True):
     content: str
 
 
+class PromptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One prompt file, as text."""
+
+    path: str
+    """Path below the synced folder: `help/answer.md` becomes `prompt:help/answer`."""
+    text: str
+    """The file's whole text."""
+
+
+class SyncedPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sync did with one file."""
+
+    path: str
+    ref: str
+    """The version that the file is now: `prompt:help/answer@v2`."""
+    state: str
+    """`created` (a new version), `unchanged` (the newest version already says this) or `reverted` (an older one does)."""
+
+
+class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sync did, file by file, in the order of their paths."""
+
+    prompts: list[SyncedPrompt]
+    created: int
+    unchanged: int
+
+
+class PromptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a prompt."""
+
+    ref: str
+    """Resolved: `prompt:help/answer@v2`."""
+    digest: str
+    manifest: PromptManifest
+
+
+class RenderedPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt with its placeholders filled, ready to be sent."""
+
+    ref: str
+    """Resolved reference of the version that was filled."""
+    model: str
+    messages: list[RenderedMessage]
+    params: dict[str, float | int | str | list[str]]
+    """Only the parameters that the prompt sets."""
+
+
+class SyncPrompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files to sync."""
+
+    files: list[PromptFile]
+    """Prompt files with their paths below the synced folder."""
+    note: str = ""
+    """Why, for the history of the versions; a commit id is a good note."""
+
+
+class RenderPrompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Values for the placeholders."""
+
+    variables: dict[str, str] = {}
+    """Value by name; exactly the prompt's variables."""
+
+
 def placeholders(content: str) -> Iterator[tuple[str, int]]:
     """Yield each placeholder's name and its offset; raise BadInput for braces that are not a placeholder."""
     for match in _BRACES.finditer(content):

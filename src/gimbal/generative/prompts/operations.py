@@ -1,31 +1,20 @@
 """What can be done with prompts from outside: sync files, show a version, fill it."""
 
-import msgspec
-
 from gimbal.generative.prompts import service
-from gimbal.generative.prompts.service import PromptFile, PromptView, RenderedPrompt, SyncReport
+from gimbal.generative.prompts.model import PromptView, RenderedPrompt, RenderPrompt, SyncPrompts, SyncReport
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.operations import operation
 from gimbal.kernel.refs import Ref
 
 
-class SyncPrompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files to sync."""
-
-    files: list[PromptFile]
-    """Prompt files with their paths below the synced folder."""
-    note: str = ""
-    """Why, for the history of the versions; a commit id is a good note."""
-
-
-class RenderPrompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Values for the placeholders."""
-
-    variables: dict[str, str] = {}
-    """Value by name; exactly the prompt's variables."""
-
-
-@operation("POST", "/projects/{project}/prompts/sync", name="prompts.sync", allow=Permission.DEVELOP, audited=True)
+@operation(
+    "POST",
+    "/projects/{project}/prompts/sync",
+    name="prompts.sync",
+    allow=Permission.DEVELOP,
+    audited=True,
+    absent={"cli": "`gimbal prompts sync FOLDER` of the room's own commands reads the files and calls it"},
+)
 async def sync_prompts(ctx: Context, project: str, body: SyncPrompts) -> SyncReport:
     """Turn prompt files into versions.
 

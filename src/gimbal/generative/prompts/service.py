@@ -10,57 +10,18 @@ import msgspec
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.generative.prompts.files import SUFFIX, read_prompt
-from gimbal.generative.prompts.model import PromptManifest, RenderedMessage, decode_manifest, format_messages
+from gimbal.generative.prompts.model import (
+    PromptFile,
+    PromptManifest,
+    RenderedPrompt,
+    SyncedPrompt,
+    SyncReport,
+    decode_manifest,
+    format_messages,
+)
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.refs import Ref, ResolvedRef, check_name
-
-
-class PromptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One prompt file, as text."""
-
-    path: str
-    """Path below the synced folder: `help/answer.md` becomes `prompt:help/answer`."""
-    text: str
-    """The file's whole text."""
-
-
-class SyncedPrompt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sync did with one file."""
-
-    path: str
-    ref: str
-    """The version that the file is now: `prompt:help/answer@v2`."""
-    state: str
-    """`created` (a new version), `unchanged` (the newest version already says this) or `reverted` (an older one does)."""
-
-
-class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sync did, file by file, in the order of their paths."""
-
-    prompts: list[SyncedPrompt]
-    created: int
-    unchanged: int
-
-
-class PromptView(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a prompt."""
-
-    ref: str
-    """Resolved: `prompt:help/answer@v2`."""
-    digest: str
-    manifest: PromptManifest
-
-
-class RenderedPrompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt with its placeholders filled, ready to be sent."""
-
-    ref: str
-    """Resolved reference of the version that was filled."""
-    model: str
-    messages: list[RenderedMessage]
-    params: dict[str, float | int | str | list[str]]
-    """Only the parameters that the prompt sets."""
 
 
 def name_of(path: str) -> str:
@@ -117,8 +78,7 @@ def as_prompt(ref: Ref) -> Ref:
 async def load_prompt(ctx: Context, ref: Ref) -> tuple[ResolvedRef, PromptManifest]:
     """Resolve a prompt and read its manifest; raise NotFound, or BadInput when `ref` is of another kind."""
     version = await ctx.get(Assets).resolve(ctx, as_prompt(ref))
-    resolved = ResolvedRef(kind="prompt", name=version.name, number=version.number, digest=version.digest)
-    return resolved, decode_manifest(version.manifest)
+    return version.ref, decode_manifest(version.manifest)
 
 
 def render(ref: ResolvedRef, manifest: PromptManifest, variables: Mapping[str, str]) -> RenderedPrompt:

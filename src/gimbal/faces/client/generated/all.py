@@ -3,11 +3,24 @@
 from gimbal.faces.client.generated.assets import Assets
 from gimbal.faces.client.generated.audit import Audit
 from gimbal.faces.client.generated.blobs import Blobs
+from gimbal.faces.client.generated.datasets import Datasets
+from gimbal.faces.client.generated.decisions import Decisions
+from gimbal.faces.client.generated.endpoints import Endpoints
+from gimbal.faces.client.generated.evaluations import Evaluations
+from gimbal.faces.client.generated.gates import Gates
 from gimbal.faces.client.generated.indexes import Indexes
+from gimbal.faces.client.generated.jobs import Jobs
 from gimbal.faces.client.generated.keys import Keys
+from gimbal.faces.client.generated.labels import Labels
 from gimbal.faces.client.generated.members import Members
+from gimbal.faces.client.generated.monitors import Monitors
+from gimbal.faces.client.generated.prices import Prices
 from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
+from gimbal.faces.client.generated.schedules import Schedules
+from gimbal.faces.client.generated.scores import Scores
+from gimbal.faces.client.generated.suites import Suites
+from gimbal.faces.client.generated.traces import Traces
 from gimbal.faces.client.transport import Transport
 
 
@@ -18,8 +31,21 @@ class Groups:
         self.assets = Assets(transport)
         self.audit = Audit(transport)
         self.blobs = Blobs(transport)
+        self.datasets = Datasets(transport)
+        self.decisions = Decisions(transport)
+        self.endpoints = Endpoints(transport)
+        self.evaluations = Evaluations(transport)
+        self.gates = Gates(transport)
         self.indexes = Indexes(transport)
+        self.jobs = Jobs(transport)
         self.keys = Keys(transport)
+        self.labels = Labels(transport)
         self.members = Members(transport)
+        self.monitors = Monitors(transport)
+        self.prices = Prices(transport)
         self.projects = Projects(transport)
         self.prompts = Prompts(transport)
+        self.schedules = Schedules(transport)
+        self.scores = Scores(transport)
+        self.suites = Suites(transport)
+        self.traces = Traces(transport)

@@ -114,6 +114,7 @@ class Assets(Group):
         *,
         kind: str | None = None,
         search: str | None = None,
+        newest: bool = False,
         cursor: str | None = None,
         limit: int = 50,
         project: str | None = None,
@@ -123,6 +124,7 @@ class Assets(Group):
         Args:
             kind: Only this kind: model, dataset, prompt …
             search: Only names that contain this.
+            newest: Those with the newest version first, instead of by kind and name.
             cursor: `next` of the page before; leave out for the first page.
             limit: How many items at most, 1 to 1000.
         """
@@ -131,7 +133,7 @@ class Assets(Group):
             "/projects/{project}/assets",
             Page[Asset],
             path={"project": project},
-            query={"kind": kind, "search": search, "cursor": cursor, "limit": limit},
+            query={"kind": kind, "search": search, "newest": newest, "cursor": cursor, "limit": limit},
         )
 
     def move_alias(
@@ -162,20 +164,38 @@ class Assets(Group):
             body={"to": to, "reason": reason, "expected": expected},
         )
 
-    def remove_alias(self, ref: Ref | str, alias: str, *, reason: str = "", project: str | None = None) -> AliasMove:
+    def moves(self, *, cursor: str | None = None, limit: int = 50, project: str | None = None) -> Page[AliasMove]:
+        """List the moves of all aliases in the project, newest first: what went into production, and what left it.
+
+        Args:
+            cursor: `next` of the page before; leave out for the first page.
+            limit: How many items at most, 1 to 1000.
+        """
+        return self._transport.call(
+            "GET",
+            "/projects/{project}/alias-moves",
+            Page[AliasMove],
+            path={"project": project},
+            query={"cursor": cursor, "limit": limit},
+        )
+
+    def remove_alias(
+        self, ref: Ref | str, alias: str, *, reason: str = "", expected: int | None = None, project: str | None = None
+    ) -> AliasMove:
         """Remove an alias; its history stays.
 
         Args:
             ref: Reference such as model:flights/delay@production.
             alias: Name of the alias.
             reason: Why.
+            expected: Version number on which it stands as far as you know.
         """
         return self._transport.call(
             "DELETE",
             "/projects/{project}/assets/{ref}/aliases/{alias}",
             AliasMove,
             path={"project": project, "ref": ref, "alias": alias},
-            query={"reason": reason},
+            query={"reason": reason, "expected": expected},
         )
 
     def show(self, ref: Ref | str, *, project: str | None = None) -> Version:

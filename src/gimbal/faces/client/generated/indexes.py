@@ -3,8 +3,7 @@
 from msgspec import UNSET, UnsetType
 
 from gimbal.faces.client.group import Group
-from gimbal.generative.knowledge.model import ChunkSetting, Document, RetrieverSetting
-from gimbal.generative.knowledge.operations import BuiltIndex, SearchResult
+from gimbal.generative.knowledge.model import BuiltIndex, ChunkSetting, Document, RetrieverSetting, SearchResult
 from gimbal.kernel.refs import Ref
 
 

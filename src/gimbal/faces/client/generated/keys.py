@@ -16,6 +16,8 @@ class Keys(Group):
         name: str,
         role: Role | UnsetType = UNSET,
         days: int | None | UnsetType = UNSET,
+        member: str | None | UnsetType = UNSET,
+        everywhere: bool | UnsetType = UNSET,
         project: str | None = None,
     ) -> IssuedKey:
         """Make an API key for the project; its secret is shown this once.
@@ -24,24 +26,27 @@ class Keys(Group):
             name: What it is for.
             role: viewer, developer, releaser or admin; not higher than your own.
             days: Days until it expires; null means it does not.
+            member: Id of the member whose key it is: it never can more than they, and goes with them. Null: a
+                service's key.
+            everywhere: For the whole installation instead of this project; takes an admin of the installation.
         """
         return self._transport.call(
             "POST",
             "/projects/{project}/keys",
             IssuedKey,
             path={"project": project},
-            body={"name": name, "role": role, "days": days},
+            body={"name": name, "role": role, "days": days, "member": member, "everywhere": everywhere},
         )
 
     def list(self, *, project: str | None = None) -> list[ApiKey]:
-        """List the project's API keys, without their secrets."""
+        """List the project's API keys, without their secrets; admins of the installation see its keys as well."""
         return self._transport.call("GET", "/projects/{project}/keys", list[ApiKey], path={"project": project})
 
     def revoke(self, id: str, *, project: str | None = None) -> ApiKey:
         """Revoke an API key at once.
 
         Args:
-            id: The id (UUIDv7).
+            id: Its id.
         """
         return self._transport.call(
             "DELETE", "/projects/{project}/keys/{id}", ApiKey, path={"project": project, "id": id}

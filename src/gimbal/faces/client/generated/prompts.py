@@ -3,7 +3,7 @@
 from msgspec import UNSET, UnsetType
 
 from gimbal.faces.client.group import Group
-from gimbal.generative.prompts.service import PromptFile, PromptView, RenderedPrompt, SyncReport
+from gimbal.generative.prompts.model import PromptFile, PromptView, RenderedPrompt, SyncReport
 from gimbal.kernel.refs import Ref
 
 

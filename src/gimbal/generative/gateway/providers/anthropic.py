@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import httpx
 import msgspec
-from gimbal.axis.pricing.model import Usage
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Message, Piece, ToolCall
 from gimbal.generative.gateway.providers.upstream import HttpUpstream, count, said
 from gimbal.generative.gateway.sse import events
@@ -30,27 +30,11 @@ _FINISH = {
     "pause_turn": "stop",
 }
 # Read into the Call, translated below, or without any effect on the answer.
-_UNDERSTOOD = frozenset(
-    [
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "stop",
-        "user",
-        "metadata",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "store",
-        "safety_identifier",
-        "prompt_cache_key",
-    ]
-)
+_FIELDS = """
+model messages stream stream_options max_tokens max_completion_tokens temperature top_p stop user metadata tools
+tool_choice parallel_tool_calls store safety_identifier prompt_cache_key
+"""
+_UNDERSTOOD = frozenset(_FIELDS.split())
 # Values that ask for what happens anyway.
 _HARMLESS: dict[str, Sequence[Any]] = {
     "n": (1,),

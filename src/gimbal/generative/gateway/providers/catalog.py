@@ -28,7 +28,9 @@ LOCAL = "local"
 class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A provider before it is loaded."""
 
-    settings: ProviderSettings
+    name: str
+    settings: ProviderSettings | None
+    """None for the provider of this process."""
     claims: tuple[str, ...] = ()
     """Beginnings of model names that are its own when they come without a provider's name."""
 
@@ -53,15 +55,9 @@ class Providers:
                 raise ConfigurationError(
                     f"Two providers are called {settings.name!r}.", where="gateway.providers", todo="Rename one."
                 )
-            if settings.kind not in _KINDS or settings.kind == LOCAL:
-                raise ConfigurationError(
-                    f"The provider {settings.name!r} has the unknown kind {settings.kind!r}.",
-                    where="gateway.providers",
-                    todo="Use openai or anthropic.",
-                )
-            self._entries[settings.name] = _Entry(settings=settings)
+            self._entries[settings.name] = _Entry(name=settings.name, settings=settings)
         for entry in _found(self._environ):
-            self._entries.setdefault(entry.settings.name, entry)
+            self._entries.setdefault(entry.name, entry)
 
     @property
     def names(self) -> list[str]:
@@ -75,7 +71,7 @@ class Providers:
                 f"There is no provider {name!r}.", where="model", todo=f"There are: {', '.join(self._entries)}."
             )
         if name not in self._loaded:
-            self._loaded[name] = self._load(self._entries[name].settings)
+            self._loaded[name] = self._load(self._entries[name])
         return self._loaded[name]
 
     def route(self, model: str) -> tuple[Provider, str]:
@@ -84,11 +80,11 @@ class Providers:
         if slash and rest and name in self._entries:
             return self.get(name), rest
         for entry in self._entries.values():
-            if model in entry.settings.models:
-                return self.get(entry.settings.name), model
+            if entry.settings is not None and model in entry.settings.models:
+                return self.get(entry.name), model
         for entry in self._entries.values():
             if model.startswith(entry.claims) and entry.claims:
-                return self.get(entry.settings.name), model
+                return self.get(entry.name), model
         raise NotFound(
             f"No provider serves the model {model!r}.",
             where="model",
@@ -111,10 +107,11 @@ class Providers:
         for provider in loaded.values():
             await provider.aclose()
 
-    def _load(self, settings: ProviderSettings) -> Provider:
-        module, name = _KINDS[settings.kind]
+    def _load(self, entry: _Entry) -> Provider:
+        settings = entry.settings
+        module, name = _KINDS[settings.kind if settings else LOCAL]
         kind = getattr(importlib.import_module(module), name)
-        if settings.kind == LOCAL:
+        if settings is None:
             return cast("Provider", kind())
         key = self._environ.get(settings.api_key_env, "") if settings.api_key_env else ""
         if settings.api_key_env and not key:
@@ -129,18 +126,19 @@ class Providers:
 
 def _found(environ: Mapping[str, str]) -> list[_Entry]:
     entries: list[_Entry] = []
+
+    def add(settings: ProviderSettings, *claims: str) -> None:
+        entries.append(_Entry(name=settings.name, settings=settings, claims=claims))
+
     if environ.get("OPENAI_API_KEY"):
         url = environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        settings = ProviderSettings(name="openai", kind="openai", base_url=url, api_key_env="OPENAI_API_KEY")
-        entries.append(_Entry(settings=settings, claims=("gpt-", "chatgpt-", "o1", "o3", "o4")))
+        found = ProviderSettings(name="openai", kind="openai", base_url=url, api_key_env="OPENAI_API_KEY")
+        add(found, "gpt-", "chatgpt-", "o1", "o3", "o4")
     if environ.get("ANTHROPIC_API_KEY"):
         url = (environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com").rstrip("/").removesuffix("/v1") + "/v1"
-        settings = ProviderSettings(name="anthropic", kind="anthropic", base_url=url, api_key_env="ANTHROPIC_API_KEY")
-        entries.append(_Entry(settings=settings, claims=("claude-",)))
+        found = ProviderSettings(name="anthropic", kind="anthropic", base_url=url, api_key_env="ANTHROPIC_API_KEY")
+        add(found, "claude-")
     if environ.get("GIMBAL_DEMO_LLM_URL"):
-        settings = ProviderSettings(name=DEMO, kind="openai", base_url=environ["GIMBAL_DEMO_LLM_URL"])
-        entries.append(_Entry(settings=settings))
-    entries.append(
-        _Entry(settings=ProviderSettings(name=LOCAL, kind="local", base_url="", models=("local/extractive",)))
-    )
+        add(ProviderSettings(name=DEMO, kind="openai", base_url=environ["GIMBAL_DEMO_LLM_URL"]))
+    entries.append(_Entry(name=LOCAL, settings=None))
     return entries

@@ -46,6 +46,8 @@ _NEXT_GAIN = 0.25
 _NEXT_FLOOR = 0.55
 """Share of the best unit's score that a further unit must have."""
 _MAX_UNITS = 3
+_MAX_LED = 6
+"""Items that are shown after a chosen unit that ends in a colon."""
 _LONG = 45
 """Words from which a unit is held back for its length."""
 
@@ -192,7 +194,23 @@ def _choose(scored: _Scored, order: Sequence[int]) -> list[int]:
             break
         if scored.gain(chosen, candidate) >= _NEXT_GAIN and not scored.repeats(chosen, candidate):
             chosen.append(candidate)
-    return sorted(chosen, key=lambda number: (scored.pool[number].passage, scored.pool[number].place))
+    led = {number for chosen_one in chosen for number in _led_on(scored.pool, chosen_one)}
+    return sorted({*chosen, *led}, key=lambda number: (scored.pool[number].passage, scored.pool[number].place))
+
+
+def _led_on(pool: Sequence[Unit], number: int) -> list[int]:
+    """Return what a unit that ends in a colon leads on to: the code, items or rows below it."""
+    unit = pool[number]
+    if not unit.text.endswith(":"):
+        return []
+    found: list[int] = []
+    for after in range(number + 1, min(number + 1 + _MAX_LED, len(pool))):
+        if pool[after].passage != unit.passage or unit.text not in pool[after].lead:
+            break
+        found.append(after)
+        if pool[after].code:
+            break
+    return found
 
 
 def _fit(question: str, unit: Unit) -> float:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gimbal.axis.pricing.model import Usage
-
 from gimbal.generative.gateway.call import Answer, Call, Message, Piece
 from gimbal.generative.gateway.providers import extractive
 from gimbal.generative.gateway.providers.reading import read
@@ -33,7 +32,7 @@ class LocalProvider:
     """Answers in process."""
 
     name = "local"
-    pricing = ""
+    pricing = "local"
 
     async def models(self) -> list[str]:
         """Return the one model there is."""

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import httpx
 import msgspec
-from gimbal.axis.pricing.model import Usage
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, ToolCall
 from gimbal.generative.gateway.providers.upstream import HttpUpstream, count, said
 from gimbal.generative.gateway.sse import events

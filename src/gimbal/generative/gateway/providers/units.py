@@ -144,7 +144,7 @@ def sentences(text: str) -> list[str]:
     joined: list[str] = []
     for sentence in [*found, text[start:].strip()]:
         # "The writer." before what is said of it is a heading in disguise: it belongs to the next sentence.
-        if joined and len(joined[-1].split()) <= 3:
+        if joined and joined[-1].endswith(".") and len(joined[-1].split()) <= 3:
             joined[-1] = f"{joined[-1]} {sentence}".strip()
         elif sentence:
             joined.append(sentence)

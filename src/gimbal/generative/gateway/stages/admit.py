@@ -1,8 +1,7 @@
 """Admit: what must be right before a provider is asked. The versions that the caller names exist and are recorded."""
 
-from gimbal.axis.traces.service import Traces
-
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.flight import Flight
 from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.refs import Ref

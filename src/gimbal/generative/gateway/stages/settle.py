@@ -7,11 +7,9 @@ known stays unknown.
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.pricing.service import PriceBook
-
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.knowledge.analysis import count_tokens
 from gimbal.kernel.clock import from_us
-from gimbal.kernel.money import ZERO
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -23,13 +21,9 @@ async def settle(flight: Flight) -> None:
         return
     if flight.usage is None or not flight.complete:
         flight.usage = _at_least(flight)
-    if not flight.provider.pricing:
-        flight.cost = ZERO
-        return
-    cost = flight.ctx.get(PriceBook).price(
-        flight.provider.pricing, flight.model, from_us(flight.started_us), flight.usage
-    )
-    flight.cost, flight.unpriced, flight.price_book = cost.amount, cost.unpriced_reason or "", cost.book_version or ""
+    at = from_us(flight.started_us)
+    cost = flight.ctx.get(PriceBook).price(flight.provider.pricing, flight.model, at, flight.usage)
+    flight.cost, flight.unpriced, flight.price_book = cost.amount, cost.unpriced_reason, cost.book_version
 
 
 def _at_least(flight: Flight) -> Usage:

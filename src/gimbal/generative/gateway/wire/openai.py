@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from gimbal.axis.pricing.model import Usage
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import (
     Attribution,
     Call,
@@ -161,7 +161,7 @@ def _attribution(request: _Request, headers: Mapping[str, str]) -> Attribution:
 def _trace(headers: Mapping[str, str]) -> TraceContext:
     # A traceparent that is not valid is ignored and a new trace started: so the standard asks.
     parent = parse_traceparent(headers.get("traceparent", ""))
-    return TraceContext(trace_id=parent[0], parent_id=parent[1]) if parent else new_trace()
+    return TraceContext(trace_id=parent[0], parent_id=parent[1], remote=True) if parent else new_trace()
 
 
 def encode_usage(usage: Usage) -> Json:

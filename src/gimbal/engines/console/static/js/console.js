@@ -2,6 +2,7 @@
 import { startCharts } from "./charts.js";
 import { startCopying } from "./copying.js";
 import { startForms } from "./forms.js";
+import { startGraphs } from "./graphs.js";
 import { startRefreshing } from "./refreshing.js";
 import { startTheme } from "./theme.js";
 
@@ -10,6 +11,7 @@ const dress = (root) => {
   startCopying(root);
   startForms(root);
   startCharts(root);
+  startGraphs(root);
 };
 
 document.documentElement.classList.add("scripted");

@@ -1,0 +1,34 @@
+"""Windows of event time, in UTC: days, weeks from Monday, months."""
+
+from datetime import datetime, timedelta
+
+from gimbal.axis.monitors.model import WindowSize
+from gimbal.kernel.clock import from_us
+
+
+def floor(moment: datetime, size: WindowSize) -> datetime:
+    """Return the start of the window that a moment lies in."""
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if size == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if size == "month" else day
+
+
+def following(start: datetime, size: WindowSize) -> datetime:
+    """Return the start of the next window."""
+    if size == "month":
+        return (
+            start.replace(year=start.year + 1, month=1) if start.month == 12 else start.replace(month=start.month + 1)
+        )
+    return start + timedelta(days=7 if size == "week" else 1)
+
+
+def windows_between(first_us: int, last_us: int, size: WindowSize) -> list[tuple[datetime, datetime]]:
+    """Return the windows that cover both moments, oldest first."""
+    found: list[tuple[datetime, datetime]] = []
+    start = floor(from_us(first_us), size)
+    while start <= from_us(last_us):
+        end = following(start, size)
+        found.append((start, end))
+        start = end
+    return found

@@ -1,0 +1,47 @@
+"""Suites: written by gimbal.faces.client.generate, not by hand."""
+
+from msgspec import UNSET, UnsetType
+
+from gimbal.axis.assets.model import Version
+from gimbal.axis.evals.model import Example
+from gimbal.faces.client.group import Group
+from gimbal.kernel.refs import Ref
+
+
+class Suites(Group):
+    """Operations on suites."""
+
+    def create(
+        self,
+        *,
+        name: str,
+        examples: list[Example],
+        scorers: list[str],
+        note: str | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> Version:
+        """Store a suite of examples as a version; the same examples again are the same version.
+
+        Args:
+            name: Name of the asset: `help/questions`.
+            examples: At least one; ids are unique.
+            scorers: Names of the scorers to apply.
+            note: A remark for people.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/suites",
+            Version,
+            path={"project": project},
+            body={"name": name, "examples": examples, "scorers": scorers, "note": note},
+        )
+
+    def examples(self, ref: Ref | str, *, project: str | None = None) -> list[Example]:
+        """List the examples of a suite version.
+
+        Args:
+            ref: Reference such as model:flights/delay@production.
+        """
+        return self._transport.call(
+            "GET", "/projects/{project}/suites/{ref}/examples", list[Example], path={"project": project, "ref": ref}
+        )

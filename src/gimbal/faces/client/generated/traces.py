@@ -1,0 +1,72 @@
+"""Traces: written by gimbal.faces.client.generate, not by hand."""
+
+from datetime import datetime
+
+from gimbal.axis.traces.model import Trace, TraceSummary
+from gimbal.faces.client.group import Group
+from gimbal.kernel.pages import Page
+
+
+class Traces(Group):
+    """Operations on traces."""
+
+    def list(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+        model: str | None = None,
+        feature: str | None = None,
+        user: str | None = None,
+        session: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        project: str | None = None,
+    ) -> Page[TraceSummary]:
+        """List traces, newest first.
+
+        Args:
+            since: Started at or after this.
+            until: Started before this.
+            status: Only roots with this status: ok, error, cancelled, unset.
+            kind: Only roots of this kind: llm, chain, agent …
+            model: Only roots that called this model.
+            feature: Only of this feature.
+            user: Only of this end user.
+            session: Only of this session.
+            text: Only roots whose name contains this.
+            cursor: `next` of the page before; leave out for the first page.
+            limit: How many items at most, 1 to 1000.
+        """
+        return self._transport.call(
+            "GET",
+            "/projects/{project}/traces",
+            Page[TraceSummary],
+            path={"project": project},
+            query={
+                "since": since,
+                "until": until,
+                "status": status,
+                "kind": kind,
+                "model": model,
+                "feature": feature,
+                "user": user,
+                "session": session,
+                "text": text,
+                "cursor": cursor,
+                "limit": limit,
+            },
+        )
+
+    def show(self, id: str, *, project: str | None = None) -> Trace:
+        """Show a trace with its spans.
+
+        Args:
+            id: Its id.
+        """
+        return self._transport.call(
+            "GET", "/projects/{project}/traces/{id}", Trace, path={"project": project, "id": id}
+        )

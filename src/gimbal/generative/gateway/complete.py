@@ -1,0 +1,71 @@
+"""One model call from inside a process (a worker, a target, a judge): the same path and record as over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gimbal.axis.pricing.model import Usage
+from gimbal.generative.gateway.call import Attribution, Call, Json, TraceContext, new_trace
+from gimbal.generative.gateway.flight import Flight
+from gimbal.generative.gateway.pipeline import run
+from gimbal.generative.gateway.wire import openai
+from gimbal.kernel.context import Context
+from gimbal.kernel.refs import ResolvedRef
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer and what it took."""
+
+    text: str
+    model: str
+    """As `provider/model`."""
+    finish: str
+    usage: Usage
+    estimated: bool
+    """Whether the usage is an estimate."""
+    cost: Decimal | None
+    """US dollars; None when unknown."""
+    latency_ms: float
+    trace_id: str
+    span_id: str
+
+
+async def complete(
+    ctx: Context,
+    *,
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any] | None = None,
+    attribution: Attribution | None = None,
+    refs: Sequence[ResolvedRef] = (),
+    trace: TraceContext | None = None,
+) -> Completion:
+    """Call a model and return its whole answer, recorded as a span; raise the GimbalError of a call that failed.
+
+    `messages` and `params` are as in a chat completion. `refs` are the versions that went into the call.
+    """
+    body: Json = {
+        **(params or {}),
+        "model": model,
+        "messages": [dict(message) for message in messages],
+        "stream": False,
+    }
+    call: Call = msgspec.structs.replace(
+        openai.decode(body), attribution=attribution or Attribution(), trace=trace or new_trace()
+    )
+    flight = Flight(ctx, call)
+    flight.refs.extend(refs)
+    await run(flight)
+    return Completion(
+        text="".join(flight.text),
+        model=flight.shown_model,
+        finish=flight.finish,
+        usage=flight.usage or Usage(),
+        estimated=flight.estimated,
+        cost=flight.cost,
+        latency_ms=((flight.ended_us or flight.started_us) - flight.started_us) / 1000,
+        trace_id=call.trace.trace_id,
+        span_id=flight.span_id,
+    )

@@ -1,0 +1,209 @@
+"""The `Target` of evaluations for prompts: retrieve, fill, call, and say on what the answer rests.
+
+One trace per example: a chain, and in it the retrieval and the model call. The text that is scored is the answer
+without its `[n]` markers; the sources they point to are given beside it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gimbal.axis.assets.model import Version
+from gimbal.axis.evals.model import TARGETS, Example, TargetOutput
+from gimbal.axis.traces.model import Document, Span
+from gimbal.axis.traces.service import Traces
+from gimbal.generative.gateway.call import Attribution, TraceContext
+from gimbal.generative.gateway.complete import Completion, complete
+from gimbal.generative.gateway.providers.reading import numbered
+from gimbal.generative.knowledge.model import Hit
+from gimbal.generative.knowledge.service import Found, Indexes
+from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
+from gimbal.kernel.clock import to_us
+from gimbal.kernel.context import Context
+from gimbal.kernel.errors import BadInput, GimbalError
+from gimbal.kernel.ids import new_span_id, new_trace_id
+from gimbal.kernel.refs import Ref, ResolvedRef
+
+_MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt's answer to one set of inputs."""
+
+    text: str
+    """As the model gave it, markers included."""
+    hits: list[Hit]
+    """What was put before it, in the order of the markers."""
+    completion: Completion
+    trace_id: str
+
+
+async def prompt_target(ctx: Context, version: Version, example: Example) -> TargetOutput:
+    """Answer one example; what goes wrong is in the output, because a failed call is missing, not wrong."""
+    trace_id = new_trace_id()
+    begun = to_us(ctx.now())
+    try:
+        answered = await answer(ctx, version, example.input, feature="evaluation", trace_id=trace_id)
+    except GimbalError as problem:
+        return TargetOutput(trace_id=trace_id, error=str(problem), latency_ms=(to_us(ctx.now()) - begun) / 1000)
+    usage = answered.completion.usage
+    return TargetOutput(
+        text=without_markers(answered.text),
+        sources=sources(answered.text, answered.hits),
+        trace_id=trace_id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost=answered.completion.cost,
+        latency_ms=(to_us(ctx.now()) - begun) / 1000,
+    )
+
+
+async def answer(
+    ctx: Context,
+    version: Version,
+    inputs: dict[str, Any],
+    *,
+    feature: str = "",
+    user: str = "",
+    session: str = "",
+    trace_id: str | None = None,
+) -> Answered:
+    """Put `inputs` through a version of a prompt: retrieve by its setting, fill it, call its model.
+
+    Raise BadInput for inputs that do not fit, and the GimbalError of what failed; the chain is recorded in any case.
+    """
+    chain = _Chain(ctx, version, feature, user, session, trace_id or new_trace_id())
+    failure = ""
+    try:
+        manifest = decode_manifest(version.manifest)
+        values = {name: _as_text(name, value) for name, value in inputs.items() if name in manifest.variables}
+        hits: list[Hit] = []
+        if manifest.retrieval is not None:
+            found = await chain.retrieve(manifest.retrieval, values)
+            hits = found.hits
+            values[manifest.retrieval.into] = numbered([(hit.source, hit.heading, hit.text) for hit in hits])
+        completion = await chain.call(manifest, values)
+        chain.output = completion.text
+        return Answered(text=completion.text, hits=hits, completion=completion, trace_id=chain.trace_id)
+    except GimbalError as problem:
+        failure = str(problem)
+        raise
+    finally:
+        await chain.record(inputs, failure)
+
+
+class _Chain:
+    """The spans of one answer."""
+
+    def __init__(self, ctx: Context, version: Version, feature: str, user: str, session: str, trace_id: str) -> None:
+        self._ctx = ctx
+        self._version = version
+        self._attribution = Attribution(feature=feature, user=user, session=session)
+        self.trace_id = trace_id
+        self._span_id = new_span_id()
+        self._begun = to_us(ctx.now())
+        self._refs: list[ResolvedRef] = [version.ref]
+        self._spans: list[Span] = []
+        self.output = ""
+
+    async def retrieve(self, setting: RetrievalSetting, values: dict[str, str]) -> Found:
+        """Search the prompt's index for the value of its query variable."""
+        query = values.get(setting.query)
+        if query is None:
+            raise BadInput(f"The input {setting.query!r} is missing.", where=f"input.{setting.query}", todo="Give it.")
+        begun = to_us(self._ctx.now())
+        ref = Ref.parse(setting.index, kind="index")
+        found = await self._ctx.get(Indexes).search(self._ctx, ref, query, setting.k)
+        self._refs.append(found.index)
+        self._spans.append(
+            self._span(
+                name=f"retrieve {setting.index}",
+                kind="retriever",
+                span_id=new_span_id(),
+                parent_id=self._span_id,
+                start_us=begun,
+                input=_json({"query": query, "k": setting.k}),
+                documents=[
+                    Document(id=hit.id, content=hit.text, score=round(hit.score, 6), source=hit.source)
+                    for hit in found.hits
+                ],
+                refs=[str(found.index)],
+            )
+        )
+        return found
+
+    async def call(self, manifest: PromptManifest, values: dict[str, str]) -> Completion:
+        """Fill the prompt and call its model inside this chain."""
+        messages = format_messages(manifest, values)
+        return await complete(
+            self._ctx,
+            model=manifest.model,
+            messages=[{"role": message.role, "content": message.content} for message in messages],
+            params=msgspec.to_builtins(manifest.params),
+            attribution=self._attribution,
+            refs=self._refs,
+            trace=TraceContext(trace_id=self.trace_id, parent_id=self._span_id),
+        )
+
+    async def record(self, inputs: dict[str, Any], failure: str) -> None:
+        """Store the chain and the retrieval; the call has stored itself."""
+        chain = self._span(
+            name=f"answer {self._version.asset}",
+            kind="chain",
+            span_id=self._span_id,
+            parent_id="",
+            start_us=self._begun,
+            input=_json(inputs),
+            output=_json(self.output) if self.output else "",
+            status="error" if failure else "ok",
+            status_message=failure,
+            refs=[str(ref) for ref in self._refs],
+        )
+        ctx = self._ctx.within(self._ctx.project or "default")
+        await ctx.get(Traces).record(ctx, [chain, *self._spans])
+        await ctx.settle()
+
+    def _span(self, *, status: str = "ok", **fields: Any) -> Span:
+        known = self._attribution
+        return Span(
+            trace_id=self.trace_id,
+            end_us=max(to_us(self._ctx.now()), fields["start_us"]),
+            status=status,
+            feature=known.feature,
+            user_id=known.user,
+            session_id=known.session,
+            dialect="gimbal",
+            **fields,
+        )
+
+
+def sources(text: str, hits: Sequence[Hit]) -> list[str]:
+    """Return the sources that the markers in an answer point to, in that order, each once.
+
+    An answer without any marker (some models leave them out) rests on what was put before it, best first.
+    """
+    cited = [int(number) for match in _MARKER.finditer(text) for number in match[1].split(",")]
+    named = [hits[number - 1].source for number in cited if 1 <= number <= len(hits)]
+    return list(dict.fromkeys(named or [hit.source for hit in hits]))
+
+
+def without_markers(text: str) -> str:
+    """Return an answer without its `[n]` markers."""
+    return _MARKER.sub("", text).strip()
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list) or value is None:
+        raise BadInput(f"The input {name!r} is not text.", where=f"input.{name}", todo="Give it as a string.")
+    return str(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+TARGETS.add("prompt", prompt_target)

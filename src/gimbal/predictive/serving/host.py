@@ -1,0 +1,140 @@
+"""Keeps one process per model version in use: starts what is wanted, restarts what crashes, stops what is idle.
+
+What is wanted is a folder of files that `pool` writes and touches; the state of each process is a file beside it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from gimbal.engines.storage.blobs import Blobs
+from gimbal.kernel.errors import GimbalError
+from gimbal.predictive.serving import wire
+from gimbal.predictive.serving.child import REFUSED
+
+_log = logging.getLogger(__name__)
+_SCAN_S = 0.25
+_IDLE_S = 1800.0
+_LONGEST_PAUSE_S = 30.0
+
+
+def run_folder(data: Path) -> Path:
+    """Return the folder of sockets and wishes below the data folder."""
+    return data / "run" / "models"
+
+
+class _Kept:
+    """One version's process."""
+
+    def __init__(self, wanted: wire.Wanted) -> None:
+        self.wanted = wanted
+        self.process: asyncio.subprocess.Process | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class ModelHost:
+    """The `model` role of one installation."""
+
+    def __init__(self, data: Path, blobs: Blobs) -> None:
+        self._folder = run_folder(data)
+        self._blobs = blobs
+        self._kept: dict[str, _Kept] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the folder of wishes until stopped."""
+        wishes = self._folder / "wanted"
+        await asyncio.to_thread(wishes.mkdir, parents=True, exist_ok=True)
+        for left in self._folder.glob("*.sock"):
+            left.unlink()
+        while not stop.is_set():
+            self._follow(wishes)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _SCAN_S)
+        await asyncio.gather(*(self._stop(kept) for kept in self._kept.values()))
+
+    def _follow(self, wishes: Path) -> None:
+        for path in wishes.glob("*.json"):
+            if path.stem in self._kept:
+                continue
+            if time.time() - path.stat().st_mtime > _IDLE_S:
+                path.unlink(missing_ok=True)
+                continue
+            with contextlib.suppress(msgspec.DecodeError, OSError):
+                kept = _Kept(msgspec.json.decode(path.read_bytes(), type=wire.Wanted))
+                self._kept[path.stem] = kept
+                kept.task = asyncio.create_task(self._keep(path, kept), name=f"model-{path.stem}")
+
+    async def _keep(self, path: Path, kept: _Kept) -> None:
+        """Keep the process up until its wish is old; restart it later each time it crashes."""
+        restarts, pause = 0, 0.5
+        while path.exists() and time.time() - path.stat().st_mtime < _IDLE_S:
+            self._tell(kept, "loading" if not restarts else "restarting", restarts=restarts)
+            started = time.monotonic()
+            try:
+                code, said = await self._once(kept, restarts)
+            except GimbalError as problem:
+                code, said = REFUSED, str(problem)
+            if code == REFUSED:
+                self._tell(kept, "refused", error=said)
+                _log.error("%s is not served: %s", kept.wanted.ref, said)
+                path.unlink(missing_ok=True)
+                break
+            pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, _LONGEST_PAUSE_S)
+            restarts += 1
+            _log.error("the process of %s ended with %s; again in %.1f s", kept.wanted.ref, code, pause)
+            await asyncio.sleep(pause)
+        self._kept.pop(path.stem, None)
+
+    async def _once(self, kept: _Kept, restarts: int) -> tuple[int, str]:
+        """Run the process once; return its exit code and what it said when it refused."""
+        folder = self._folder / wire.key(kept.wanted.digest)
+        await self._lay_out(kept.wanted, folder)
+        sock = wire.socket_path(self._folder, kept.wanted.digest)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gimbal.predictive.serving.child", str(folder), str(sock),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        kept.process = process
+        assert process.stdout is not None
+        said = (await process.stdout.readline()).decode().strip()
+        if said == "ready":
+            self._tell(kept, "ready", pid=process.pid, restarts=restarts)
+            _log.info("%s is served by process %d", kept.wanted.ref, process.pid)
+        code = await process.wait()
+        sock.unlink(missing_ok=True)
+        return code, said.removeprefix("refused ")
+
+    async def _lay_out(self, wanted: wire.Wanted, folder: Path) -> None:
+        """Write the files of a version, each checked against its digest, into a fresh folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, digest in wanted.files.items():
+            await self._blobs.save(digest, folder / "files" / path)
+        await asyncio.to_thread((folder / "wanted.json").write_bytes, msgspec.json.encode(wanted))
+
+    def _tell(self, kept: _Kept, state: str, *, pid: int | None = None, restarts: int = 0, error: str = "") -> None:
+        row = wire.ProcessState(ref=kept.wanted.ref, state=state, pid=pid, restarts=restarts, error=error)
+        path = self._folder / f"{wire.key(kept.wanted.digest)}.state"
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(row))
+        fresh.replace(path)
+
+    @staticmethod
+    async def _stop(kept: _Kept) -> None:
+        if kept.task is not None:
+            kept.task.cancel()
+        process = kept.process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 5)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,128 @@
+"""Evaluating a prompt: retrieval, filling and the call are one trace; what fails is missing, not wrong."""
+
+import pytest
+
+from gimbal.axis.assets.service import Assets
+from gimbal.axis.evals.model import TARGETS, Example
+from gimbal.axis.traces.service import Traces
+from gimbal.generative.gateway import target
+from gimbal.generative.gateway.complete import complete
+from gimbal.generative.knowledge.model import Document
+from gimbal.generative.knowledge.service import Indexes
+from gimbal.generative.prompts.model import PromptFile
+from gimbal.generative.prompts.service import sync_files
+from gimbal.kernel.errors import BadInput, Upstream
+from gimbal.kernel.refs import Ref
+
+PROMPT = """+++
+model = "MODEL"
+
+[retrieval]
+index = "index:help/docs"
+k = 2
++++
+
+## system
+Answer from the sources only.
+
+## user
+{{context}}
+
+Question: {{question}}
+"""
+DOCS = [
+    Document(source="docs/gates.md", text="# Gates\n\nA gate weighs evidence and leaves a Decision."),
+    Document(source="docs/ports.md", text="# Ports\n\nThe server listens on port 8765. OTLP over gRPC uses port 4317."),
+]
+
+
+async def version_of(ctx, model="local/extractive", text=PROMPT):
+    await ctx.get(Indexes).build(ctx, "help/docs", DOCS)
+    await sync_files(ctx, [PromptFile(path="help/answer.md", text=text.replace("MODEL", model))])
+    return await ctx.get(Assets).resolve(ctx, Ref.parse("prompt:help/answer"))
+
+
+async def test_an_example_is_answered_with_its_source_and_one_trace(ctx):
+    version = await version_of(ctx)
+    example = Example(id="1", input={"question": "Which port does the server listen on?"}, expected={"answer": "8765"})
+
+    output = await TARGETS.get("prompt")(ctx, version, example)
+
+    assert output.text == "The server listens on port 8765."
+    assert output.sources == ["docs/ports.md"]
+    assert output.error == ""
+    assert output.cost == 0
+    trace = await ctx.get(Traces).get(ctx, output.trace_id)
+    by_kind = {span.kind: span for span in trace.spans}
+    assert set(by_kind) == {"chain", "retriever", "llm"}
+    chain = by_kind["chain"]
+    assert {by_kind["retriever"].parent_id, by_kind["llm"].parent_id} == {chain.span_id}
+    assert chain.refs == ["prompt:help/answer@v1", "index:help/docs@v1"] == by_kind["llm"].refs
+    assert by_kind["retriever"].documents[0].source == "docs/ports.md"
+    assert by_kind["llm"].usage.input_tokens == output.input_tokens
+    assert chain.start_us <= by_kind["llm"].start_us <= by_kind["llm"].end_us <= chain.end_us
+
+
+async def test_what_the_docs_do_not_say_is_not_known(ctx):
+    version = await version_of(ctx)
+    example = Example(id="1", input={"question": "Which port does the database of the moon base use?"})
+    unknown = await target.prompt_target(ctx, version, Example(id="2", input={"question": "How do I bake bread?"}))
+    guessed = await target.prompt_target(ctx, version, example)
+
+    assert unknown.text.startswith("I don't know")
+    assert unknown.error == guessed.error == ""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"), [({}, "question"), ({"question": None}, "not text"), ({"question": ["a"]}, "not text")]
+)
+async def test_an_input_that_does_not_fit_is_an_error_in_the_output(ctx, inputs, says):
+    version = await version_of(ctx)
+    output = await target.prompt_target(ctx, version, Example(id="1", input=inputs))
+
+    assert output.text is None
+    assert says in output.error
+    trace = await ctx.get(Traces).get(ctx, output.trace_id)
+    assert [span.status for span in trace.spans if span.kind == "chain"] == ["error"]
+
+
+async def test_a_provider_that_fails_is_missing_not_wrong(ctx, upstream):
+    version = await version_of(ctx, model="up/tiny")
+    upstream.faults = [500]
+    question = {"question": "Which port does the server listen on?"}
+    failed = await target.prompt_target(ctx, version, Example(id="1", input=question))
+    good = await target.prompt_target(ctx, version, Example(id="1", input=question))
+
+    assert (failed.text, failed.sources) == (None, None)
+    assert "had an error" in failed.error
+    assert good.text == "Gimbal keeps both rings level."
+    assert good.sources[0] == "docs/ports.md"
+    assert good.cost is None
+    sent = upstream.received[-1]["messages"]
+    assert sent[1]["content"].startswith("[1] docs/ports.md — Ports\nThe server listens on port 8765.")
+    assert sent[1]["content"].endswith("Question: Which port does the server listen on?")
+
+
+async def test_complete_is_recorded_and_raises_what_failed(ctx, upstream):
+    done = await complete(
+        ctx, model="up/tiny", messages=[{"role": "user", "content": "x"}], params={"temperature": 0.0}
+    )
+    upstream.faults = [500]
+    with pytest.raises(Upstream):
+        await complete(ctx, model="up/tiny", messages=[{"role": "user", "content": "x"}])
+    with pytest.raises(BadInput):
+        await complete(ctx, model="up/tiny", messages=[])
+
+    assert (done.model, done.finish, done.usage.input_tokens) == ("up/tiny", "stop", 21)
+    assert upstream.received[0]["temperature"] == 0.0
+    assert (await ctx.get(Traces).get(ctx, done.trace_id)).spans[0].span_id == done.span_id
+
+
+def test_markers_point_to_sources_and_are_not_part_of_the_answer():
+    from gimbal.generative.knowledge.model import Hit
+
+    hits = [Hit(id=str(n), source=f"{n}.md", title="", heading="", text="", score=1.0, position=0) for n in (1, 2, 3)]
+
+    assert target.sources("It is so [2]. And so [1, 2] and [9].", hits) == ["2.md", "1.md"]
+    assert target.sources("No marker.", hits) == ["1.md", "2.md", "3.md"]
+    assert target.without_markers("It is so [2]. And so [1, 2].") == "It is so. And so."
