@@ -214,10 +214,10 @@ class ProjectGuard(Protocol):
 
 def decode_value(text: Any, kind: Any, where: str) -> Any:
     """Turn a path or query value (text, or JSON values from MCP) into `kind`; raise BadInput naming the place."""
-    if kind is Ref:
-        return Ref.parse(str(text))
+    if kind is Ref or Ref in get_args(kind):
+        return None if text is None else Ref.parse(str(text))
     try:
-        return msgspec.convert(text, kind, strict=False, str_keys=True, dec_hook=_ref_hook)
+        return msgspec.convert(text, kind, strict=False, str_keys=True)
     except RecursionError:
         raise BadInput("The value is nested too deeply.", where=where, todo="Send a flatter structure.") from None
     except msgspec.ValidationError as problem:
@@ -227,7 +227,7 @@ def decode_value(text: Any, kind: Any, where: str) -> Any:
 def decode_body(raw: bytes, kind: type[B]) -> B:
     """Decode a JSON body into its Struct; raise UnknownField or BadInput that names the field."""
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind, dec_hook=_ref_hook)
+        return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as problem:
         text, _, place = str(problem).partition(" - at ")
         error = UnknownField if "unknown field" in text else BadInput
@@ -248,13 +248,6 @@ def _body_place(text: str, place: str) -> str:
     if field := _NAMED_FIELD.search(text):
         path = f"{path}.{field[1]}" if path else field[1]
     return path if path and not path.startswith("[") else f"body{path}"
-
-
-def _ref_hook(kind: type, value: Any) -> Any:
-    if kind is Ref and isinstance(value, str):
-        return Ref.parse(value)
-    message = f"Cannot read a {kind.__name__}"
-    raise NotImplementedError(message)
 
 
 def _lower(problem: Exception) -> str:

@@ -5,9 +5,11 @@ line flags over both. `gimbal settings` prints each value and where it came from
 """
 
 import ast
+import functools
 import inspect
 import itertools
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,10 +19,12 @@ import msgspec
 
 from gimbal.kernel.errors import CorruptSettings
 
+# How msgspec names a field that is unknown or missing; its place is then that of the section around it.
+_NAMED_FIELD = re.compile(r"(?:unknown|missing required) field `(.+)`")
 KIB = 1024
 MIB = 1024 * KIB
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**63)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -114,7 +118,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     name: str
     """Short name; callers write `name/model` to ask for exactly this provider."""
-    kind: Literal["openai", "anthropic"]
+    kind: str
     """Wire that it speaks: `openai` or `anthropic`."""
     base_url: str
     """Address, with the version part: `https://host/v1`."""
@@ -188,7 +192,9 @@ class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Variables with our prefix that are not settings of the server: the client's, and the demo's.
-_OTHER_VARIABLES = frozenset({"GIMBAL_URL", "GIMBAL_API_KEY", "GIMBAL_CONFIG", "GIMBAL_DEMO_LLM_URL", "GIMBAL_SPOOL"})
+_OTHER_VARIABLES = frozenset(
+    {"GIMBAL_URL", "GIMBAL_LINK", "GIMBAL_API_KEY", "GIMBAL_CONFIG", "GIMBAL_DEMO_LLM_URL", "GIMBAL_SPOOL"}
+)
 
 
 def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
@@ -204,14 +210,26 @@ def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
     return docs
 
 
-def _leaves(kind: type[msgspec.Struct], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, str]]:
-    docs = field_docs(kind)
+class _Leaf(msgspec.Struct, frozen=True):
+    path: tuple[str, ...]
+    type: Any
+    owner: type[msgspec.Struct]
+    """The section that it is a field of."""
+
+
+def _walk(kind: type[msgspec.Struct], prefix: tuple[str, ...] = ()) -> Iterator[_Leaf]:
     for field in msgspec.structs.fields(kind):
         path = (*prefix, field.name)
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from _leaves(field.type, path)
+            yield from _walk(field.type, path)
         else:
-            yield path, field.type, docs.get(field.name, "")
+            yield _Leaf(path, field.type, kind)
+
+
+@functools.cache
+def _leaves() -> tuple[_Leaf, ...]:
+    """Return every setting. Reading what each means (`field_docs`) takes long and is left to whoever shows it."""
+    return tuple(_walk(Settings))
 
 
 def variable_name(path: tuple[str, ...]) -> str:
@@ -221,7 +239,10 @@ def variable_name(path: tuple[str, ...]) -> str:
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for part in path[:-1]:
-        tree = tree.setdefault(part, {})
+        section: Any = tree.setdefault(part, {})
+        if not isinstance(section, dict):
+            return  # the file has a value where a section belongs; the check of the whole tree says so
+        tree = cast("dict[str, Any]", section)
     tree[path[-1]] = value
 
 
@@ -246,17 +267,18 @@ class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
     def values(self) -> list[SettingValue]:
         """Return every leaf with its value (passwords in addresses masked), source and meaning."""
         rows: list[SettingValue] = []
-        for path, _, meaning in _leaves(Settings):
+        docs = {owner: field_docs(owner) for owner in {leaf.owner for leaf in _leaves()}}
+        for leaf in _leaves():
             value: Any = self.settings
-            for part in path:
+            for part in leaf.path:
                 value = getattr(value, part)
-            dotted = ".".join(path)
+            dotted = ".".join(leaf.path)
             rows.append(
                 SettingValue(
                     path=dotted,
                     value=mask_password(value) if isinstance(value, str) else msgspec.to_builtins(value),
                     source=self.sources.get(dotted, "default"),
-                    meaning=meaning,
+                    meaning=docs[leaf.owner].get(leaf.path[-1], ""),
                 )
             )
         return rows
@@ -283,24 +305,30 @@ def load_settings(
     named = file or (Path(environ["GIMBAL_CONFIG"]) if environ.get("GIMBAL_CONFIG") else None)
     path = named or Path("gimbal.toml")
     tree: dict[str, Any] = _read_file(path) if named or path.exists() else {}
-    sources = {".".join(leaf): str(path) for leaf, _, _ in _leaves(Settings) if _get(tree, leaf) is not None}
+    sources: dict[str, str] = {}
     known: set[str] = set()
-    for leaf, kind, _ in _leaves(Settings):
-        variable = variable_name(leaf)
+    for leaf in _leaves():
+        dotted, variable = ".".join(leaf.path), variable_name(leaf.path)
         known.add(variable)
+        if _get(tree, leaf.path) is not None:
+            sources[dotted] = str(path)
         if variable in environ:
-            _put(tree, leaf, _from_text(environ[variable], kind, variable))
-            sources[".".join(leaf)] = variable
-        flag = (flags or {}).get(".".join(leaf))
+            _put(tree, leaf.path, _from_text(environ[variable], leaf.type, variable))
+            sources[dotted] = variable
+        flag = (flags or {}).get(dotted)
         if flag is not None:
-            _put(tree, leaf, flag)
-            sources[".".join(leaf)] = "command line"
+            _put(tree, leaf.path, flag)
+            sources[dotted] = "command line"
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as problem:
+        text, _, place = str(problem).partition(" - at ")
+        dotted = place.strip("`").removeprefix("$").removeprefix(".")
+        if field := _NAMED_FIELD.search(text):
+            dotted = ".".join(filter(None, [dotted, field[1]]))
         raise CorruptSettings(
-            f"The settings do not fit: {problem}.",
-            where=str(path),
+            f"The setting {dotted} does not fit: {text[:1].lower()}{text[1:]}.",
+            where=sources.get(dotted, str(path)),
             todo="`gimbal settings` lists every setting and its meaning; mend or remove this one.",
         ) from None
     unknown = tuple(sorted(v for v in environ if v.startswith("GIMBAL_") and v not in known | _OTHER_VARIABLES))
@@ -321,7 +349,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _from_text(text: str, kind: Any, variable: str) -> Any:
-    if kind is str:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if kind is str or get_origin(kind) is Literal:
         return text
     try:
         if kind == tuple[str, ...]:

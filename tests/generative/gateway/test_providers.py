@@ -46,7 +46,7 @@ def test_a_name_that_nobody_serves_is_not_found(model):
     assert "local" in caught.value.todo
 
 
-def test_two_of_one_name_and_a_missing_key_are_named():
+async def test_two_of_one_name_and_a_missing_key_are_named():
     one = ProviderSettings(name="a", kind="openai", base_url="http://x/v1", api_key_env="NOT_SET")
     with pytest.raises(ConfigurationError, match="Two providers"):
         Providers((one, one), {})
@@ -54,3 +54,4 @@ def test_two_of_one_name_and_a_missing_key_are_named():
         Providers((one,), {}).route("a/m")
 
     assert caught.value.where == "NOT_SET"
+    assert [card.id for card in await Providers((one,), {}).models()] == ["local/extractive"]

@@ -1,11 +1,14 @@
 """Sync makes versions of files, once; the operations show and fill them; the command reads a folder."""
 
+import asyncio
 import shutil
 
 import httpx
 import pytest
+from cyclopts import App
 
 from gimbal.axis.assets.service import Assets
+from gimbal.generative.prompts import commands
 from gimbal.generative.prompts.commands import read_folder
 from gimbal.generative.prompts.model import PromptFile
 from gimbal.generative.prompts.service import load_prompt, sync_files
@@ -88,3 +91,18 @@ def test_the_command_reads_prompt_files_and_leaves_the_rest(tmp_path):
         read_folder(tmp_path)
     with pytest.raises(BadInput, match="not a folder"):
         read_folder(tmp_path / "nowhere")
+
+
+async def test_the_command_syncs_a_folder_through_the_client(base_url, ctx, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GIMBAL_URL", base_url)
+    monkeypatch.setenv("GIMBAL_API_KEY", "none")
+    (tmp_path / "help").mkdir()
+    (tmp_path / "help" / "answer.md").write_text(TEXT)
+    app = App(name="prompts", result_action="return_value")
+    commands.add(app)
+
+    await asyncio.to_thread(app, ["sync", str(tmp_path), "--note", "first"])
+
+    assert "created    prompt:help/answer@v1" in capsys.readouterr().out
+    version = await ctx.get(Assets).resolve(ctx, Ref.parse("prompt:help/answer"))
+    assert version.note == "first"

@@ -57,7 +57,7 @@ def table(rows: list[Any]) -> None:
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    plain = [n for n in names if any(_is_plain(row.get(n)) and row.get(n) not in {None, ""} for row in rows)]
+    plain = [n for n in names if any(_is_plain(row.get(n)) and row.get(n) not in (None, "") for row in rows)]
     plain.sort(key=lambda n: (_FIRST.index(n) if n in _FIRST else 50) + (100 if n in _LAST else 0))
     return plain[:_MOST_COLUMNS]
 

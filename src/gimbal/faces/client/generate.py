@@ -171,7 +171,8 @@ def module_text(group: str, rows: list[Operation]) -> str:
     head = f'"""{class_name(group)}: written by gimbal.faces.client.generate, not by hand."""'
     doc = f'    """Operations on {group.replace("_", " ")}."""'
     body = "\n\n".join([f"class {class_name(group)}(Group):\n{doc}", *methods])
-    return "\n\n".join([head, "\n".join(imports.lines()), body]) + "\n"
+    # A method called `list` would otherwise stand in the way of the type in the annotations behind it.
+    return "\n\n".join([head, "from __future__ import annotations", "\n".join(imports.lines()), body]) + "\n"
 
 
 def client_text(groups: list[str]) -> str:

@@ -24,6 +24,7 @@ from gimbal.axis.monitors.service import Monitors
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces import grpc
 from gimbal.axis.traces.service import Traces
@@ -89,6 +90,10 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Gates, gates)
     services.register(GatePolicy, gates)
     services.register(Datasets, Datasets(assets, stores.blobs))
+    services.register(
+        Runs,
+        Runs(catalog=stores.catalog, columns=stores.columns, writer=stores.writer, blobs=stores.blobs, assets=assets),
+    )
 
 
 def _rings(services: Services, settings: Settings, stores: Stores) -> None:

@@ -81,8 +81,12 @@ async def model_metadata(ctx: Context, request: HttpRequest) -> HttpReply:
             "name": endpoint.slug,
             "versions": [str(version.number)],
             "platform": f"gimbal_{manifest.flavor}",
-            "inputs": [{"name": s.name, "datatype": s.datatype, "shape": list(s.shape)} for s in manifest.signature.inputs],
-            "outputs": [{"name": s.name, "datatype": s.datatype, "shape": list(s.shape)} for s in manifest.signature.outputs],
+            "inputs": [
+                {"name": s.name, "datatype": s.datatype, "shape": list(s.shape)} for s in manifest.signature.inputs
+            ],
+            "outputs": [
+                {"name": s.name, "datatype": s.datatype, "shape": list(s.shape)} for s in manifest.signature.outputs
+            ],
         }
     )
 

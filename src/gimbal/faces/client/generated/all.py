@@ -17,6 +17,7 @@ from gimbal.faces.client.generated.monitors import Monitors
 from gimbal.faces.client.generated.prices import Prices
 from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
+from gimbal.faces.client.generated.runs import Runs
 from gimbal.faces.client.generated.schedules import Schedules
 from gimbal.faces.client.generated.scores import Scores
 from gimbal.faces.client.generated.suites import Suites
@@ -45,6 +46,7 @@ class Groups:
         self.prices = Prices(transport)
         self.projects = Projects(transport)
         self.prompts = Prompts(transport)
+        self.runs = Runs(transport)
         self.schedules = Schedules(transport)
         self.scores = Scores(transport)
         self.suites = Suites(transport)

@@ -1,5 +1,7 @@
 """Assets: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

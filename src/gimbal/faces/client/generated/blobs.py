@@ -1,5 +1,7 @@
 """Blobs: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.engines.storage.blobs import BlobRef
 from gimbal.faces.client.group import Group
 from gimbal.faces.client.transport import RawBody

@@ -1,5 +1,7 @@
 """Datasets: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from gimbal.axis.assets.model import Asset, Version

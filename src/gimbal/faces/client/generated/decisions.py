@@ -1,5 +1,7 @@
 """Decisions: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.axis.gates.model import Decision
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page

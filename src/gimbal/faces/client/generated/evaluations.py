@@ -1,5 +1,7 @@
 """Evaluations: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from msgspec import UNSET, UnsetType
 
 from gimbal.axis.evals.model import Comparison, EvaluationResult, EvaluationRun

@@ -1,5 +1,7 @@
 """Jobs: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.engines.compute.model import Job
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page

@@ -1,5 +1,7 @@
 """Labels: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.axis.monitors.model import Label, LabelsAdded
 from gimbal.faces.client.group import Group
 

@@ -1,5 +1,7 @@
 """Monitors: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from msgspec import UNSET, UnsetType

@@ -1,5 +1,7 @@
 """Prices: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.axis.pricing.model import Price
 from gimbal.faces.client.group import Group
 

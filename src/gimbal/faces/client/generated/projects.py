@@ -1,5 +1,7 @@
 """Projects: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from msgspec import UNSET, UnsetType
 
 from gimbal.axis.projects.model import Project

@@ -1,5 +1,7 @@
 """Prompts: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from msgspec import UNSET, UnsetType
 
 from gimbal.faces.client.group import Group

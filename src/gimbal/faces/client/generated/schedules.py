@@ -1,5 +1,7 @@
 """Schedules: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from msgspec import UNSET, UnsetType

@@ -1,5 +1,7 @@
 """Scores: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from gimbal.axis.scores.model import NewScore, Score, ScoreTarget
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page

@@ -1,5 +1,7 @@
 """Traces: written by gimbal.faces.client.generate, not by hand."""
 
+from __future__ import annotations
+
 from datetime import datetime
 
 from gimbal.axis.traces.model import Trace, TraceSummary

@@ -93,13 +93,18 @@ class Providers:
 
     async def models(self) -> list[ModelCard]:
         """Return the models of every provider that can be asked now."""
-        names = self.names
-        listed = await asyncio.gather(*(self.get(name).models() for name in names))
+        listed = await asyncio.gather(*(self._models(name) for name in self.names))
         return [
             ModelCard(id=f"{name}/{model}", provider=name)
-            for name, models in zip(names, listed, strict=True)
+            for name, models in zip(self.names, listed, strict=True)
             for model in models
         ]
+
+    async def _models(self, name: str) -> list[str]:
+        try:
+            return await self.get(name).models()
+        except ConfigurationError:  # whoever calls one of its models is told
+            return []
 
     async def aclose(self) -> None:
         """Close the connections of all providers."""
