@@ -38,7 +38,10 @@ def departures() -> pd.DataFrame:
     hour = pd.to_datetime(flights["time_hour"], utc=True)
     rows = pd.DataFrame(
         {
-            ENTITY: [f"{r.year}-{r.month:02}-{r.day:02}-{r.carrier}{r.flight}-{r.origin}-{r.sched_dep_time:04}" for r in flights.itertuples()],
+            ENTITY: [
+                f"{r.year}-{r.month:02}-{r.day:02}-{r.carrier}{r.flight}-{r.origin}-{r.sched_dep_time:04}"
+                for r in flights.itertuples()
+            ],
             EVENT_TIME: hour + pd.to_timedelta(flights["minute"], unit="min"),
             "month": flights["month"],
             "carrier": flights["carrier"],
@@ -58,7 +61,9 @@ def departures() -> pd.DataFrame:
     rows = rows.merge(weather, how="left", on=["origin", "before"]).merge(planes, how="left", on="tailnum")
     rows["plane_age"] = 2013 - rows["year"]
     rows["seats"] = rows["seats"].astype(float)
-    return rows[[ENTITY, EVENT_TIME, "month", *FEATURES, LABEL]].sort_values(EVENT_TIME, kind="stable", ignore_index=True)
+    return rows[[ENTITY, EVENT_TIME, "month", *FEATURES, LABEL]].sort_values(
+        EVENT_TIME, kind="stable", ignore_index=True
+    )
 
 
 def months(rows: pd.DataFrame, first: int, last: int, *, labelled: bool) -> pd.DataFrame:

@@ -212,7 +212,7 @@ def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
 
 class _Leaf(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
-    type: Any
+    kind: Any
     owner: type[msgspec.Struct]
     """The section that it is a field of."""
 
@@ -313,7 +313,7 @@ def load_settings(
         if _get(tree, leaf.path) is not None:
             sources[dotted] = str(path)
         if variable in environ:
-            _put(tree, leaf.path, _from_text(environ[variable], leaf.type, variable))
+            _put(tree, leaf.path, _from_text(environ[variable], leaf.kind, variable))
             sources[dotted] = variable
         flag = (flags or {}).get(dotted)
         if flag is not None:

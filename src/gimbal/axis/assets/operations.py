@@ -1,9 +1,9 @@
 """The operations on assets, their versions, aliases, lineage and files."""
 
-import asyncio
 import re
 from typing import Annotated
 
+from gimbal.axis.assets.comparing import compare
 from gimbal.axis.assets.content import known_kind
 from gimbal.axis.assets.lineage import LineageQuery
 from gimbal.axis.assets.model import (
@@ -12,13 +12,9 @@ from gimbal.axis.assets.model import (
     AliasMove,
     Asset,
     AssetDiff,
-    FileDiff,
-    FileEntry,
     Lineage,
     MoveAlias,
     Version,
-    diff_text,
-    diff_values,
 )
 from gimbal.axis.assets.service import Assets
 from gimbal.engines.storage.blobs import BlobRef, Blobs
@@ -30,8 +26,6 @@ from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Latest, Ref
 
 _PATH = "/projects/{project}/assets/{ref}"
-_LONGEST_TEXT = 512_000
-_MOST_LINES = 10_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9._ ()+=-]")
 
 
@@ -166,41 +160,7 @@ async def diff(
     assets = ctx.get(Assets)
     before = await assets.resolve(ctx, ref)
     after = await assets.resolve(ctx, Ref.parse(to, kind=ref.kind))
-    return AssetDiff(
-        before=str(before.ref),
-        after=str(after.ref),
-        manifest=list(diff_values(before.manifest, after.manifest)),
-        files=await _file_diffs(ctx.get(Blobs), before, after),
-    )
-
-
-async def _file_diffs(blobs: Blobs, before: Version, after: Version) -> list[FileDiff]:
-    found: list[FileDiff] = []
-    for path in sorted({f.path for f in before.files} | {f.path for f in after.files}):
-        left, right = before.file(path), after.file(path)
-        if left and right and left.digest == right.digest:
-            continue
-        change = "changed" if left and right else "added" if right else "removed"
-        texts = (await _text(blobs, left), await _text(blobs, right))
-        text = None
-        if texts[0] is not None and texts[1] is not None:
-            # Comparing long texts takes a while; the server goes on meanwhile.
-            text = await asyncio.to_thread(diff_text, texts[0], texts[1], path)
-        found.append(FileDiff(path=path, change=change, text=text))
-    return found
-
-
-async def _text(blobs: Blobs, entry: FileEntry | None) -> str | None:
-    """Return the text of a file, "" for a missing one, None for one that is long or not text."""
-    if entry is None:
-        return ""
-    if entry.size > _LONGEST_TEXT:
-        return None
-    content = await blobs.get(entry.digest)
-    try:
-        return content.decode() if content.count(b"\n") <= _MOST_LINES and b"\0" not in content else None
-    except UnicodeDecodeError:
-        return None
+    return await compare(ctx.get(Blobs), before, after)
 
 
 @operation("GET", _PATH + "/files/{path}", name="assets.file", allow=Permission.VIEW)

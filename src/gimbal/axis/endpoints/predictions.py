@@ -97,14 +97,14 @@ class Predictions:
             versions=sorted(set(table["version"].cast(pa.string()).to_pylist())),
         )
 
-    async def span_us(self, ctx: Context, endpoint: str) -> tuple[int, int] | None:
-        """Return the first and last event time, or None when nothing was predicted."""
+    async def days(self, ctx: Context, endpoint: str) -> list[int]:
+        """Return the days (since 1970 UTC, by event time) on which something was predicted, in order."""
         rows = await self._columns.query(
-            "SELECT count() AS n, min(event_us) AS low, max(event_us) AS high FROM predictions "
-            "WHERE project = {project:String} AND endpoint = {endpoint:String}",
+            "SELECT DISTINCT intDiv(event_us, 86400000000) AS day FROM predictions "
+            "WHERE project = {project:String} AND endpoint = {endpoint:String} ORDER BY day",
             {"project": ctx.project or "default", "endpoint": endpoint},
         )
-        return (rows[0]["low"], rows[0]["high"]) if rows[0]["n"] else None
+        return [int(row["day"]) for row in rows]
 
     async def traffic(self, ctx: Context, endpoint: str) -> list[EndpointTraffic]:
         """Return predictions per day of event time, oldest first."""

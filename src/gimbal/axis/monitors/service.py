@@ -16,7 +16,7 @@ from gimbal.axis.gates.evidence import LabelledScores
 from gimbal.axis.monitors.looking import Baseline, Reference, look
 from gimbal.axis.monitors.model import CreateMonitor, GotWorse, Label, Monitor, MonitorReport, check_monitor
 from gimbal.axis.monitors.store import monitor_reports, monitors
-from gimbal.axis.monitors.windows import windows_between
+from gimbal.axis.monitors.windows import windows_of
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
@@ -147,8 +147,8 @@ class Monitors:
     async def run(self, ctx: Context, slug: str) -> MonitorReport:
         """Look at every window that has predictions; store and return what was found. Raise NotReady without any."""
         monitor = await self.get(ctx, slug)
-        span = await self._predictions.span_us(ctx, monitor.endpoint)
-        if span is None:
+        days = await self._predictions.days(ctx, monitor.endpoint)
+        if not days:
             raise NotReady(
                 f"The endpoint {monitor.endpoint} has recorded no predictions.", todo="Send some, with capture on."
             )
@@ -158,8 +158,7 @@ class Monitors:
         baseline = Baseline.of(scored, monitor.level)
         found = []
         versions: set[str] = set()
-        windows = windows_between(*span, monitor.window)
-        for start, end in windows:
+        for start, end in windows_of(days, monitor.window):
             recorded = await self._predictions.window(ctx, monitor.endpoint, to_us(start), to_us(end), reference.names)
             labels = await self._labels(ctx, monitor.endpoint, to_us(start), to_us(end))
             versions.update(recorded.versions)

@@ -1,9 +1,12 @@
 """Windows of event time, in UTC: days, weeks from Monday, months."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from gimbal.axis.monitors.model import WindowSize
 from gimbal.kernel.clock import from_us
+
+_DAY_US = 86_400_000_000
 
 
 def floor(moment: datetime, size: WindowSize) -> datetime:
@@ -23,12 +26,7 @@ def following(start: datetime, size: WindowSize) -> datetime:
     return start + timedelta(days=7 if size == "week" else 1)
 
 
-def windows_between(first_us: int, last_us: int, size: WindowSize) -> list[tuple[datetime, datetime]]:
-    """Return the windows that cover both moments, oldest first."""
-    found: list[tuple[datetime, datetime]] = []
-    start = floor(from_us(first_us), size)
-    while start <= from_us(last_us):
-        end = following(start, size)
-        found.append((start, end))
-        start = end
-    return found
+def windows_of(days: Sequence[int], size: WindowSize) -> list[tuple[datetime, datetime]]:
+    """Return the windows in which these days (since 1970 UTC) lie, oldest first; windows without any are left out."""
+    starts = sorted({floor(from_us(day * _DAY_US), size) for day in days})
+    return [(start, following(start, size)) for start in starts]

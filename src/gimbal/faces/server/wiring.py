@@ -47,7 +47,7 @@ from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Permission, Services
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
-from gimbal.kernel.operations import AuditTrail
+from gimbal.kernel.operations import AuditTrail, ProjectGuard
 from gimbal.kernel.settings import Settings
 from gimbal.predictive.serving.evidence import labelled_scores
 from gimbal.predictive.serving.host import ModelHost
@@ -74,7 +74,9 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     audit = AuditLog(stores.catalog)
     services.register(AuditLog, audit)
     services.register(AuditTrail, audit)
-    services.register(Projects, Projects(stores.catalog, clock))
+    projects = Projects(stores.catalog, clock)
+    services.register(Projects, projects)
+    services.register(ProjectGuard, projects)
     assets = Assets(stores.catalog, stores.blobs)
     services.register(Assets, assets)
     services.register(LineageQuery, LineageQuery(stores.catalog, assets))

@@ -45,8 +45,8 @@ class ModelServer:
                 async with self._one:
                     answer = await asyncio.to_thread(self._answer, rows)
                 await wire.send_answer(writer, answer)
-        except ConnectionError:
-            pass
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the caller has gone, or the process stops
         finally:
             writer.close()
 
