@@ -118,7 +118,10 @@ class Traces:
             "SELECT trace_id, count() AS spans, countIf(status = 'error') AS errors, "
             "sumIf(input_tokens, billable = 1) AS input_tokens, sumIf(output_tokens, billable = 1) AS output_tokens, "
             "sumIf(cost, billable = 1) AS cost, countIf(billable = 1 AND unpriced != '') AS unpriced, "
-            "argMinIf(model, start_us, model != '') AS model FROM ("
+            "argMinIf(model, start_us, model != '') AS model, "
+            # A caller's own root stands before the head of another process's part of the trace.
+            "argMinIf(tuple(name, kind, start_us, end_us, status, feature, user_id, session_id), "
+            "tuple(parent_id != '', start_us), is_root = 1) AS root FROM ("
             "SELECT * FROM spans WHERE project = {project:String} AND trace_id IN {ids:Array(String)} "
             "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id"
             ") GROUP BY trace_id",
@@ -168,6 +171,9 @@ def _conditions(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
 
 def _from_root(root: dict[str, Any], sums: dict[str, Any]) -> TraceSummary:
     cost: Decimal | None = sums.get("cost")
+    head = ("name", "kind", "start_us", "end_us", "status", "feature", "user_id", "session_id")
+    if "root" in sums:
+        root = root | dict(zip(head, sums["root"], strict=True))
     return TraceSummary(
         trace_id=root["trace_id"],
         name=root["name"],

@@ -48,7 +48,9 @@ def codes(clusters: Sequence[str] | NDArray[np.int64] | None, n: int) -> NDArray
 def mean(values: ArrayLike, clusters: Sequence[str] | None = None, *, level: float = 0.95) -> Estimate:
     """Return the mean with a cluster-robust t interval: SE = (1/n)·√Σ_c(Σ_{i∈c} r_i)² · √(C/(C−1)), df = C−1.
 
-    With fewer than two clusters there is no standard error: value without interval, and `undefined` says so.
+    With fewer than two clusters there is no standard error: value without interval, and `undefined` says so. Values that
+    are all 0 or 1 are a share, whose interval is Wilson's at the effective number of units: a t interval would have no
+    width where all agree, and reach beyond 0 and 1.
     """
     x = floats(values)
     if not x.size:
@@ -61,9 +63,28 @@ def mean(values: ArrayLike, clusters: Sequence[str] | None = None, *, level: flo
         return Estimate(value=value, level=level, n=x.size, clusters=count, method="clustered t", undefined=reason)
     sums = np.bincount(group, weights=x - value, minlength=count)
     se = math.sqrt(float(sums @ sums) * count / (count - 1)) / x.size
+    if bool(np.isin(x, (0.0, 1.0)).all()):
+        return _share(value, se, x.size, count, level)
     return msgspec.structs.replace(
         normal(value, se, x.size, level=level, method="clustered t", df=count - 1), clusters=count
     )
+
+
+def _share(p: float, se: float, n: int, clusters: int, level: float) -> Estimate:
+    """Return a share of clustered units: Wilson at n divided by the design effect, at most n and at least clusters."""
+    binomial = math.sqrt(p * (1 - p) / n)
+    effect = (se / binomial) ** 2 if binomial else n / clusters
+    low, high = _wilson_bounds(p, n / min(max(effect, 1.0), n / clusters), level)
+    return Estimate(
+        value=p, low=low, high=high, level=level, n=n, clusters=clusters, se=se, method="Wilson, effective units"
+    )
+
+
+def _wilson_bounds(p: float, n: float, level: float) -> tuple[float, float]:
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Estimate:
@@ -72,11 +93,8 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Estimate:
         raise BadInput(f"{successes} of {n} is not a share.", where="successes", todo="Give 0 to n.")
     if n == 0:
         return undefined("no values", level=level, method="Wilson")
-    z = float(stats.norm.ppf(0.5 + level / 2))
     p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    low, high = _wilson_bounds(p, n, level)
     return Estimate(value=p, low=low, high=high, level=level, n=n, method="Wilson")
 
 

@@ -56,8 +56,18 @@ def compare(
     difference = mean(d, clusters, level=level)
     if difference.low is None or difference.high is None or difference.se is None:
         return PairedOutcome(difference=difference, verdict="underpowered", p_value=None, detectable=None)
+    if difference.se == 0 and not d.any():
+        difference = _all_equal(difference)
     p_value = _p_value(d, codes(clusters, d.size), seed)
     return from_difference(difference, p_value, margin=margin, higher_is_better=higher_is_better)
+
+
+def _all_equal(difference: Estimate) -> Estimate:
+    """Return the interval when no unit differs: of C clusters none does, so the share that would is at most
+    1 − ((1 − level)/2)^(1/C) (Clopper–Pearson), and a score moves by at most 1.
+    """
+    half = 1 - ((1 - difference.level) / 2) ** (1 / (difference.clusters or 1))
+    return msgspec.structs.replace(difference, low=-half, high=half, se=half / 2, method="no unit differs, exact")
 
 
 def from_difference(

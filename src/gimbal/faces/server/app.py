@@ -28,7 +28,7 @@ from gimbal.kernel.settings import Settings
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="string")
 
-ErrorWriter = Callable[[GimbalError], HttpReply]
+ErrorWriter = Callable[[GimbalError, Exchange], HttpReply]
 
 
 class InternalError(GimbalError):
@@ -38,7 +38,7 @@ class InternalError(GimbalError):
     status = 500
 
 
-def plain_error(error: GimbalError) -> HttpReply:
+def plain_error(error: GimbalError, _exchange: Exchange) -> HttpReply:
     """Write an error in our own form."""
     headers = {"retry-after": str(max(1, round(error.retry_after)))} if error.retry_after else {}
     if isinstance(error, NotAuthenticated):
@@ -65,6 +65,8 @@ class App:
         self.access = Access(settings, services.get(Projects))
         self.meter = RequestMeter()
         self.router: Router[Route] = Router()
+        self.unmatched: ErrorWriter = plain_error
+        """Writes the errors of requests that no route answers."""
         for op in operations():
             self.add(op.method, PREFIX + op.path, self._operation(op))
         for row in dialect_routes():
@@ -86,13 +88,13 @@ class App:
         try:
             await send_reply(reply, exchange, send)
         except GimbalError as error:  # raised by the first chunk of a stream, before anything was sent
-            reply = plain_error(error)
+            reply = plain_error(error, exchange)
             await send_reply(reply, exchange, send)
         finally:
             self.meter.observe(label, exchange.method, reply.status, time.perf_counter() - started)
 
     async def _reply(self, exchange: Exchange) -> tuple[HttpReply, str]:
-        on_error: ErrorWriter = plain_error
+        on_error = self.unmatched
         label = "unmatched"
         try:
             route, exchange.parameters = self.router.match(exchange.method, exchange.raw_path)
@@ -106,14 +108,14 @@ class App:
                 await self.services.get(Projects).get(ctx, exchange.parameters["project"])
             return await route.answer(exchange, ctx), label
         except GimbalError as error:
-            return on_error(error), label
+            return on_error(error, exchange), label
         except Exception:  # noqa: BLE001 - the caller gets an id, the log gets the rest
             incident = new_id()
             _log.exception("incident %s at %s %s", incident, exchange.method, label)
             error = InternalError(
                 "Something went wrong inside Gimbal.", where=incident, todo="Look for this id in the server's log."
             )
-            return on_error(error), label
+            return on_error(error, exchange), label
 
     async def _principal(self, exchange: Exchange, route: Route) -> Principal:
         return await self.access.principal(exchange)
@@ -160,9 +162,10 @@ class App:
             await self.services.get(Projects).get(ctx, ctx.project or "default")
             return await row.handler(ctx, exchange.request(limit))
 
-        return Route(
-            label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=row.on_error or plain_error
-        )
+        def written(error: GimbalError, exchange: Exchange) -> HttpReply:
+            return row.on_error(error) if row.on_error else plain_error(error, exchange)
+
+        return Route(label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=written)
 
 
 def _encode(result: Any) -> HttpReply:

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from gimbal.engines.console import assets as console_assets
-from gimbal.engines.console.console import Console
-from gimbal.engines.console.pages import all_actions, all_pages, parse_form
+from gimbal.engines.console.console import Console, page_request
+from gimbal.engines.console.pages import View, all_actions, all_pages, parse_form
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
-from gimbal.faces.server import openapi
+from gimbal.faces.server import openapi, reference
 from gimbal.faces.server.access import COOKIE
 from gimbal.faces.server.app import App, Route, plain_error
 from gimbal.faces.server.exchange import Exchange
@@ -87,6 +87,12 @@ def install(app: App, console: Console) -> None:
             document.append(msgspec.json.encode(openapi.document(version("gimbal-ops")), enc_hook=str))
         return HttpReply(body=document[0])
 
+    async def reference_page(exchange: Exchange, ctx: Context) -> HttpReply:
+        asked = page_request(exchange.request(_FORM_LIMIT), ctx, "/docs/api")
+        html = console.render(View("server/reference.html", reference.data()), asked, title="API reference")
+        return HttpReply(body=html.encode(), media_type="text/html; charset=utf-8")
+
+    app.add("GET", "/docs/api", Route(label="reference", allow=Permission.OPEN, answer=reference_page))
     app.add("GET", "/openapi.json", Route(label="openapi", allow=Permission.OPEN, answer=describe))
 
 
@@ -110,8 +116,14 @@ def _install_health(app: App) -> None:
 
 
 def _install_console(app: App, console: Console) -> None:
-    def page_error(error: GimbalError) -> HttpReply:
-        return console.error(error)
+    def page_error(error: GimbalError, exchange: Exchange) -> HttpReply:
+        return console.error(error, exchange.request(_FORM_LIMIT))
+
+    def unmatched(error: GimbalError, exchange: Exchange) -> HttpReply:
+        wants_page = "text/html" in exchange.headers.get("accept", "")
+        return page_error(error, exchange) if wants_page else plain_error(error, exchange)
+
+    app.unmatched = unmatched
 
     for row in all_pages():
 
@@ -135,7 +147,7 @@ def _install_console(app: App, console: Console) -> None:
 
     async def sign_in(exchange: Exchange, ctx: Context) -> HttpReply:
         form = parse_form(await exchange.upload(_FORM_LIMIT).read())
-        back = form.get("back", "/")
+        back = form.get("next", "/")
         # Only a path of our own: an address from elsewhere must not send people away.
         target = back if back.startswith("/") and not back.startswith("//") else "/"
         secure = "; Secure" if exchange.scheme == "https" else ""
