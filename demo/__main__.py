@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+import httpx
+
 from demo import generative, predictive
 from demo.story import Story
 from gimbal import Client
@@ -54,13 +56,9 @@ def gimbal_up(port: int, data: str) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     """Tell whether Gimbal answers."""
-    import urllib.error
-    import urllib.request
-
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=1) as reply:
-            return reply.status == 200
-    except (urllib.error.URLError, OSError):
+        return httpx.get(f"{url}/readyz", timeout=1).is_success
+    except httpx.HTTPError:
         return False
 
 

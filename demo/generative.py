@@ -46,9 +46,7 @@ def turn(client: gimbal.Client, story: Story) -> None:
     )
     ask(client, story, before, chosen)
     with story.step("53 questions about Gimbal, each with answer and page → suite:help/questions"):
-        client.suites.create(
-            name="help/questions", examples=questions(), scorers=["token_f1", "source_hit"]
-        )
+        client.suites.create(name="help/questions", examples=questions(), scorers=["token_f1", "source_hit"])
     runs = [evaluated(client, story, ref) for ref in (before, after)]
     compare(client, story, runs)
     promote(client, story, before, after)

@@ -18,7 +18,7 @@ from demo.story import Story
 from gimbal.axis.endpoints.model import Target
 from gimbal.axis.gates.model import Rule
 from gimbal.axis.monitors.model import Label, MonitorReport
-from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.errors import GimbalError, NotFound
 
 MODEL, ENDPOINT, MONITOR = "model:flights/delay", "delay", "delay-quality"
 PARAMS = {"max_iter": 80, "learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 300}
@@ -46,8 +46,14 @@ def turn(client: gimbal.Client, story: Story) -> None:
         trained_on = snapshot(client, "flights/train", train)
         held_out = snapshot(client, "flights/april", april)
     story.note(f"{trained_on}: {len(train):,} rows; {held_out}: {len(april):,} rows, unseen by training")
-    with story.step("trained in a tracked run, saved without pickle → model:flights/delay"):
-        version = train_and_register(client, train, trained_on)
+    version = standing(client, trained_on)
+    if version:
+        story.note(
+            f"{version}, trained on {trained_on}, is in production from an earlier turn; it is not trained again"
+        )
+    else:
+        with story.step("trained in a tracked run, saved without pickle → model:flights/delay"):
+            version = train_and_register(client, train, trained_on)
     story.note(f"{version} with signature, example, environment, lineage to run and data")
     promote(client, story, version, held_out)
     with story.step(f"an endpoint serves {MODEL}@production at POST /v2/models/{ENDPOINT}/infer"):
@@ -66,6 +72,15 @@ def snapshot(client: gimbal.Client, name: str, rows: pd.DataFrame) -> str:
     rows[[*FEATURES, LABEL]].to_parquet(buffer, index=False)
     version = client.datasets.create(buffer.getvalue(), name=name)
     return f"dataset:{version.name}@v{version.number}"
+
+
+def standing(client: gimbal.Client, trained_on: str) -> str:
+    """Return the version in production when it was made from this data, else nothing."""
+    try:
+        version = client.assets.show(f"{MODEL}@production")
+    except NotFound:
+        return ""
+    return str(version.ref) if any(str(ref) == trained_on for ref in version.inputs) else ""
 
 
 def train_and_register(client: gimbal.Client, train: pd.DataFrame, trained_on: str) -> str:

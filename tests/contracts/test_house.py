@@ -28,7 +28,7 @@ def test_files_are_short() -> None:
     """No file has more than 400 lines, and nine of ten have at most 300."""
     lengths = {relative(path): len(path.read_text().splitlines()) for path in written_by_hand()}
 
-    assert [] == [name for name, length in lengths.items() if length > 400]
+    assert [name for name, length in lengths.items() if length > 400] == []
     ordered = sorted(lengths.values())
     assert ordered[int(len(ordered) * 0.9)] <= 300
 
@@ -39,11 +39,10 @@ def test_functions_are_short() -> None:
         f"{relative(path)}:{node.lineno} {node.name}"
         for path in written_by_hand()
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.lineno + 1 > 80
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > 80
     ]
 
-    assert [] == long
+    assert long == []
 
 
 def test_style_sheets_scripts_and_templates_are_short() -> None:
@@ -51,7 +50,7 @@ def test_style_sheets_scripts_and_templates_are_short() -> None:
     files = [p for p in SOURCE.rglob("*") if p.suffix in {".css", ".js", ".html", ".sql"}]
 
     assert files
-    assert [] == [relative(p) for p in files if len(p.read_text().splitlines()) > 400]
+    assert [relative(p) for p in files if len(p.read_text().splitlines()) > 400] == []
 
 
 def test_gimbal_is_imported_at_the_top() -> None:
@@ -67,12 +66,12 @@ def test_gimbal_is_imported_at_the_top() -> None:
         or (isinstance(inner, ast.Import) and any(a.name.startswith("gimbal") for a in inner.names))
     ]
 
-    assert [] == local
+    assert local == []
 
 
 def test_modules_say_what_they_are_for() -> None:
     """Every module opens with a docstring."""
-    assert [] == [relative(p) for p in written_by_hand() if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert [relative(p) for p in written_by_hand() if not ast.get_docstring(ast.parse(p.read_text()))] == []
 
 
 @pytest.mark.parametrize("heavy", ["httpx", "numpy", "pyarrow", "sqlalchemy", "chdb", "rich", "asyncio"])
@@ -80,7 +79,7 @@ def test_import_gimbal_is_light(heavy: str) -> None:
     """`import gimbal` loads nothing that costs time; the first use does."""
     code = f"import sys, gimbal; sys.exit({heavy!r} in sys.modules)"
 
-    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_records_are_frozen_and_keyword_only() -> None:
@@ -94,7 +93,7 @@ def test_records_are_frozen_and_keyword_only() -> None:
                 if not {"frozen", "kw_only"} <= words:
                     loose.append(f"{relative(path)}:{node.name}")  # type: ignore[union-attr]
 
-    assert [] == loose
+    assert loose == []
 
 
 def test_few_doubles() -> None:
@@ -113,7 +112,14 @@ def test_few_doubles() -> None:
 def test_the_repository_names_no_machine() -> None:
     """No path of one machine and no registry's address is under version control."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    words = ("/" + "work/", "pypi" + ".org", "pythonhosted" + ".org", "registry.npm" + "js", "/" + "root/", "deb.deb" + "ian")
+    words = (
+        "/" + "work/",
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "registry.npm" + "js",
+        "/" + "root/",
+        "deb.deb" + "ian",
+    )
     found = [
         f"{name}: {word}"
         for name in listed
@@ -122,4 +128,4 @@ def test_the_repository_names_no_machine() -> None:
         if word in (ROOT / name).read_text(errors="ignore")
     ]
 
-    assert [] == found
+    assert found == []

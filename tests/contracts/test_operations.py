@@ -41,8 +41,8 @@ def test_an_operation_is_complete(op: Operation) -> None:
 
 def test_no_operation_is_open() -> None:
     """Every operation and every foreign route needs a credential."""
-    assert [] == [op.name for op in TABLE if op.allow is Permission.OPEN]
-    assert [] == [row.path for row in dialect_routes() if row.allow is Permission.OPEN and "health" not in row.path]
+    assert [op.name for op in TABLE if op.allow is Permission.OPEN] == []
+    assert [row.path for row in dialect_routes() if row.allow is Permission.OPEN and "health" not in row.path] == []
 
 
 def test_the_open_routes_are_a_short_list() -> None:
@@ -56,7 +56,7 @@ def test_the_sdk_and_the_command_list_are_what_the_table_says() -> None:
     kept = {p.name: p.read_text() for p in generate.FOLDER.glob("*.py")}
 
     assert sorted(fresh) == sorted(kept)
-    assert [] == [name for name, text in fresh.items() if kept[name] != text]
+    assert [name for name, text in fresh.items() if kept[name] != text] == []
     assert manifest.PATH.read_bytes() == generate.command_rows()
 
 
@@ -74,7 +74,7 @@ def test_every_operation_has_an_anchor_in_the_reference() -> None:
     """The generated reference names each operation."""
     text = (ROOT / "docs" / "reference" / "operations.md").read_text()
 
-    assert [] == [op.name for op in TABLE if f"## {op.name}\n" not in text]
+    assert [op.name for op in TABLE if f"## {op.name}\n" not in text] == []
 
 
 def test_common_parameters_are_described_once() -> None:

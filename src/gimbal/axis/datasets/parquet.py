@@ -77,8 +77,9 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def write_plain(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path) -> int:
-    """Write the batches in order as the canonical file; return the number of rows. Raise BadInput for a type that
-    Parquet does not have.
+    """Write the batches in order as the canonical file; return the number of rows.
+
+    Raise BadInput for a type that Parquet does not have.
     """
     target = plain_schema(schema)
     rows = 0

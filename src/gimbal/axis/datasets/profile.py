@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from gimbal.axis.datasets.model import QUANTILES, CategoryCount, ColumnProfile
 
+pc: Any = pyarrow.compute  # its functions are made when it is imported, which a checker cannot see
 _TOP = 10
 _LONGEST = 100
 # Integers with this many different values or fewer are codes as often as quantities: both views are given.
@@ -101,4 +102,5 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    moment: Any = getattr(value, "isoformat", None)
+    return moment() if moment else str(value)

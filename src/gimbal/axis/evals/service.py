@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -266,5 +265,4 @@ def _run(row: Mapping[Any, Any]) -> EvaluationRun:
     values["suite"] = msgspec.convert(values["suite"], ResolvedRef)
     values["subject"] = msgspec.convert(values["subject"], ResolvedRef)
     values["summaries"] = msgspec.convert(values["summaries"], list[ScorerSummary])
-    cost: Decimal | None = values["cost"]
-    return EvaluationRun(**values | {"cost": cost})
+    return EvaluationRun(**values)

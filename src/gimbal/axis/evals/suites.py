@@ -1,5 +1,6 @@
 """Suites as assets: stored with their examples as JSON lines, read back by reference."""
 
+import gimbal.axis.scores.builtin  # noqa: F401  # pyright: ignore[reportUnusedImport] - importing it registers the scorers
 from gimbal.axis.assets.model import FileEntry, Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.model import (
@@ -10,7 +11,6 @@ from gimbal.axis.evals.model import (
     decode_examples,
     encode_examples,
 )
-from gimbal.axis.scores import builtin as _registered  # noqa: F401 - importing it registers the scorers
 from gimbal.axis.scores.model import SCORERS
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context

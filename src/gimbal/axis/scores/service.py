@@ -34,8 +34,8 @@ class Scores:
         project = ctx.project or "default"
         rows: dict[str, list[Any]] = {name.strip(): [] for name in _COLUMNS.split(",")}
         for score in scores:
-            for name in rows:
-                rows[name].append(to_us(score.at) if name == "at_us" else getattr(score, name))
+            for name, values in rows.items():
+                values.append(to_us(score.at) if name == "at_us" else getattr(score, name))
         table = pa.table(
             {"project": [project] * len(scores), **rows}
             | {

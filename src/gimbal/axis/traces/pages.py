@@ -113,7 +113,8 @@ def _content(message: dict[str, Any]) -> str:
         return content
     if isinstance(content, list):
         texts = [p.get("text") or p.get("content") if isinstance(p, dict) else p for p in content]
-        if all(isinstance(t, str) for t in texts):
-            return "\n".join(texts)
+        known = [t for t in texts if isinstance(t, str)]
+        if len(known) == len(texts):
+            return "\n".join(known)
     rest = {k: v for k, v in message.items() if k != "role" and v is not None}
     return msgspec.json.format(msgspec.json.encode(rest), indent=2).decode()

@@ -54,9 +54,11 @@ def from_row(row: dict[str, Any]) -> Span:
     usage = None if counts["input_tokens"] is None else Usage(**{k: v or 0 for k, v in counts.items()})
     cost: Decimal | None = row["cost"]
     parent = row["parent_id"]
+    texts: dict[str, Any] = {name: row[name] for name in _TEXT}
+    flags: dict[str, Any] = {name: bool(row[name]) for name in _FLAGS}
     return Span(
-        **{name: row[name] for name in _TEXT},
-        **{name: bool(row[name]) for name in _FLAGS},
+        **texts,
+        **flags,
         remote_parent=bool(parent and row["is_root"]),
         usage=usage,
         start_us=row["start_us"],

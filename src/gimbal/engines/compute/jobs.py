@@ -195,7 +195,7 @@ class Jobs:
                     finished_at=None,
                     run_after=self._clock.now(),
                     message="",
-                )  # fmt: skip
+                )
             )
         return await self.get(ctx, job_id)
 

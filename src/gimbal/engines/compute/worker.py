@@ -199,7 +199,7 @@ class Worker:
                 error=error,
                 message=f"attempt {job.attempt} failed",
                 run_after=self._clock.now() + timedelta(seconds=delay),
-            )  # fmt: skip
+            )
         )
 
     async def _tell(self, job_id: str, done: int, total: int, message: str) -> None:

@@ -63,8 +63,10 @@ def compare(
 
 
 def _all_equal(difference: Estimate) -> Estimate:
-    """Return the interval when no unit differs: of C clusters none does, so the share that would is at most
-    1 − ((1 − level)/2)^(1/C) (Clopper–Pearson), and a score moves by at most 1.
+    """Return the interval when no unit differs.
+
+    Of C clusters none does, so the share that would is at most 1 − ((1 − level)/2)^(1/C) (Clopper–Pearson), and a score
+    moves by at most 1.
     """
     half = 1 - ((1 - difference.level) / 2) ** (1 / (difference.clusters or 1))
     return msgspec.structs.replace(difference, low=-half, high=half, se=half / 2, method="no unit differs, exact")

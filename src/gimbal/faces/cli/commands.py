@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from gimbal.faces.cli import show
 from gimbal.faces.cli.manifest import Argument, Command
+from gimbal.faces.cli.views import COLUMNS
 from gimbal.kernel.errors import BadInput
 
 _TYPES: dict[str, Any] = {
@@ -105,7 +106,7 @@ def _call(command: Command, values: dict[str, Any], *, as_json: bool, output: Pa
     if command.returns == "none":
         show.line("done", style="green")
     else:
-        show.result(result, as_json=as_json)
+        show.result(result, as_json=as_json, columns=COLUMNS.get(f"{command.group}.{command.verb}", ()))
 
 
 def _value(argument: Argument, value: Any) -> Any:

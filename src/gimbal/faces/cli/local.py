@@ -83,7 +83,21 @@ def doctor(*, data: DataFlag = None) -> None:
     raise SystemExit(1 if failed else 0)
 
 
+def backup(target: Annotated[Path, Parameter(help="Folder that does not exist yet, on the server's machine.")]) -> None:
+    """Copy everything of the running installation into a folder, with a digest of every file."""
+    from gimbal.faces.client.client import default_client
+
+    show.result(default_client().backups.take(target=str(target.absolute())), as_json=False)
+
+
+def restore(source: Annotated[Path, Parameter(help="Folder that a backup wrote.")], *, data: DataFlag = None) -> None:
+    """Restore a backup into a new data folder; every digest is checked before anything is written."""
+    from gimbal.faces.server import safekeeping
+
+    show.result(safekeeping.restore(source, _load(data).settings), as_json=False)
+
+
 def add_all(app: App) -> None:
     """Add these commands to the top-level app."""
-    for command in (up, settings, doctor):
+    for command in (up, settings, doctor, backup, restore):
         app.command(command)

@@ -1,5 +1,6 @@
 """How results look in a terminal: tables for lists, lines for records, JSON on request, errors with what to do."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -14,31 +15,34 @@ _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 # What a person looks for first stands left; the rest is in `--json` and in `show`.
 _FIRST = ("id", "slug", "kind", "name", "number", "status", "title", "value", "verdict")
-_LAST = ("digest", "hash", "previous")
-_MOST_COLUMNS = 8
+# What is the same in every row, or longer than a terminal is wide.
+_HIDDEN = frozenset(
+    {"project", "digest", "hash", "previous", "created_by", "experiment", "started_by", "error", "tags"}
+)
+_MOST_COLUMNS = 7
 
 
-def result(value: Any, *, as_json: bool) -> None:
-    """Print the result of a command."""
+def result(value: Any, *, as_json: bool, columns: Sequence[str] = ()) -> None:
+    """Print the result of a command; `columns` chooses those of a list."""
     if as_json:
         _out.print_json(msgspec.json.encode(value, enc_hook=str).decode())
         return
     if isinstance(value, dict):
         page = cast("dict[str, Any]", value)
         if set(page) <= {"items", "next", "total"} and "items" in page:
-            table(page["items"])
+            table(page["items"], columns)
             if page.get("next"):
                 _out.print(Text(f"more: --cursor {page['next']}", style="dim"))
         else:
             record(page)
     elif isinstance(value, list):
-        table(cast("list[Any]", value))
+        table(cast("list[Any]", value), columns)
     elif value is not None:
         _out.print(str(value))
 
 
-def table(rows: list[Any]) -> None:
-    """Print rows as a table of their plain columns."""
+def table(rows: list[Any], chosen: Sequence[str] = ()) -> None:
+    """Print rows as a table of the chosen columns, or of their plain ones."""
     if not rows:
         _out.print(Text("nothing here yet", style="dim"))
         return
@@ -46,10 +50,16 @@ def table(rows: list[Any]) -> None:
         for row in rows:
             _out.print(cell(row))
         return
-    columns = _columns(cast("list[dict[str, Any]]", rows))
+    columns = list(chosen) or _columns(cast("list[dict[str, Any]]", rows))
     grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in columns:
-        grid.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in {"id", "slug", "status"})
+        whole = name in {"id", "slug", "status", "name"}
+        grid.add_column(
+            name.replace("_", " "),
+            overflow="ellipsis",
+            no_wrap=True,
+            min_width=len(cell(rows[0].get(name))) if whole else None,
+        )
     for row in rows:
         grid.add_row(*(cell(row.get(name)) for name in columns))
     _out.print(grid)
@@ -58,13 +68,14 @@ def table(rows: list[Any]) -> None:
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     plain = [n for n in names if any(_is_plain(row.get(n)) and row.get(n) not in (None, "") for row in rows)]
-    plain.sort(key=lambda n: (_FIRST.index(n) if n in _FIRST else 50) + (100 if n in _LAST else 0))
-    return plain[:_MOST_COLUMNS]
+    shown = [n for n in plain if n not in _HIDDEN]
+    shown.sort(key=lambda n: _FIRST.index(n) if n in _FIRST else 50)
+    return shown[:_MOST_COLUMNS]
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
-        return 0 < len(cast("dict[str, Any]", value)) <= 4
+        return 0 < len(cast("dict[str, Any]", value)) <= 2
     return not isinstance(value, list)
 
 
@@ -102,7 +113,7 @@ def _time(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return ""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def line(text: str, *, style: str = "") -> None:

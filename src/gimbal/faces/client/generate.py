@@ -88,6 +88,12 @@ def body_fields(op: Operation) -> list[msgspec.structs.FieldInfo]:
     return list(msgspec.structs.fields(body.type))
 
 
+def body_docs(op: Operation) -> dict[str, str]:
+    """Return the meaning of each field of the JSON body."""
+    kind: Any = op.body.type if op.body else None
+    return field_docs(kind) if body_fields(op) else {}
+
+
 def _signature(op: Operation, imports: _Imports) -> tuple[list[str], list[str]]:
     """Return the arguments of the method and the lines of its Args section."""
     positional: list[str] = []
@@ -104,7 +110,7 @@ def _signature(op: Operation, imports: _Imports) -> tuple[list[str], list[str]]:
     if op.body is not None and op.body.type is Upload:
         positional.append(f"content: {imports.add('gimbal.faces.client.transport', 'RawBody')}")
         docs += _doc("content", "The raw bytes, a file, or chunks.")
-    field_texts = field_docs(op.body.type) if body_fields(op) and op.body else {}
+    field_texts = body_docs(op)
     for field in body_fields(op):
         docs += _doc(field.name, field_texts.get(field.name, ""))
         kind = imports.argument(field.type)
@@ -211,7 +217,7 @@ def _command(op: Operation) -> manifest.Command:
         arguments.append(
             manifest.Argument(name="file", place="raw", type="raw", required=True, doc="File whose bytes are sent.")
         )
-    texts = field_docs(op.body.type) if op.body is not None and body_fields(op) else {}
+    texts = body_docs(op)
     arguments += [
         manifest.Argument(
             name=f.name, place="body", type=_plain(f.type), required=f.required, doc=texts.get(f.name, "")

@@ -1,5 +1,7 @@
 """Models from a script: register a fitted estimator with its signature, and ask an endpoint for predictions."""
 
+import importlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +13,9 @@ from gimbal.faces.client.client import Client, default_client
 from gimbal.faces.client.runs import current_run
 from gimbal.kernel.clock import iso
 from gimbal.kernel.errors import BadInput, MissingExtra
+
+# By name, as the loader of flavors has it: importing the room itself would need pyarrow.
+SKLEARN = "gimbal.predictive.flavors.sklearn"
 
 
 class Predictions(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +47,8 @@ def log_model(
     notes the run. Raise MissingExtra without scikit-learn and skops.
     """
     try:
-        from gimbal.predictive.flavors import sklearn  # needs scikit-learn, which few importers of the SDK have
+        # Needs scikit-learn, which few importers of the SDK have; the loader imports it here.
+        sklearn = importlib.import_module(SKLEARN)
     except ImportError as problem:
         raise MissingExtra(
             f"Saving models needs {problem.name}.", todo="pip install 'gimbal-ops[server,sklearn]'"
@@ -63,7 +69,7 @@ def log_model(
 
 def _column(name: str, values: Sequence[Any]) -> dict[str, Any]:
     """Return one input tensor; the type is read off the values, None and NaN are missing."""
-    plain = [None if v is None or v != v else v for v in values]
+    plain = [None if v is None or (isinstance(v, float) and math.isnan(v)) else v for v in values]
     known = [v for v in plain if v is not None]
     if all(isinstance(v, bool) for v in known) and known:
         datatype = "BOOL"

@@ -142,14 +142,14 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _query(query: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
+def _query(query: Mapping[str, Any] | None) -> httpx.QueryParams:
+    pairs: list[tuple[str, str | int | float | bool | None]] = []
     for name, value in (query or {}).items():
         if value is None or value is msgspec.UNSET:
             continue
         values = value if isinstance(value, list) else [value]
         pairs += [(name, _text(item)) for item in values]
-    return pairs
+    return httpx.QueryParams(pairs)
 
 
 def _text(value: Any) -> str:

@@ -36,7 +36,11 @@ async def _until_stopped(run: Callable[[Settings, asyncio.Event], Awaitable[None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if "GIMBAL_LINK" in os.environ:
-        watch_parent(lambda: loop.call_soon_threadsafe(stop.set))
+
+        def gone() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        watch_parent(gone)
     await run(settings, stop)
 
 

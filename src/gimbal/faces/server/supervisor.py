@@ -110,8 +110,12 @@ class Supervisor:
         """Start everything, call `on_ready` with the seconds it took, watch until stopped; return the exit code."""
         with preflight.folder_lock(self.settings):
             preflight.check(self.settings)
+
+            def asked(_number: int, _frame: object) -> None:
+                self.stop()
+
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: self.stop())
+                signal.signal(number, asked)
             try:
                 return self._watch(on_ready)
             finally:

@@ -70,7 +70,7 @@ def _label(value: Any) -> str:
     return str(_scalar(value)).lower() if isinstance(value, bool | np.bool_) else str(_scalar(value))
 
 
-def _spec(name: str, column: "pd.Series[Any]") -> TensorSpec:
+def _spec(name: str, column: Any) -> TensorSpec:
     missing = bool(column.isna().any())
     if pd.api.types.is_bool_dtype(column):
         return TensorSpec(name=name, datatype="BOOL", optional=missing)

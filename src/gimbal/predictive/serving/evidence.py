@@ -38,7 +38,7 @@ async def labelled_scores(ctx: Context, version: Version, dataset: str, label: s
         raise BadInput(
             f"{dataset} has no column {label!r}.", where="label", todo=f"It has {', '.join(table.column_names)}."
         )
-    table = table.filter(pa.compute.is_finite(table[label].cast(pa.float64())))
+    table = table.filter(pa.array(np.isfinite(table[label].cast(pa.float64()).to_numpy())))
     rows = table.select(names).cast(example_rows(manifest).schema)
     pool = ctx.get(ModelPool)
     scores: list[float | None] = []

@@ -138,7 +138,7 @@ def outputs_of(predictions: pa.Table, manifest: ModelManifest) -> list[dict[str,
                 "shape": [n, len(columns)],
                 "data": flat,
                 "parameters": {"classes": manifest.classes},
-            }  # fmt: skip
+            }
         )
     return found
 

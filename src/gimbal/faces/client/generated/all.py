@@ -2,6 +2,7 @@
 
 from gimbal.faces.client.generated.assets import Assets
 from gimbal.faces.client.generated.audit import Audit
+from gimbal.faces.client.generated.backups import Backups
 from gimbal.faces.client.generated.blobs import Blobs
 from gimbal.faces.client.generated.datasets import Datasets
 from gimbal.faces.client.generated.decisions import Decisions
@@ -31,6 +32,7 @@ class Groups:
     def __init__(self, transport: Transport) -> None:
         self.assets = Assets(transport)
         self.audit = Audit(transport)
+        self.backups = Backups(transport)
         self.blobs = Blobs(transport)
         self.datasets = Datasets(transport)
         self.decisions = Decisions(transport)

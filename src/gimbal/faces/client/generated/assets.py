@@ -23,7 +23,7 @@ class Assets(Group):
         manifest: dict[str, Any],
         files: list[FileEntry] | UnsetType = UNSET,
         inputs: list[str] | UnsetType = UNSET,
-        run_id: str | UnsetType | None = UNSET,
+        run_id: str | None | UnsetType = UNSET,
         note: str | UnsetType = UNSET,
         project: str | None = None,
     ) -> Version:
@@ -145,7 +145,7 @@ class Assets(Group):
         *,
         to: str,
         reason: str | UnsetType = UNSET,
-        expected: int | UnsetType | None = UNSET,
+        expected: int | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> AliasMove:
         """Let an alias stand on a version; one that a gate guards moves by `gates.promote` only.

@@ -17,8 +17,8 @@ class Keys(Group):
         *,
         name: str,
         role: Role | UnsetType = UNSET,
-        days: int | UnsetType | None = UNSET,
-        member: str | UnsetType | None = UNSET,
+        days: int | None | UnsetType = UNSET,
+        member: str | None | UnsetType = UNSET,
         everywhere: bool | UnsetType = UNSET,
         project: str | None = None,
     ) -> IssuedKey:

@@ -62,8 +62,8 @@ class Runs(Group):
         params: dict[str, Any] | UnsetType = UNSET,
         tags: dict[str, str] | UnsetType = UNSET,
         inputs: list[str] | UnsetType = UNSET,
-        started_at: datetime | UnsetType | None = UNSET,
-        id: str | UnsetType | None = UNSET,
+        started_at: datetime | None | UnsetType = UNSET,
+        id: str | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> Run:
         """Start a run.
@@ -99,7 +99,7 @@ class Runs(Group):
         *,
         status: Literal["finished", "failed", "killed"] | UnsetType = UNSET,
         error: str | UnsetType = UNSET,
-        ended_at: datetime | UnsetType | None = UNSET,
+        ended_at: datetime | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> Run:
         """End a run as finished, failed or killed.
