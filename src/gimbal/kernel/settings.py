@@ -83,6 +83,8 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A batch is committed at this many rows …"""
     max_wait_ms: Positive = 50
     """… or after this many milliseconds, whichever is first."""
+    eager_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
+    """With this many rows waiting and no commit under way, a group does not wait for company."""
     max_queued_rows: Positive = 200_000
     """With more rows than this waiting, senders get 429 with Retry-After."""
     max_queued_bytes: Positive = 512 * MIB

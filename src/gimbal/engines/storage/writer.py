@@ -102,7 +102,7 @@ class Writer:
         self._rows += rows.num_rows
         self._bytes += rows.nbytes
         self._wake.set()
-        if self._rows >= self._settings.max_batch_rows:
+        if self._rows >= min(self._settings.eager_rows, self._settings.max_batch_rows):
             self._full.set()
         await asyncio.shield(done)
 
@@ -111,7 +111,8 @@ class Writer:
             await self._wake.wait()
             # Wait for company, but never once there is a full group, and not while stopping.
             wait = self._queue[0].queued_at + self._settings.max_wait_ms / 1000 - time.monotonic() if self._queue else 0
-            if wait > 0 and self._rows < self._settings.max_batch_rows and not self._closing:
+            few = self._rows < min(self._settings.eager_rows, self._settings.max_batch_rows)
+            if wait > 0 and few and not self._closing:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._full.wait(), wait)
             group = self._take()
@@ -132,7 +133,7 @@ class Writer:
             self._rows -= batch.rows.num_rows
             self._bytes -= batch.bytes
             group.setdefault(batch.table, []).append(batch)
-        if self._rows < self._settings.max_batch_rows:
+        if self._rows < min(self._settings.eager_rows, self._settings.max_batch_rows):
             self._full.clear()
         return group
 

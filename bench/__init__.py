@@ -1,0 +1,1 @@
+"""The bars of Gimbal, one file each, measured side by side with their limit in one run: `make bench`."""

@@ -1,0 +1,100 @@
+"""What a bar returns and how it is printed: the figure, what it is compared with, and the ratio; medians of runs."""
+
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Figure(NamedTuple):
+    """One measured bar."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float
+    against: str
+    """What the limit is."""
+    lower_is_better: bool = True
+
+    @property
+    def ratio(self) -> float:
+        """Value over limit."""
+        return self.value / self.limit
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is met."""
+        return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
+
+    def line(self) -> str:
+        """Return the line that is printed."""
+        mark = "ok  " if self.holds else "MISS"
+        return f"{mark}  {self.what:<52} {self.value:>10,.1f} {self.unit:<7} {self.ratio:>6.2f} × {self.against}"
+
+
+def median(run: Callable[[], float], times: int = 5) -> float:
+    """Return the median of several runs, after one that is not counted."""
+    run()
+    return statistics.median(run() for _ in range(times))
+
+
+def seconds(command: list[str]) -> float:
+    """Return how long a process takes, with compiled modules kept as an installation keeps them."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running(NamedTuple):
+    """A Gimbal that was started for a bar."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    started_s: float
+
+
+@contextlib.contextmanager
+def gimbal_up() -> Iterator[Running]:
+    """Start Gimbal on a fresh folder and stop it again."""
+    with tempfile.TemporaryDirectory(prefix="gimbal-bench-") as folder:
+        port = free_port()
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--data", str(Path(folder) / "data")]
+        command += ["--port", str(port), "--grpc-port", "0"]
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            while not answers(url):
+                assert process.poll() is None, "Gimbal did not start"
+                time.sleep(0.02)
+            yield Running(url, process, time.perf_counter() - begun)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def answers(url: str) -> bool:
+    """Tell whether Gimbal is ready."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=1) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
