@@ -55,5 +55,8 @@ generate: $(VENV)/.ready ## Write the SDK, the command list and the reference fr
 migration: $(VENV)/.ready ## Write a catalog migration for changed tables: NAME=what
 	$(BIN)/python -m gimbal.faces.server.migrations.generate $(NAME)
 
+screenshots: $(VENV)/.ready $(VENV)/.browser ## Take the pictures of the docs while the demo is up
+	$(BIN)/python docs/screenshots.py
+
 clean:                   ## Remove the virtual environment and the demo's data
 	rm -rf $(VENV) .gimbal

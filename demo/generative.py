@@ -157,6 +157,13 @@ def promote(client: gimbal.Client, story: Story, before: str, after: str) -> Non
     if "production" in client.assets.show(after).aliases:
         story.note(f"{after} is in production already")
         return
+    past = [
+        d for d in client.decisions.list(asset=PROMPT).items if str(d.candidate) == after and d.incumbent is not None
+    ]
+    if past and str(past[0].incumbent) == str(client.assets.show(f"{PROMPT}@production").ref):
+        story.note(f"the gate has decided on {after} already. {past[0].verdict}: {past[0].text}")
+        story.look("why the prompt was or was not promoted", f"/gates/decisions/{past[0].id}")
+        return
     with story.step(f"the gate compares {after} with what is in production"):
         decision = gimbal.promote(after, "production", reason="more context", client=client)
     story.note(f"{decision.verdict}: {decision.text}")

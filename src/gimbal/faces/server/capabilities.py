@@ -50,7 +50,7 @@ def load_dialects() -> list[str]:
 
 def load_pages() -> list[str]:
     """Import every room's `pages`; return the modules."""
-    return _load("pages")
+    return [*_load("pages"), importlib.import_module("gimbal.faces.server.pages").__name__]
 
 
 def load_work() -> list[str]:
