@@ -8,10 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gimbal.kernel.errors import BadInput
+
+
+def _checked(p_values: Sequence[float]) -> NDArray[np.float64]:
+    p = np.asarray(p_values, np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise BadInput("Not all p-values lie within 0 and 1.", where="p_values", todo="Leave undefined ones out.")
+    return p
+
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     """Return p-values adjusted for any false alarm among all (family-wise), valid under any dependence."""
-    p = np.asarray(p_values, np.float64)
+    p = _checked(p_values)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
     adjusted = np.empty_like(p)
@@ -21,7 +30,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
 def benjamini_hochberg(p_values: Sequence[float], *, any_dependence: bool = False) -> NDArray[np.float64]:
     """Return p-values adjusted for the share of false alarms; `any_dependence` gives Benjamini–Yekutieli."""
-    p = np.asarray(p_values, np.float64)
+    p = _checked(p_values)
     order = np.argsort(p, kind="stable")
     factor = float((1 / np.arange(1, p.size + 1)).sum()) if any_dependence else 1.0
     raised = p[order] * p.size * factor / np.arange(1, p.size + 1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from gimbal.engines.stats.estimates import Floats, floats, mean, normal, undefined
+from gimbal.engines.stats.estimates import Floats, binary, floats, normal, quantile, robust_mean, undefined
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
@@ -17,12 +17,19 @@ _CLIP = 1e-15
 
 
 def checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    """Return labels and probabilities as arrays of one length; raise BadInput otherwise."""
-    y = np.asarray(labels)
+    """Return labels of 0 and 1 and finite scores as arrays of one length; raise BadInput otherwise."""
+    y = binary(labels)
     p = floats(probabilities, "probabilities")
     if y.shape != p.shape:
-        raise BadInput(f"{y.shape} labels for {p.shape} probabilities.", where="labels", todo="Pair them by row.")
-    return y.astype(bool), p
+        raise BadInput(f"{y.size} labels for {p.size} probabilities.", where="labels", todo="Pair them by row.")
+    return y, p
+
+
+def _checked_probabilities(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    y, p = checked(labels, probabilities)
+    if p.size and (p.min() < 0 or p.max() > 1):
+        raise BadInput("Not all probabilities lie within 0 and 1.", where="probabilities", todo="Give probabilities.")
+    return y, p
 
 
 def _placements(y: NDArray[np.bool_], p: Floats) -> tuple[Floats, Floats]:
@@ -49,11 +56,22 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> 
         return undefined("a class has one row only", y.size, level=level, method="DeLong")
     se = math.sqrt(float(v10.var(ddof=1)) / v10.size + float(v01.var(ddof=1)) / v01.size)
     if not 0 < value < 1 or se == 0:
-        return Estimate(value=value, level=level, n=y.size, se=se, method="DeLong", undefined="perfect separation")
-    z = float(stats.norm.ppf(0.5 + level / 2)) * se / (value * (1 - value))
+        return _without_spread(value, min(v10.size, v01.size), y.size, level)
+    z = quantile(level) * se / (value * (1 - value))
     logit = math.log(value / (1 - value))
     low, high = (1 / (1 + math.exp(-(logit + side * z))) for side in (-1, 1))
     return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=se, method="DeLong")
+
+
+def _without_spread(value: float, rows: int, n: int, level: float) -> Estimate:
+    """Return the interval when every row of a class is placed alike: of `rows` none was seen that is not.
+
+    Their share is at most 1 − ((1 − level)/2)^(1/rows) (Clopper–Pearson), and each moves the AUC by at most 1/rows.
+    """
+    rare = 1 - ((1 - level) / 2) ** (1 / rows)
+    low, high = value - rare * value, value + rare * (1 - value)
+    method = "DeLong has no spread, unseen rows allowed for"
+    return Estimate(value=value, low=low, high=high, level=level, n=n, se=(high - low) / 4, method=method)
 
 
 def auc_difference(labels: ArrayLike, before: ArrayLike, after: ArrayLike, *, level: float = 0.95) -> Estimate:
@@ -66,7 +84,14 @@ def auc_difference(labels: ArrayLike, before: ArrayLike, after: ArrayLike, *, le
     b10, b01 = _placements(y, b)
     d10, d01 = b10 - a10, b01 - a01
     se = math.sqrt(float(d10.var(ddof=1)) / d10.size + float(d01.var(ddof=1)) / d01.size)
-    return normal(float(d10.mean()), se, y.size, level=level, method="paired DeLong")
+    value = float(d10.mean())
+    if se > 1e-12:
+        return normal(value, se, y.size, level=level, method="paired DeLong")
+    # Both models rank alike: as many rows of either class as could have gone unseen may be placed otherwise.
+    half = 1 - ((1 - level) / 2) ** (1 / min(d10.size, d01.size))
+    low, high = max(-1.0, value - half), min(1.0, value + half)
+    method = "paired DeLong has no spread, unseen rows allowed for"
+    return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=half / 2, method=method)
 
 
 def independent_difference(before: Estimate, after: Estimate, *, level: float = 0.95) -> Estimate:
@@ -86,18 +111,18 @@ def two_sided_p(difference: Estimate) -> float | None:
 
 def log_losses(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
     """Return the log loss of each row in nats; probabilities are kept 1e-15 away from 0 and 1."""
-    y, p = checked(labels, probabilities)
+    y, p = _checked_probabilities(labels, probabilities)
     p = np.clip(p, _CLIP, 1 - _CLIP)
     return -np.where(y, np.log(p), np.log1p(-p))
 
 
 def brier_scores(labels: ArrayLike, probabilities: ArrayLike) -> Floats:
     """Return the squared error of each row."""
-    y, p = checked(labels, probabilities)
+    y, p = _checked_probabilities(labels, probabilities)
     return (p - y) ** 2
 
 
 def calibration_gap(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Return the share that came true minus the mean probability: positive when the model says too little."""
-    y, p = checked(labels, probabilities)
-    return mean(y - p, level=level)
+    y, p = _checked_probabilities(labels, probabilities)
+    return robust_mean(y - p, np.arange(y.size), level=level, bounds=(-1.0, 1.0))

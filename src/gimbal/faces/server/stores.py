@@ -20,6 +20,7 @@ from gimbal.engines.storage.catalog import Catalog, sqlite_url
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.dialect import ColumnsEndpoint
 from gimbal.engines.storage.writer import Writer
+from gimbal.faces.server.preflight import make_folder
 from gimbal.faces.server.supervisor import Link
 from gimbal.kernel.settings import Settings
 
@@ -60,6 +61,7 @@ def columns_folder(settings: Settings) -> Path:
 @contextlib.asynccontextmanager
 async def open_stores(settings: Settings, *, owner: bool, link: Link | None) -> AsyncGenerator[Stores]:
     """Open the stores; the `owner` (the server) also brings their schemas up to date and lends the columns."""
+    await asyncio.to_thread(make_folder, settings)
     catalog = Catalog.open(
         catalog_url(settings), pool_size=settings.catalog.pool_size, busy_timeout_ms=settings.catalog.busy_timeout_ms
     )
