@@ -3,6 +3,7 @@
 Each test gets a database of its own, copied from one that has all tables of the modules that were collected.
 """
 
+import asyncio
 import itertools
 import shutil
 import tempfile
@@ -12,14 +13,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import gimbal.faces.server
+from gimbal.engines.storage import migrate
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog, metadata, sqlite_url
+from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.events import EventBus
 from gimbal.testing.clock import FrozenClock
 
 _numbers = itertools.count(1)
+_COLUMN_SCRIPTS = Path(gimbal.faces.server.__file__).parent / "migrations" / "columns"
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +89,15 @@ async def catalog(catalog_address: str) -> AsyncIterator[Catalog]:
     store = Catalog.open(catalog_address)
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def columns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Columns]:
+    """Open one chDB for the whole session, because a process can have only one: use ids or slugs of your own in it."""
+    store = Columns(f"chdb://{tmp_path_factory.mktemp('columns')}")
+    asyncio.run(migrate.columns(store, _COLUMN_SCRIPTS))
+    yield store
+    asyncio.run(store.close())
 
 
 @pytest.fixture

@@ -1,21 +1,18 @@
 """A gateway as it really stands: the server's application over a real catalog, chDB, blobs and a loopback upstream."""
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.upstreams import Upstream, serve
 
-import gimbal.faces.server
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces.service import Traces
-from gimbal.engines.storage import migrate
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog, sqlite_url
 from gimbal.engines.storage.columns import Columns
@@ -33,18 +30,6 @@ from gimbal.kernel.settings import ProviderSettings, Settings
 
 # The rooms whose operations and routes are served here; importing them fills the tables.
 ROOMS = (dialect, index_operations, prompt_operations)
-
-SCRIPTS = Path(gimbal.faces.server.__file__).parent / "migrations" / "columns"
-
-
-@pytest.fixture(scope="session")
-def columns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Columns]:
-    """Open one chDB for all tests of the ring; traces have ids of their own, so nobody is in another's way."""
-    folder = tmp_path_factory.mktemp("columns")
-    store = Columns(f"chdb://{folder}")
-    asyncio.run(migrate.columns(store, SCRIPTS))
-    yield store
-    asyncio.run(store.close())
 
 
 @pytest.fixture

@@ -20,9 +20,6 @@ from gimbal.kernel.errors import BadInput
 Floats = NDArray[np.float64]
 Clusters = Sequence[str] | NDArray[np.generic]
 
-_FEW = 10
-"""A t interval needs at least this many clusters that differ from the commonest value."""
-
 
 def undefined(reason: str, n: int = 0, *, level: float = 0.95, method: str = "") -> Estimate:
     """Return an estimate that has no value, and why."""
@@ -116,8 +113,8 @@ def robust_mean(
     """Return the mean with a cluster-robust t interval; `group` numbers the cluster of each value.
 
     With fewer than two clusters there is no standard error: value without interval, and `undefined` says so. `bounds`
-    are the least and largest value that a unit can have. Where hardly any unit differs from the others, the interval of
-    bounded values allows for values not seen yet; unbounded ones without any spread have none.
+    are the least and largest value that a unit can have; the interval then allows for rare values that were not seen,
+    which a t interval knows nothing of. Without bounds, values without any spread have no interval.
     """
     if not x.size:
         return undefined("no values", level=level, method="clustered t")
@@ -128,35 +125,25 @@ def robust_mean(
     found = spread(x, group)
     estimate = normal(value, found.se, x.size, level=level, method="clustered t", df=found.df)
     estimate = msgspec.structs.replace(estimate, clusters=count)
-    if bounds is not None and (found.se == 0 or _differing(x, group) < _FEW):
+    if bounds is not None:
         return _unseen(estimate, found, bounds)
     if found.se == 0:
         return msgspec.structs.replace(estimate, low=None, high=None, undefined="no spread to judge by")
     return estimate
 
 
-def _differing(x: Floats, group: NDArray[np.int64]) -> int:
-    """Return how many clusters have a value other than the commonest."""
-    found, counts = np.unique(x, return_counts=True)
-    return int(np.unique(group[x != found[counts.argmax()]]).size)
-
-
 def _unseen(estimate: Estimate, found: Spread, bounds: tuple[float, float]) -> Estimate:
-    """Widen an interval to allow for a share of units at either bound that is too rare to have been seen.
+    """Widen an interval, where need be, to allow for a share of units at either bound too rare to have been seen.
 
-    Of C clusters none showed it, so that share is at most 1 − ((1 − level)/2)^(1/C) (Clopper–Pearson).
+    Of C clusters none showed it, so that share is at most 1 − ((1 − level)/2)^(1/C) (Clopper–Pearson). Without this, 100
+    answers that score .99 to 1 would exclude that 2 % of all fail.
     """
     value, low, high = estimate.value or 0.0, estimate.low or 0.0, estimate.high or 0.0
     rare = 1 - ((1 - estimate.level) / 2) ** (found.kish / estimate.n)
-    low = max(bounds[0], min(low, value - rare * (value - bounds[0])))
-    high = min(bounds[1], max(high, value + rare * (bounds[1] - value)))
-    return msgspec.structs.replace(
-        estimate,
-        low=low,
-        high=high,
-        se=max(found.se, (high - low) / 4),
-        method="clustered t, unseen values allowed for",
-    )
+    wide_low, wide_high = value - rare * (value - bounds[0]), value + rare * (bounds[1] - value)
+    method = estimate.method if low <= wide_low and high >= wide_high else "clustered t, unseen values allowed for"
+    low, high = max(bounds[0], min(low, wide_low)), min(bounds[1], max(high, wide_high))
+    return msgspec.structs.replace(estimate, low=low, high=high, se=found.se or (high - low) / 4, method=method)
 
 
 def _share(p: float, found: Spread, n: int, level: float) -> Estimate:

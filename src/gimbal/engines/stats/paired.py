@@ -5,12 +5,13 @@ interval of a paired difference of shares); Phipson and Smyth 2010 (a sampled pe
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 from gimbal.engines.stats.estimates import Clusters, Floats, codes, effective, floats, quantile, robust_mean, spread
 from gimbal.engines.stats.model import Estimate
@@ -108,10 +109,16 @@ def tango(wins: float, losses: float, n: float, *, level: float = 0.95) -> tuple
         variance = n * (2 * lost + difference * (1 - difference))
         return (wins - losses - n * difference) / math.sqrt(max(variance, 1e-300))
 
-    value, edge = (wins - losses) / n, 1 - 1e-12
-    low = -1.0 if value <= -edge else float(optimize.brentq(lambda x: score(x) - z, -edge, value))
-    high = 1.0 if value >= edge else float(optimize.brentq(lambda x: score(x) + z, value, edge))
-    return low, high
+    value = (wins - losses) / n
+    return _falls_to(score, z, -1.0, value), _falls_to(score, -z, value, 1.0)
+
+
+def _falls_to(score: Callable[[float], float], z: float, low: float, high: float) -> float:
+    """Return where a falling function crosses z, by halving; the end at which it would, if it does not."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if score(middle) > z else (low, middle)
+    return (low + high) / 2
 
 
 def from_difference(
