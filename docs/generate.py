@@ -1,5 +1,6 @@
 """Writes the reference from the source: `make generate`. A contract test fails when it is not what this would write."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def errors_page() -> str:
     lines += [
         f"| `{code}` | {kind.status} | {cell((kind.__doc__ or '').splitlines()[0])} |"
         for code, kind in kinds
-        if kind is not GimbalError
+        if kind is not GimbalError and kind.__module__.startswith("gimbal.")
     ]
     return "\n".join(lines) + "\n"
 
@@ -90,6 +91,8 @@ def pages() -> dict[str, str]:
     """Return every page by file name."""
     capabilities.load_operations()
     capabilities.load_dialects()
+    # Errors of every process, whichever modules were loaded before.
+    importlib.import_module("gimbal.faces.server.process")
     return {"operations.md": operations_page(), "settings.md": settings_page(), "errors.md": errors_page()}
 
 

@@ -105,7 +105,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Name of the metric."""
     value: MetricValue
     """A number, or "NaN", "Infinity", "-Infinity"."""
-    step: int = 0
+    step: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] = 0
     """Place in the run: epoch, iteration, batch."""
     at: datetime | None = None
     """When it was measured; now when left out."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,7 @@ from gimbal.axis.runs.model import (
     MetricPoint,
     Run,
     RunFinished,
+    RunStatus,
     check_path,
     check_values,
     to_wire,
@@ -30,15 +31,20 @@ from gimbal.axis.runs.store import run_artifacts, run_params, run_tags, runs
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import Conflict, NotFound, NotReady, TooLarge
+from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotFound, NotReady, TooLarge
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.ids import new_id, parse_id
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
 from gimbal.kernel.refs import Ref, ResolvedRef
 from gimbal.kernel.settings import Settings
+
+
+# Step and time before every point that can be.
+_BEFORE_ALL = (-(1 << 63), -(1 << 63))
 
 
 class Runs:
@@ -58,30 +64,30 @@ class Runs:
         inputs = await self._resolved(ctx, body.inputs)
         now = ctx.now()
         run_id = parse_id(body.id) if body.id else new_id()
+        values = {
+            "id": run_id,
+            "project": ctx.project or "default",
+            "name": body.name or f"run {now:%Y-%m-%d %H:%M:%S}",
+            "experiment": body.experiment or "default",
+            "status": "running",
+            "started_at": body.started_at or now,
+            "ended_at": None,
+            "created_by": ctx.principal.name,
+            "error": "",
+        }
         async with self._catalog.write(ctx) as tx:
-            if body.id and (await tx.execute(sa.select(runs.c.id).where(runs.c.id == run_id))).first():
-                pass
-            else:
-                await tx.execute(
-                    runs.insert().values(
-                        id=run_id,
-                        project=ctx.project,
-                        name=body.name or f"run {now:%Y-%m-%d %H:%M:%S}",
-                        experiment=body.experiment or "default",
-                        status="running",
-                        started_at=body.started_at or now,
-                        ended_at=None,
-                        created_by=ctx.principal.name,
-                        error="",
-                    )
-                )
-                await _put_params(tx, run_id, body.params)
+            if await insert_missing(tx, runs, values):
+                await _put_params(tx, run_id, body.params, most=limits.params_per_run)
                 await _put_tags(tx, run_id, body.tags)
         await self._assets.record_use(ctx, "run", run_id, inputs)
         return await self.get(ctx, run_id)
 
     async def log(self, ctx: Context, run_id: str, body: LogRun) -> Logged:
-        """Store parameters, tags, metric points and inputs durably. Raise Conflict for a parameter that changed."""
+        """Store parameters, tags, metric points and inputs durably.
+
+        Metrics and tags may come after the run has ended (an evaluation that takes longer); parameters and inputs may
+        not. Raise Conflict for a parameter that changed, NotReady for one that comes too late.
+        """
         limits = ctx.get(Settings).limits
         if len(body.metrics) > limits.metrics_per_request:
             raise TooLarge(
@@ -92,15 +98,26 @@ class Runs:
             )
         check_values(body.params, body.tags, most_params=limits.params_per_run)
         row = await self._row(ctx, run_id)
-        if row["status"] != "running" and not body.metrics and (body.params or body.inputs):
-            raise NotReady(f"The run has {row['status']}.", where="id", todo="Log parameters while it runs.")
+        if row["status"] != "running" and (body.params or body.inputs):
+            raise NotReady(
+                f"The run is {row['status']}; its parameters and inputs stand.",
+                where="params" if body.params else "inputs",
+                kept="nothing of this request",
+                todo="Log parameters and inputs while it runs; metrics and tags may come later.",
+            )
         inputs = await self._resolved(ctx, body.inputs)
         if body.params or body.tags:
             async with self._catalog.write(ctx) as tx:
-                await _put_params(tx, run_id, body.params)
+                await _put_params(tx, run_id, body.params, most=limits.params_per_run)
                 await _put_tags(tx, run_id, body.tags)
         if body.metrics:
-            await self._writer.write(store.METRICS, _points(ctx.project or "default", run_id, body.metrics, ctx.now()))
+            points = _points(ctx.project or "default", run_id, body.metrics, ctx.now())
+            try:
+                await self._writer.write(store.METRICS, points)
+            except GimbalError as error:
+                if body.params or body.tags:
+                    error.kept = "the parameters and tags, none of the metric points"
+                raise
         await self._assets.record_use(ctx, "run", run_id, inputs)
         return Logged(
             params=len(body.params),
@@ -113,11 +130,16 @@ class Runs:
         """End a run; ending it again in the same way changes nothing, in another way is a Conflict."""
         row = await self._row(ctx, run_id)
         if row["status"] not in {"running", body.status}:
-            raise Conflict(f"The run has {row['status']} already.", where="status", todo="Start another run.")
+            raise Conflict(
+                f"The run is {row['status']} already.", where="status", kept="how it ended", todo="Start another run."
+            )
         if row["status"] == "running":
             values = {"status": body.status, "ended_at": body.ended_at or ctx.now(), "error": body.error}
             async with self._catalog.write(ctx) as tx:
-                await tx.execute(runs.update().where(runs.c.id == run_id).values(values))
+                # Of two that end it at once, one does.
+                still = sa.and_(runs.c.id == run_id, runs.c.status == "running")
+                if not (await tx.execute(runs.update().where(still).values(values))).rowcount:
+                    raise Conflict("The run was ended just now.", where="status", todo="Read it again.")
                 ctx.emit(RunFinished(project=ctx.project or "default", run_id=run_id, status=body.status))
         return await self.get(ctx, run_id)
 
@@ -136,12 +158,16 @@ class Runs:
     ) -> Page[Run]:
         """Return runs, newest first."""
         query = sa.select(runs).where(runs.c.project == ctx.project)
+        if status and status not in get_args(RunStatus):
+            raise BadInput(
+                f"{status!r} is not a status.", where="status", todo=f"Use {', '.join(get_args(RunStatus))}."
+            )
         if status:
             query = query.where(runs.c.status == status)
         if experiment:
             query = query.where(runs.c.experiment == experiment)
         if cursor:
-            query = query.where(runs.c.id < str(decode_cursor(cursor).get("id", "")))
+            query = query.where(runs.c.id < cursor_text(cursor, "id"))
         query = query.order_by(runs.c.id.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             rows = [dict(row) for row in (await tx.execute(query)).mappings()]
@@ -190,8 +216,7 @@ class Runs:
     ) -> Page[MetricPoint]:
         """Return the points of one metric by step and time."""
         await self._row(ctx, run_id)
-        place = decode_cursor(cursor) if cursor else {}
-        after = (int(place.get("step", -(1 << 62))), int(place.get("at", -(1 << 62))))
+        after = (cursor_number(cursor, "step"), cursor_number(cursor, "at")) if cursor else _BEFORE_ALL
         rows = await store.history(
             self._columns, ctx.project or "default", run_id, name, after=after, limit=check_limit(limit) + 1
         )
@@ -216,10 +241,11 @@ class Runs:
             media_type=body.media_type or "application/octet-stream",
             at=ctx.now(),
         )
+        values = msgspec.structs.asdict(artifact)
         same = (run_artifacts.c.run_id == run_id, run_artifacts.c.path == path)
         async with self._catalog.write(ctx) as tx:
-            await tx.execute(run_artifacts.delete().where(*same))
-            await tx.execute(run_artifacts.insert().values(run_id=run_id, **msgspec.structs.asdict(artifact)))
+            if not await insert_missing(tx, run_artifacts, {"run_id": run_id, **values}):
+                await tx.execute(run_artifacts.update().where(*same).values(values))
         return artifact
 
     async def artifacts(self, ctx: Context, run_id: str) -> list[Artifact]:
@@ -243,14 +269,25 @@ class Runs:
         )
 
 
-async def _put_params(tx: AsyncConnection, run_id: str, params: Mapping[str, Any]) -> None:
+async def _put_params(tx: AsyncConnection, run_id: str, params: Mapping[str, Any], *, most: int) -> None:
     """Add parameters; one that is there with another value raises Conflict, and nothing is added."""
     if not params:
         return
+    # The run's row is the lock: two requests that log for one run come one after the other.
+    await tx.execute(sa.select(runs.c.id).where(runs.c.id == run_id).with_for_update())
     query = sa.select(run_params.c.name, run_params.c.value).where(
         run_params.c.run_id == run_id, run_params.c.name.in_(list(params))
     )
     known = {row.name: row.value for row in await tx.execute(query)}
+    count = sa.select(sa.func.count()).where(run_params.c.run_id == run_id)
+    total = int((await tx.execute(count)).scalar_one()) + len(params) - len(known)
+    if total > most:
+        raise TooLarge(
+            f"The run would have {total} parameters; {most} is the most.",
+            where="params",
+            kept="nothing of this request",
+            todo="Store long lists as an artifact, or raise limits.params_per_run.",
+        )
     for name, value in params.items():
         text = msgspec.json.encode(value).decode()
         if name not in known:
@@ -266,8 +303,10 @@ async def _put_params(tx: AsyncConnection, run_id: str, params: Mapping[str, Any
 
 async def _put_tags(tx: AsyncConnection, run_id: str, tags: Mapping[str, str]) -> None:
     for name, value in tags.items():
-        await tx.execute(run_tags.delete().where(run_tags.c.run_id == run_id, run_tags.c.name == name))
-        await tx.execute(run_tags.insert().values(run_id=run_id, name=name, value=value))
+        row = {"run_id": run_id, "name": name, "value": value}
+        if not await insert_missing(tx, run_tags, row):
+            same = (run_tags.c.run_id == run_id, run_tags.c.name == name)
+            await tx.execute(run_tags.update().where(*same).values(value=value))
 
 
 def _points(project: str, run_id: str, metrics: Sequence[LogMetric], now: datetime) -> pa.Table:

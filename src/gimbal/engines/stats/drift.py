@@ -1,10 +1,10 @@
 """How far a sample is from a reference, with the sampling error taken into account.
 
-Bins are the reference's own quantiles, fixed once: a batch cannot move them, missing values and values beyond the
-reference have cells of their own, so one value at 200σ hides nothing. The verdict is about a distance that matters
-(δ), not about any difference at all: with enough rows every difference is significant.
-Sources: Dvoretzky–Kiefer–Wolfowitz with Massart's constant; Yurdakul and Naranjo (PSI under no change is
-(1/n + 1/m)·χ² with B−1 degrees of freedom, so its expectation is (B−1)(1/n + 1/m)).
+The verdict is about a distance that matters (δ), not about any difference at all: with enough rows every difference is
+significant. Bins are the reference's own quantiles, so a batch cannot move them: one value at 200σ falls into the last
+bin and hides nothing. Values that make up a bin by themselves, and missing values, have cells of their own.
+Sources: Dvoretzky–Kiefer–Wolfowitz with Massart's constant, for two samples Wei and Dudley 2012; McDiarmid 1989; Yurdakul
+and Naranjo (PSI under no change is (1/n + 1/m)·χ² with B−1 degrees of freedom, so its expectation is (B−1)(1/n + 1/m)).
 """
 
 import math
@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from gimbal.engines.stats.estimates import Floats, undefined
+from gimbal.engines.stats.estimates import Floats, quantile, undefined
 from gimbal.engines.stats.model import Estimate
 
 DriftVerdict = Literal["drifted", "stable", "undecided"]
+
+_SPARSE = 5.0
+"""χ² is trusted where every cell expects this many; below it the p-value comes from shuffled tables."""
+_SHUFFLES = 1_999
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +34,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     psi: float | None
     """Population stability index, its expectation under no change taken off; can be slightly negative."""
     p_value: float | None
-    """Of no change, from the χ² form of the PSI."""
+    """Of no change: Pearson's χ² over the cells of the PSI, by shuffling where they are sparse."""
     verdict: DriftVerdict
     missing_share: float
 
@@ -38,36 +42,50 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 def numeric(
     reference: ArrayLike, sample: ArrayLike, *, least: float = 0.1, level: float = 0.95, bins: int = 10
 ) -> Drift:
-    """Compare a numeric sample with its reference; NaN is missing and counts as a cell of its own."""
-    ref, now = np.asarray(reference, np.float64), np.asarray(sample, np.float64)
-    ref_ok, now_ok = np.sort(ref[~np.isnan(ref)]), np.sort(now[~np.isnan(now)])
-    missing = 1 - now_ok.size / now.size if now.size else 0.0
-    if not ref_ok.size or not now.size:
-        empty = undefined("no values", now.size, level=level, method="Kolmogorov-Smirnov")
-        return Drift(distance=empty, psi=None, p_value=None, verdict="undecided", missing_share=missing)
-    # Missing values are compared as a category: their share counts into the distance.
-    gap = abs((1 - ref_ok.size / ref.size) - missing)
-    distance = max(_largest_gap(ref_ok, now_ok), gap)
-    half = _dkw(ref_ok.size, level) + _dkw(max(now_ok.size, 1), level)
-    edges = np.unique(np.quantile(ref_ok, np.linspace(0, 1, bins + 1)[1:-1]))
+    """Compare a numeric sample with its reference, shape (n,) and (m,); NaN is missing and counts as a value.
+
+    `least` is δ: drifted when the whole interval of the distance lies above it, stable when it does not reach it.
+    """
+    # NaN sorts last: for the distribution functions missing is one more value, larger than all others.
+    ref, now = np.sort(np.asarray(reference, np.float64)), np.sort(np.asarray(sample, np.float64))
+    missing = float(np.isnan(now).mean()) if now.size else 0.0
+    if not ref.size or not now.size:
+        return _undecided(now.size, missing, level, "Kolmogorov-Smirnov")
+    distance, half = _largest_gap(ref, now), _concentration(ref.size, now.size, level)
+    edges = _edges(ref[~np.isnan(ref)], bins)
     psi, p_value = _psi(_cells(ref, edges), _cells(now, edges))
-    method = "Kolmogorov-Smirnov, DKW"
-    return _drift(distance, half, now.size, level, least, psi, p_value, missing, method)
+    low, high = distance - half, distance + half
+    return _drift(distance, low, high, now.size, level, least, psi, p_value, missing, "Kolmogorov-Smirnov, DKW")
 
 
 def _largest_gap(reference: Floats, sample: Floats) -> float:
     """Return the largest difference of the two distribution functions; both sorted."""
-    if not sample.size:
-        return 1.0
     grid = np.concatenate([reference, sample])
     left = np.searchsorted(reference, grid, side="right") / reference.size
     right = np.searchsorted(sample, grid, side="right") / sample.size
     return float(np.abs(left - right).max())
 
 
-def _dkw(n: int, level: float) -> float:
-    # Each side gets half of the error, so that both bands hold together.
-    return math.sqrt(math.log(4 / (1 - level)) / (2 * n))
+def _concentration(n: int, m: int, level: float) -> float:
+    """Return how far a distance of two samples is from its expectation at most: DKW's and McDiarmid's bound alike."""
+    quantile(level)  # refuses a level that is none
+    return math.sqrt(math.log(2 / (1 - level)) / 2 * (1 / n + 1 / m))
+
+
+def _edges(reference: Floats, bins: int) -> Floats:
+    """Return the upper ends of the bins but the last: quantiles of the sorted reference, which are values of it.
+
+    A value that fills a bin by itself is set apart from those below and above it.
+    """
+    if not reference.size:
+        return reference
+    upper = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:], method="inverted_cdf")
+    values, repeated = np.unique(upper, return_counts=True)
+    largest = reference[-1]
+    fills = np.count_nonzero(reference == largest) * bins >= reference.size
+    alone = values[(repeated > 1) | ((values == largest) & fills)]
+    ends = values[values < largest]
+    return np.unique(np.concatenate([ends, alone, np.nextafter(alone, -np.inf)]))
 
 
 def _cells(values: Floats, edges: Floats) -> Floats:
@@ -82,62 +100,74 @@ def categorical(
 ) -> Drift:
     """Compare counts by category; categories that the reference lacks share one cell; missing values are one too.
 
-    The key "" stands for missing values.
+    The key "" stands for missing values. The distance of two samples is too large on average, more so with many
+    categories; its lower end allows for that.
     """
     known = sorted(reference)
-    ref = np.array([reference[k] for k in known] + [0], np.float64)
-    now = np.array(
-        [sample.get(k, 0) for k in known] + [sum(v for k, v in sample.items() if k not in reference)], np.float64
-    )
-    total = int(now.sum())
-    missing = sample.get("", 0) / total if total else 0.0
-    if not total or not ref.sum():
-        empty = undefined("no values", total, level=level, method="total variation")
-        return Drift(distance=empty, psi=None, p_value=None, verdict="undecided", missing_share=missing)
-    p, q = ref / ref.sum(), now / total
+    ref = np.array([*(reference[k] for k in known), 0], np.float64)
+    unseen = sum(count for key, count in sample.items() if key not in reference)
+    now = np.array([*(sample.get(k, 0) for k in known), unseen], np.float64)
+    n, m = int(ref.sum()), int(now.sum())
+    missing = sample.get("", 0) / m if m else 0.0
+    if not n or not m:
+        return _undecided(m, missing, level, "total variation")
+    p, q = ref / n, now / m
     distance = float(np.abs(p - q).sum() / 2)
-    half = _variation_error(p, int(ref.sum()), level) + _variation_error(q, total, level)
+    # Expectation − truth is at least 0 (the distance is convex), and at most that of the two shares' own errors.
+    excess = 0.5 * float(np.sqrt(p * (1 - p) / n + q * (1 - q) / m).sum())
+    half = _concentration(n, m, level)
     psi, p_value = _psi(ref, now)
-    return _drift(distance, half, total, level, least, psi, p_value, missing, "total variation, bounded differences")
+    low, high = distance - excess - half, distance + half
+    return _drift(distance, low, high, m, level, least, psi, p_value, missing, "total variation, McDiarmid")
 
 
-def _variation_error(shares: Floats, n: int, level: float) -> float:
-    """Return a bound on how far the empirical shares are from the true ones in total variation.
-
-    Expectation ≤ ½·Σ√(p(1−p)/n), and changing one of n values moves it by at most 1/n (McDiarmid).
-    """
-    expected = 0.5 * float(np.sqrt(shares * (1 - shares) / n).sum())
-    return expected + math.sqrt(math.log(2 / (1 - level)) / (2 * n))
-
-
-def _psi(ref: Floats, now: Floats) -> tuple[float | None, float | None]:
+def _psi(ref: Floats, now: Floats) -> tuple[float, float]:
     """Return the corrected PSI and the p-value of no change, over cells that either side has."""
     used = (ref + now) > 0
     ref, now = ref[used], now[used]
-    n, m, cells = ref.sum(), now.sum(), ref.size
+    n, m, cells = float(ref.sum()), float(now.sum()), ref.size
     if cells < 2:
         return 0.0, 1.0
-    # Half a count keeps empty cells finite and is taken off again with the expectation.
+    # Half a count keeps empty cells finite.
     p, q = (ref + 0.5) / (n + 0.5 * cells), (now + 0.5) / (m + 0.5 * cells)
     raw = float(((q - p) * np.log(q / p)).sum())
-    table = np.vstack([ref, now])
-    expected = table.sum(0, keepdims=True) * table.sum(1, keepdims=True) / table.sum()
-    chi2 = float(((table - expected) ** 2 / expected).sum())
-    return raw - (cells - 1) * (1 / n + 1 / m), float(stats.chi2.sf(chi2, cells - 1))
+    return raw - (cells - 1) * (1 / n + 1 / m), _p_value(ref, now)
+
+
+def _p_value(ref: Floats, now: Floats) -> float:
+    """Return the p-value of equal shares, given how often each cell occurs in both samples together."""
+    total, n, m = ref + now, float(ref.sum()), float(now.sum())
+
+    def chi2(counts: Floats) -> Floats:
+        # Of a table with two rows; both rows are off by the same number of rows.
+        return ((counts - total * m / (n + m)) ** 2 / total).sum(-1) * (n + m) ** 2 / (n * m)
+
+    if float(total.min()) * min(n, m) / (n + m) >= _SPARSE:
+        return float(stats.chi2.sf(chi2(now), ref.size - 1))
+    rng = np.random.default_rng(0)
+    drawn = rng.multivariate_hypergeometric(total.astype(np.int64), int(m), size=_SHUFFLES, method="marginals")
+    reached = int((chi2(drawn.astype(np.float64)) >= float(chi2(now)) * (1 - 1e-9)).sum())
+    return (reached + 1) / (_SHUFFLES + 1)
+
+
+def _undecided(n: int, missing: float, level: float, method: str) -> Drift:
+    empty = undefined("no values", n, level=level, method=method)
+    return Drift(distance=empty, psi=None, p_value=None, verdict="undecided", missing_share=missing)
 
 
 def _drift(
     distance: float,
-    half: float,
+    low: float,
+    high: float,
     n: int,
     level: float,
     least: float,
-    psi: float | None,
-    p_value: float | None,
+    psi: float,
+    p_value: float,
     missing: float,
     method: str,
 ) -> Drift:
-    low, high = max(0.0, distance - half), min(1.0, distance + half)
+    low, high = max(0.0, low), min(1.0, high)
     verdict: DriftVerdict = "drifted" if low > least else "stable" if high <= least else "undecided"
     estimate = Estimate(value=distance, low=low, high=high, level=level, n=n, method=method)
     return Drift(distance=estimate, psi=psi, p_value=p_value, verdict=verdict, missing_share=missing)

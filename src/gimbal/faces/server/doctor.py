@@ -12,7 +12,7 @@ from gimbal.faces.server import preflight
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings import MIB, Settings
 
-_ENGINES = ("chdb", "clickhouse-connect", "sqlalchemy", "pyarrow", "obstore", "dbos")
+_ENGINES = ("chdb", "clickhouse-connect", "sqlalchemy", "pyarrow", "obstore")
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@
 
 import asyncio
 import contextlib
+import importlib
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
@@ -108,8 +110,8 @@ def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
     if encoding in {"gzip", "deflate"}:
         return zlib.decompressobj(wbits=47).decompress
     if encoding == "zstd":
-        from backports import zstd  # only OTLP senders use it; not worth its import at every start
-
+        # Only OTLP senders use it; not worth its import at every start. In the standard library from 3.14.
+        zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
         return zstd.ZstdDecompressor().decompress
     raise WrongMediaType(f"The encoding {encoding!r} is not read here.", todo="Send gzip, zstd, deflate or identity.")
 
