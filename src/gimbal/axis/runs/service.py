@@ -42,7 +42,6 @@ from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, e
 from gimbal.kernel.refs import Ref, ResolvedRef
 from gimbal.kernel.settings import Settings
 
-
 # Step and time before every point that can be.
 _BEFORE_ALL = (-(1 << 63), -(1 << 63))
 

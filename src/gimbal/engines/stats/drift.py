@@ -24,6 +24,8 @@ DriftVerdict = Literal["drifted", "stable", "undecided"]
 _SPARSE = 5.0
 """χ² is trusted where every cell expects this many; below it the p-value comes from shuffled tables."""
 _SHUFFLES = 1_999
+_CELLS = 200
+"""Rarer categories share one cell of the PSI and its test; the distance counts each."""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,15 +100,14 @@ def _cells(values: Floats, edges: Floats) -> Floats:
 def categorical(
     reference: Mapping[str, int], sample: Mapping[str, int], *, least: float = 0.1, level: float = 0.95
 ) -> Drift:
-    """Compare counts by category; categories that the reference lacks share one cell; missing values are one too.
+    """Compare counts by category; one that either side lacks counts as any other; the key "" stands for missing values.
 
-    The key "" stands for missing values. The distance of two samples is too large on average, more so with many
-    categories; its lower end allows for that.
+    The distance of two samples is too large on average, more so with many categories; its lower end allows for that.
     """
-    known = sorted(reference)
-    ref = np.array([*(reference[k] for k in known), 0], np.float64)
-    unseen = sum(count for key, count in sample.items() if key not in reference)
-    now = np.array([*(sample.get(k, 0) for k in known), unseen], np.float64)
+    # Categories that the reference lacks are not put together: it lacks some by chance, and they would look like drift.
+    keys = sorted(reference.keys() | sample.keys())
+    ref = np.array([reference.get(key, 0) for key in keys], np.float64)
+    now = np.array([sample.get(key, 0) for key in keys], np.float64)
     n, m = int(ref.sum()), int(now.sum())
     missing = sample.get("", 0) / m if m else 0.0
     if not n or not m:
@@ -116,9 +117,18 @@ def categorical(
     # Expectation − truth is at least 0 (the distance is convex), and at most that of the two shares' own errors.
     excess = 0.5 * float(np.sqrt(p * (1 - p) / n + q * (1 - q) / m).sum())
     half = _concentration(n, m, level)
-    psi, p_value = _psi(ref, now)
+    psi, p_value = _psi(*_commonest(ref, now))
     low, high = distance - excess - half, distance + half
     return _drift(distance, low, high, m, level, least, psi, p_value, missing, "total variation, McDiarmid")
+
+
+def _commonest(ref: Floats, now: Floats) -> tuple[Floats, Floats]:
+    """Return the counts of the commonest cells, the rest as one; which they are is decided by both samples together."""
+    if ref.size <= _CELLS:
+        return ref, now
+    order = np.argsort(-(ref + now), kind="stable")
+    kept, rest = order[: _CELLS - 1], order[_CELLS - 1 :]
+    return np.append(ref[kept], ref[rest].sum()), np.append(now[kept], now[rest].sum())
 
 
 def _psi(ref: Floats, now: Floats) -> tuple[float, float]:

@@ -42,6 +42,18 @@ def _placements(y: NDArray[np.bool_], p: Floats) -> tuple[Floats, Floats]:
     return v10, v01
 
 
+def _delong(of_positives: Floats, of_negatives: Floats) -> tuple[float, float]:
+    """Return the standard error of a mean placement and its degrees of freedom (Welch–Satterthwaite)."""
+    first = float(of_positives.var(ddof=1)) / of_positives.size
+    second = float(of_negatives.var(ddof=1)) / of_negatives.size
+    both = first + second
+    if both <= 0:
+        return 0.0, math.inf
+    share = first / both
+    df = 1 / (share**2 / (of_positives.size - 1) + (1 - share) ** 2 / (of_negatives.size - 1))
+    return math.sqrt(both), df
+
+
 def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Return the area under the ROC curve; undefined when a class is missing, never 0.5.
 
@@ -54,10 +66,10 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> 
     value = float(v10.mean())
     if v10.size < 2 or v01.size < 2:
         return undefined("a class has one row only", y.size, level=level, method="DeLong")
-    se = math.sqrt(float(v10.var(ddof=1)) / v10.size + float(v01.var(ddof=1)) / v01.size)
+    se, df = _delong(v10, v01)
     if not 0 < value < 1 or se == 0:
         return _without_spread(value, min(v10.size, v01.size), y.size, level)
-    z = quantile(level) * se / (value * (1 - value))
+    z = quantile(level, df) * se / (value * (1 - value))
     logit = math.log(value / (1 - value))
     low, high = (1 / (1 + math.exp(-(logit + side * z))) for side in (-1, 1))
     return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=se, method="DeLong")
@@ -83,10 +95,10 @@ def auc_difference(labels: ArrayLike, before: ArrayLike, after: ArrayLike, *, le
     a10, a01 = _placements(y, a)
     b10, b01 = _placements(y, b)
     d10, d01 = b10 - a10, b01 - a01
-    se = math.sqrt(float(d10.var(ddof=1)) / d10.size + float(d01.var(ddof=1)) / d01.size)
+    se, df = _delong(d10, d01)
     value = float(d10.mean())
     if se > 1e-12:
-        return normal(value, se, y.size, level=level, method="paired DeLong")
+        return normal(value, se, y.size, level=level, method="paired DeLong", df=df)
     # Both models rank alike: as many rows of either class as could have gone unseen may be placed otherwise.
     half = 1 - ((1 - level) / 2) ** (1 / min(d10.size, d01.size))
     low, high = max(-1.0, value - half), min(1.0, value + half)

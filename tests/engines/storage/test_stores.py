@@ -1,0 +1,231 @@
+"""Columns, writer and blobs: what they answer is on disk, what they refuse is not, and nothing is lost in silence."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import uvicorn
+from moto.server import ThreadedMotoServer
+
+from gimbal.engines.storage.blobs import Blobs, digest_of
+from gimbal.engines.storage.columns import TABLE_SETTINGS, Columns
+from gimbal.engines.storage.dialect import ColumnsEndpoint
+from gimbal.engines.storage.writer import Writer
+from gimbal.kernel.errors import BadInput, Busy, CorruptUpload, NotFound, Unavailable
+from gimbal.kernel.ids import new_id
+from gimbal.kernel.settings import WriterSettings
+
+TOKEN = "for the test"
+
+
+def rows(n: int, start: int = 0) -> pa.Table:
+    return pa.table({"a": list(range(start, start + n)), "b": [f"row {i}" for i in range(start, start + n)]})
+
+
+@pytest.fixture
+async def table(columns: Columns) -> AsyncIterator[str]:
+    """Give a fresh table of two columns."""
+    name = "t_" + new_id().replace("-", "")
+    await columns.command(
+        f"CREATE TABLE {name} (a Int64, b String) ENGINE = MergeTree ORDER BY a SETTINGS {TABLE_SETTINGS}"
+    )
+    yield name
+    await columns.command(f"DROP TABLE {name}")
+
+
+@pytest.fixture
+async def lent(columns: Columns) -> AsyncIterator[Columns]:
+    """Give the same columns as a worker process has them: by ClickHouse's HTTP dialect on loopback."""
+    endpoint = ColumnsEndpoint(Path(columns.url.removeprefix("chdb://")), TOKEN)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(endpoint, host="127.0.0.1", port=port, lifespan="off", log_config=None))
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 - the server has no event to wait on
+            await asyncio.sleep(0)
+    store = await Columns.open(f"http://gimbal@127.0.0.1:{port}", password=TOKEN)
+    yield store
+    await store.close()
+    server.should_exit = True
+    await task
+    await endpoint.close()
+
+
+@pytest.mark.parametrize("way", ["direct", "lent"])
+async def test_rows_come_back_as_they_went_in(way: str, columns: Columns, lent: Columns, table: str) -> None:
+    """Insert, query with parameters and Arrow work alike in the process and over the dialect."""
+    store = columns if way == "direct" else lent
+    await store.insert(table, rows(500))
+
+    found = await store.query(
+        f"SELECT b FROM {table} WHERE a = {{a:Int64}} AND b LIKE {{b:String}}", {"a": 7, "b": "row%"}
+    )
+    assert found == [{"b": "row 7"}]
+    assert rows(500).equals((await store.arrow(f"SELECT a, b FROM {table} ORDER BY a")).cast(rows(1).schema))
+    assert await store.query(f"SELECT count() AS n FROM {table}") == [{"n": 500}]
+
+
+async def test_quotes_and_line_ends_in_parameters_stay_values(lent: Columns, columns: Columns, table: str) -> None:
+    """What looks like SQL in a value is a value, over both ways."""
+    nasty = "it's \\ \n \t '; DROP TABLE x; --"
+    await columns.insert(table, pa.table({"a": [1], "b": [nasty]}))
+    for store in (columns, lent):
+        assert await store.query(f"SELECT a FROM {table} WHERE b = {{b:String}}", {"b": nasty}) == [{"a": 1}]
+
+
+async def test_the_dialect_needs_its_token(lent: Columns) -> None:
+    """Another process on the machine gets nothing without the token."""
+    with pytest.raises(Exception, match=r"516|not answer"):
+        await Columns.open(lent.url, password="wrong")
+
+
+async def test_senders_share_commits_and_all_rows_arrive(columns: Columns, table: str) -> None:
+    """Forty senders at once: every row is there once, in fewer commits than batches."""
+    writer = Writer(columns, WriterSettings())
+    writer.start()
+    await asyncio.gather(*(writer.write(table, rows(50, 50 * i)) for i in range(40)))
+    state = writer.state()
+    await writer.close()
+
+    assert await columns.query(f"SELECT count() AS n, uniqExact(a) AS u FROM {table}") == [{"n": 2000, "u": 2000}]
+    assert state.committed_rows == 2000
+    assert state.committed_groups < 40
+
+
+class Gate:
+    """A sink that holds every insert until it is opened, over a real one."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self.open = asyncio.Event()
+        self.entered = asyncio.Event()
+
+    async def insert(self, table: str, some: pa.Table) -> None:
+        self.entered.set()
+        await self.open.wait()
+        await self.columns.insert(table, some)
+
+
+async def test_a_full_queue_refuses_and_keeps_what_it_took(columns: Columns, table: str) -> None:
+    """Beyond the limit senders are told to come again; what was taken is stored."""
+    gate = Gate(columns)
+    writer = Writer(gate, WriterSettings(max_queued_rows=100, max_batch_rows=50, max_wait_ms=1))
+    writer.start()
+    first = asyncio.create_task(writer.write(table, rows(50)))
+    await asyncio.wait_for(gate.entered.wait(), 10)
+    waiting = [asyncio.create_task(writer.write(table, rows(50, 100 + 50 * i))) for i in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy) as told:
+        await writer.write(table, rows(10, 900))
+    gate.open.set()
+    await asyncio.gather(first, *waiting)
+    await writer.close()
+
+    assert told.value.retry_after
+    assert writer.state().refused_rows == 10
+    assert await columns.query(f"SELECT count() AS n FROM {table}") == [{"n": 150}]
+
+
+async def test_one_bad_batch_does_not_fail_the_others(columns: Columns, table: str) -> None:
+    """A sender whose rows do not fit hears so; its neighbours in the same group are stored."""
+    writer = Writer(columns, WriterSettings())
+    writer.start()
+    good = [asyncio.create_task(writer.write(table, rows(5, 10 * i))) for i in range(3)]
+    bad = asyncio.create_task(writer.write(table, pa.table({"a": ["no number"], "b": ["x"]})))
+    await asyncio.gather(*good)
+    with pytest.raises(Unavailable):
+        await bad
+    await writer.close()
+
+    assert await columns.query(f"SELECT count() AS n FROM {table}") == [{"n": 15}]
+
+
+async def test_closing_answers_everyone_and_takes_no_more(columns: Columns, table: str) -> None:
+    """A stop drains the queue; what comes later is refused, not dropped."""
+    writer = Writer(columns, WriterSettings(max_wait_ms=10_000, eager_rows=10_000))
+    writer.start()
+    waiting = asyncio.create_task(writer.write(table, rows(5)))
+    await asyncio.sleep(0)
+    await writer.close()
+    await waiting
+    with pytest.raises(Unavailable):
+        await writer.write(table, rows(1))
+
+    assert await columns.query(f"SELECT count() AS n FROM {table}") == [{"n": 5}]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Give an S3 that speaks the true wire on loopback."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """Give each kind of blob store."""
+    if request.param == "folder":
+        return Blobs.open(f"file://{tmp_path / 'blobs'}")
+    import boto3
+
+    endpoint = request.getfixturevalue("s3")
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
+        monkeypatch.setenv(name, value)
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="gimbal")
+    return Blobs.open("s3://gimbal/some/prefix", endpoint=endpoint)
+
+
+async def test_blobs_are_found_by_their_content(store: Blobs) -> None:
+    """The same bytes are the same blob; a put is idempotent; a missing one is NotFound."""
+    content = bytes(range(256)) * 5000
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    first, second = await store.put(content), await store.put(chunks())
+
+    assert first == second
+    assert digest_of(content) == first.digest
+    assert content == await store.get(first.digest)
+    assert content == b"".join([chunk async for chunk in store.stream(first.digest)])
+    assert len(content) == await store.size(first.digest)
+    await store.delete(first.digest)
+    assert not await store.exists(first.digest)
+    with pytest.raises(NotFound):
+        await store.get(first.digest)
+
+
+async def test_a_wrong_digest_is_refused_and_nothing_is_kept(store: Blobs) -> None:
+    """An upload that is not what was announced leaves nothing."""
+    with pytest.raises(CorruptUpload):
+        await store.put(b"these", expect=digest_of(b"those"))
+
+    assert not await store.exists(digest_of(b"these"))
+
+
+async def test_a_damaged_blob_is_noticed(tmp_path: Path) -> None:
+    """Bytes that changed on disk are not handed out."""
+    store = Blobs.open(f"file://{tmp_path}")
+    blob = await store.put(b"whole")
+    path = store.local_path(blob.digest)
+    assert path is not None
+    path.write_bytes(b"holed")
+
+    with pytest.raises(Unavailable, match="digest"):
+        await store.get(blob.digest)
+
+
+@pytest.mark.parametrize("digest", ["", "b3:12", "b3:" + "g" * 64, "../../etc/passwd", "b3:" + "../" * 20 + "aaaa"])
+async def test_a_malformed_digest_never_becomes_a_path(digest: str, tmp_path: Path) -> None:
+    """What is no digest is refused before any path is made of it."""
+    with pytest.raises(BadInput):
+        await Blobs.open(f"file://{tmp_path}").get(digest)
