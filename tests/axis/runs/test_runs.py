@@ -134,9 +134,9 @@ async def test_a_run_ends_once(runs: Runs, ctx: Context, clock: FrozenClock) -> 
 
     ctx.get(EventBus).subscribe(RunFinished, hear)
     run = await runs.create(ctx, CreateRun())
-    clock.advance(timedelta(minutes=2))
+    clock.advance(minutes=2)
     ended = await runs.finish(ctx, run.id, FinishRun(status="failed", error="out of memory"))
-    clock.advance(timedelta(minutes=2))
+    clock.advance(minutes=2)
 
     assert await runs.finish(ctx, run.id, FinishRun(status="failed")) == ended
     with pytest.raises(Conflict, match="failed already"):

@@ -19,7 +19,10 @@ async def of_runs(
     made: dict[str, list[ResolvedRef]] = {}
     async with catalog.read() as tx:
         query = sa.select(uses.c.user_id, uses.c.ref).where(
-            uses.c.project == project, uses.c.user_kind == "run", uses.c.user_id.in_(list(run_ids))
+            uses.c.project == project,
+            uses.c.user_kind == "run",
+            uses.c.relation == "used",
+            uses.c.user_id.in_(list(run_ids)),
         )
         for run_id, text in (await tx.execute(query.order_by(uses.c.at))).all():
             ref = Ref.parse(text)

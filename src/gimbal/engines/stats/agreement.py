@@ -37,24 +37,19 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable], *, level:
     other = table * (columns[:, None] + rows[None, :]) ** 2
     crossed = (1 - kappa) ** 2 * float(other.sum() - np.diag(other).sum())
     variance = (same + crossed - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
-    if variance > 1e-15 and abs(kappa) < 1:
+    if variance > 1e-15:
         # On Fisher's scale, where the error of a κ near 1 is not lopsided.
         se = math.sqrt(variance)
         centre, half = math.atanh(kappa), quantile(level) * se / (1 - kappa**2)
         low, high = math.tanh(centre - half), math.tanh(centre + half)
         return Estimate(value=kappa, low=low, high=high, level=level, n=n, se=se, method="Cohen's kappa")
-    # All agree: of n units none differed, so at most this share does (Clopper–Pearson).
+    # All agree, or none: of n units no other was seen, so at most this share is (Clopper–Pearson).
     quantile(level)
-    low = kappa - (1 - ((1 - level) / 2) ** (1 / n)) / (1 - chance)
-    return Estimate(
-        value=kappa,
-        low=max(-1.0, low),
-        high=1.0,
-        level=level,
-        n=n,
-        se=(1 - low) / 4,
-        method="Cohen's kappa, no unit differs",
-    )
+    kappa = round(kappa, 12)
+    room = (1 - ((1 - level) / 2) ** (1 / n)) / (1 - chance)
+    low, high = (max(-1.0, kappa - room), kappa) if kappa > 0 else (kappa, min(1.0, kappa + room))
+    method = "Cohen's kappa, no unit differs"
+    return Estimate(value=kappa, low=low, high=high, level=level, n=n, se=(high - low) / 2, method=method)
 
 
 def krippendorff_alpha(

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from gimbal.engines.stats.estimates import Floats, binary, floats, normal, quantile, robust_mean, undefined
 from gimbal.engines.stats.model import Estimate
@@ -71,7 +71,7 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> 
         return _without_spread(value, min(v10.size, v01.size), y.size, level)
     z = quantile(level, df) * se / (value * (1 - value))
     logit = math.log(value / (1 - value))
-    low, high = (1 / (1 + math.exp(-(logit + side * z))) for side in (-1, 1))
+    low, high = float(special.expit(logit - z)), float(special.expit(logit + z))
     return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=se, method="DeLong")
 
 
