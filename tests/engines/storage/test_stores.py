@@ -10,13 +10,15 @@ import pytest
 import uvicorn
 from moto.server import ThreadedMotoServer
 
-from gimbal.engines.storage.blobs import Blobs, digest_of
+from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.columns import TABLE_SETTINGS, Columns
 from gimbal.engines.storage.dialect import ColumnsEndpoint
 from gimbal.engines.storage.writer import Writer
-from gimbal.kernel.errors import BadInput, Busy, CorruptUpload, NotFound, Unavailable
+from gimbal.kernel.errors import Busy, Unavailable
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.settings import WriterSettings
+from gimbal.testing.blobs import check_blobs
+from gimbal.testing.columns import check_columns
 
 TOKEN = "for the test"
 
@@ -57,25 +59,9 @@ async def lent(columns: Columns) -> AsyncIterator[Columns]:
 
 
 @pytest.mark.parametrize("way", ["direct", "lent"])
-async def test_rows_come_back_as_they_went_in(way: str, columns: Columns, lent: Columns, table: str) -> None:
-    """Insert, query with parameters and Arrow work alike in the process and over the dialect."""
-    store = columns if way == "direct" else lent
-    await store.insert(table, rows(500))
-
-    found = await store.query(
-        f"SELECT b FROM {table} WHERE a = {{a:Int64}} AND b LIKE {{b:String}}", {"a": 7, "b": "row%"}
-    )
-    assert found == [{"b": "row 7"}]
-    assert rows(500).equals((await store.arrow(f"SELECT a, b FROM {table} ORDER BY a")).cast(rows(1).schema))
-    assert await store.query(f"SELECT count() AS n FROM {table}") == [{"n": 500}]
-
-
-async def test_quotes_and_line_ends_in_parameters_stay_values(lent: Columns, columns: Columns, table: str) -> None:
-    """What looks like SQL in a value is a value, over both ways."""
-    nasty = "it's \\ \n \t '; DROP TABLE x; --"
-    await columns.insert(table, pa.table({"a": [1], "b": [nasty]}))
-    for store in (columns, lent):
-        assert await store.query(f"SELECT a FROM {table} WHERE b = {{b:String}}", {"b": nasty}) == [{"a": 1}]
+async def test_columns_conform(way: str, columns: Columns, lent: Columns) -> None:
+    """The embedded engine, in its process and over the dialect, keeps the same promises."""
+    await check_columns(columns if way == "direct" else lent, f"conformance_{way}")
 
 
 async def test_the_dialect_needs_its_token(lent: Columns) -> None:
@@ -183,33 +169,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return Blobs.open("s3://gimbal/some/prefix", endpoint=endpoint)
 
 
-async def test_blobs_are_found_by_their_content(store: Blobs) -> None:
-    """The same bytes are the same blob; a put is idempotent; a missing one is NotFound."""
-    content = bytes(range(256)) * 5000
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 100_000):
-            yield content[start : start + 100_000]
-
-    first, second = await store.put(content), await store.put(chunks())
-
-    assert first == second
-    assert digest_of(content) == first.digest
-    assert content == await store.get(first.digest)
-    assert content == b"".join([chunk async for chunk in store.stream(first.digest)])
-    assert len(content) == await store.size(first.digest)
-    await store.delete(first.digest)
-    assert not await store.exists(first.digest)
-    with pytest.raises(NotFound):
-        await store.get(first.digest)
-
-
-async def test_a_wrong_digest_is_refused_and_nothing_is_kept(store: Blobs) -> None:
-    """An upload that is not what was announced leaves nothing."""
-    with pytest.raises(CorruptUpload):
-        await store.put(b"these", expect=digest_of(b"those"))
-
-    assert not await store.exists(digest_of(b"these"))
+async def test_blob_stores_conform(store: Blobs) -> None:
+    """A folder and S3 keep the same promises."""
+    await check_blobs(store)
 
 
 async def test_a_damaged_blob_is_noticed(tmp_path: Path) -> None:
@@ -222,10 +184,3 @@ async def test_a_damaged_blob_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(Unavailable, match="digest"):
         await store.get(blob.digest)
-
-
-@pytest.mark.parametrize("digest", ["", "b3:12", "b3:" + "g" * 64, "../../etc/passwd", "b3:" + "../" * 20 + "aaaa"])
-async def test_a_malformed_digest_never_becomes_a_path(digest: str, tmp_path: Path) -> None:
-    """What is no digest is refused before any path is made of it."""
-    with pytest.raises(BadInput):
-        await Blobs.open(f"file://{tmp_path}").get(digest)

@@ -1,10 +1,12 @@
 """Which provider answers for a name: the settings first, then what the environment offers, and always `local`."""
 
 import pytest
+from tests.upstreams import WORDS
 
 from gimbal.generative.gateway.providers.catalog import Providers
 from gimbal.kernel.errors import ConfigurationError, NotFound
 from gimbal.kernel.settings import ProviderSettings
+from gimbal.testing.providers import check_provider
 
 KEYS = {"OPENAI_API_KEY": "sk-o", "ANTHROPIC_API_KEY": "sk-a", "GIMBAL_DEMO_LLM_URL": "http://127.0.0.1:9/v1"}
 
@@ -55,3 +57,16 @@ async def test_two_of_one_name_and_a_missing_key_are_named():
 
     assert caught.value.where == "NOT_SET"
     assert [card.id for card in await Providers((one,), {}).models()] == ["local/extractive"]
+
+
+@pytest.mark.parametrize("name", ["up", "claude"])
+async def test_providers_conform(name, providers):
+    """Either wire keeps what the pipeline relies on."""
+    assert await check_provider(providers.get(name), "tiny") == "".join(WORDS)
+
+
+async def test_the_provider_of_this_process_conforms(providers):
+    """It answers from the context in the question."""
+    question = "Context:\n[a.md]\nGimbal keeps both rings level.\n\nQuestion: What keeps both rings level?"
+
+    assert "Gimbal keeps both rings level" in await check_provider(providers.get("local"), "extractive", question)
