@@ -1,6 +1,8 @@
 """Uploads that stop at their limit, loopback names, registries."""
 
+import math
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,33 @@ def test_a_registry_names_what_it_has() -> None:
         things.get("c")
     with pytest.raises(ConfigurationError, match="Two things"):
         things.add("a", one)
+
+
+def installed(folder: Path, name: str, points: str) -> None:
+    """Write what pip would leave of a package with entry points."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(points)
+
+
+def test_an_installed_package_adds_its_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a package names in its entry points is found without a change of ours."""
+    installed(tmp_path, "more-things", "[gimbal.odd_things]\nhalf = math:tau\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    things: Registry[float] = Registry("odd_things")
+
+    assert things.get("half") == math.tau
+    assert list(things) == ["half"]
+
+
+def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which package and why, each time somebody asks."""
+    installed(tmp_path, "broken-things", "[gimbal.sad_things]\nhalf = math:nothing_of_the_sort\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    things: Registry[float] = Registry("sad_things")
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="one of the sad things, cannot be loaded: AttributeError") as told:
+            list(things)
+        assert told.value.where == "broken-things"

@@ -14,13 +14,14 @@ class Registry(Generic[T]):
 
     def __init__(self, sort: str) -> None:
         self.sort = sort
+        self._words = sort.replace("_", " ")
         self._things: dict[str, T] = {}
         self._loaded = False
 
     def add(self, name: str, thing: T) -> T:
         """Register `thing`; raise ConfigurationError when another thing has the name."""
         if self._things.get(name, thing) is not thing:
-            raise ConfigurationError(f"Two {self.sort} are called {name!r}.", todo="Rename or uninstall one of them.")
+            raise ConfigurationError(f"Two {self._words} are called {name!r}.", todo="Rename or uninstall one of them.")
         self._things[name] = thing
         return thing
 
@@ -32,7 +33,7 @@ class Registry(Generic[T]):
             return self._things[name]
         except KeyError:
             raise NotFound(
-                f"There is no {name!r} among the {self.sort}.", todo=f"There are: {', '.join(sorted(self._things))}."
+                f"There is no {name!r} among the {self._words}.", todo=f"There are: {', '.join(sorted(self._things))}."
             ) from None
 
     def __contains__(self, name: str) -> bool:
@@ -46,6 +47,14 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
         for point in entry_points(group=f"gimbal.{self.sort}"):
-            self.add(point.name, point.load())
+            try:
+                thing = point.load()
+            except Exception as problem:  # whatever a package of somebody else does while it is imported
+                raise ConfigurationError(
+                    f"{point.value}, one of the {self._words}, cannot be loaded: {type(problem).__name__}: {problem}.",
+                    where=point.dist.name if point.dist else point.value,
+                    todo="Mend or uninstall that package, then start again.",
+                ) from problem
+            self.add(point.name, thing)
+        self._loaded = True
