@@ -1,11 +1,14 @@
 """The house rules that a program can check: sizes, cycles, local imports, light imports, doubles."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from gimbal.kernel.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gimbal"
@@ -129,3 +132,11 @@ def test_the_repository_names_no_machine() -> None:
     ]
 
     assert found == []
+
+
+def test_every_variable_that_the_source_reads_is_known() -> None:
+    """`gimbal settings` calls a variable misspelt only when nothing reads it."""
+    read = {name for path in MODULES for name in re.findall(r'"(GIMBAL_[A-Z_]+)"', path.read_text())}
+
+    assert read
+    assert load_settings(environ=dict.fromkeys(read, "x") | {"GIMBAL_CONFIG": ""}).unknown_variables == ()

@@ -107,6 +107,7 @@ def test_it_does_not_listen_elsewhere_without_a_credential(tmp_path: Path) -> No
 @pytest.mark.parametrize("role", ["server", "worker", "model"])
 def test_a_killed_child_comes_back(up: Up, role: str) -> None:
     """The supervisor starts again what crashed."""
+    wait_for(lambda: up.pid_of(role) is not None, f"no {role}")
     old = up.pid_of(role)
     assert old is not None
     os.kill(old, signal.SIGKILL)

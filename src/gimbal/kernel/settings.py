@@ -195,7 +195,15 @@ class SettingValue(msgspec.Struct, frozen=True, kw_only=True):
 
 # Variables with our prefix that are not settings of the server: the client's, and the demo's.
 _OTHER_VARIABLES = frozenset(
-    {"GIMBAL_URL", "GIMBAL_LINK", "GIMBAL_API_KEY", "GIMBAL_CONFIG", "GIMBAL_DEMO_LLM_URL", "GIMBAL_SPOOL"}
+    {
+        "GIMBAL_URL",
+        "GIMBAL_LINK",
+        "GIMBAL_API_KEY",
+        "GIMBAL_CONFIG",
+        "GIMBAL_DEMO_LLM_URL",
+        "GIMBAL_PROJECT",
+        "GIMBAL_RESOLVED_SETTINGS",
+    }
 )
 
 
