@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+from openai import OpenAIError
 
 from demo import generative, predictive
 from demo.story import Story
@@ -29,18 +30,8 @@ def gimbal_up(port: int, data: str) -> Iterator[str]:
         print(f"Gimbal is up already on {url}; the demo uses it.")
         yield url
         return
-    command = [
-        sys.executable,
-        "-m",
-        "gimbal.faces.cli.main",
-        "up",
-        "--port",
-        str(port),
-        "--data",
-        data,
-        "--grpc-port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--port", str(port), "--data", data]
+    command += ["--grpc-port", "0"]
     process = subprocess.Popen(command, start_new_session=True)
     try:
         deadline = time.monotonic() + START_S
@@ -77,10 +68,10 @@ def main() -> int:
             story.ring(title)
             try:
                 ring(client, story)
-            except GimbalError as error:
+            except (GimbalError, OpenAIError, httpx.HTTPError) as error:
                 failed = True
                 story.failed(error)
-        story.close(time.monotonic() - started)
+        story.close(time.monotonic() - started, whole=not failed)
         if given.check or failed:
             return int(failed)
         print("Gimbal stays up. Ctrl-C stops it.")

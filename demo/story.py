@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from gimbal.kernel.errors import GimbalError
-
 _console = Console(highlight=False)
 
 
@@ -43,14 +41,16 @@ class Story:
         """Remember where something can be seen."""
         self._places.append((what, f"{self.url}/p/default{path}"))
 
-    def failed(self, error: GimbalError) -> None:
+    def failed(self, error: Exception) -> None:
         """Print why a ring stopped."""
         _console.print(Text.assemble(("  failed: ", "bold red"), str(error)), soft_wrap=True)
 
-    def close(self, seconds: float) -> None:
-        """Print where to look."""
+    def close(self, seconds: float, *, whole: bool) -> None:
+        """Print where to look, and whether both rings turned."""
         _console.print()
-        _console.print(Text("Where to look", style="bold"))
+        if self._places:
+            _console.print(Text("Where to look", style="bold"))
         for what, url in self._places:
             _console.print(f"  {what:<42} {url}", soft_wrap=True)
-        _console.print(Text(f"\nBoth rings turned; {seconds:.0f} s in all.", style="dim"))
+        words = "Both rings turned" if whole else "Not every step succeeded; run the demo again when that is mended"
+        _console.print(Text(f"\n{words}; {seconds:.0f} s in all.", style="dim"))
