@@ -71,13 +71,13 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def gimbal_up(**settings: str) -> Iterator[Running]:
-    """Start Gimbal on a fresh folder, with these environment variables besides, and stop it again."""
+def gimbal_up(data: Path | None = None, **settings: str) -> Iterator[Running]:
+    """Start Gimbal on `data` or a fresh folder, with these environment variables besides, and stop it again."""
     with tempfile.TemporaryDirectory(prefix="gimbal-bench-") as folder:
         port = free_port()
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment |= settings
-        command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--data", str(Path(folder) / "data")]
+        command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--data", str(data or Path(folder) / "data")]
         command += ["--port", str(port), "--grpc-port", "0"]
         begun = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
