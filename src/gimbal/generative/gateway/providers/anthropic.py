@@ -12,14 +12,13 @@ import msgspec
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Message, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpUpstream, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said
 from gimbal.generative.gateway.sse import events
-from gimbal.kernel.errors import BadInput, GimbalError, Upstream
+from gimbal.kernel.errors import BadInput, Upstream
 
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 4096
 """Their API wants a limit; callers of the other wire need not give one."""
-_LIST_TIMEOUT_S = 3.0
 _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -47,38 +46,19 @@ _HARMLESS: dict[str, Sequence[Any]] = {
 }
 
 
-class AnthropicProvider:
+class AnthropicProvider(HttpProvider):
     """One upstream that speaks Anthropic's messages."""
 
-    def __init__(
-        self, name: str, base_url: str, *, key: str = "", models: tuple[str, ...] = (), timeout_s: float = 120.0
-    ) -> None:
-        self.name = name
-        self.pricing = name
-        self._models = models
-        headers = {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
-        self._http = HttpUpstream(name, base_url, headers, timeout_s)
-
-    async def models(self) -> list[str]:
-        """Return the configured models, else what `GET /models` says now."""
-        if self._models:
-            return list(self._models)
-        try:
-            listed = (await self._http.get("models", _LIST_TIMEOUT_S)).get("data") or []
-        except GimbalError:
-            return []
-        rows = cast("list[Any]", listed if isinstance(listed, list) else [])
-        return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")]
+    @staticmethod
+    def headers(key: str) -> dict[str, str]:
+        """Return the version of the wire, and the key in a header of its own."""
+        return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
     async def open(self, call: Call, model: str) -> Answer:
         """Translate and send the call."""
         response = await self._http.send("messages", encode(call, model))
         pieces = self._stream(response) if call.stream else self._whole(response)
         return Answer(pieces, model=model, close=response.aclose)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
 
     async def _whole(self, response: httpx.Response) -> AsyncIterator[Piece]:
         raw = await self._http.read(response)

@@ -12,35 +12,15 @@ import msgspec
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpUpstream, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said
 from gimbal.generative.gateway.sse import events
-from gimbal.kernel.errors import GimbalError, Upstream
+from gimbal.kernel.errors import Upstream
 
 WIRE = "openai"
-_LIST_TIMEOUT_S = 3.0
 
 
-class OpenAIProvider:
+class OpenAIProvider(HttpProvider):
     """One OpenAI-compatible upstream."""
-
-    def __init__(
-        self, name: str, base_url: str, *, key: str = "", models: tuple[str, ...] = (), timeout_s: float = 120.0
-    ) -> None:
-        self.name = name
-        self.pricing = name
-        self._models = models
-        self._http = HttpUpstream(name, base_url, {"authorization": f"Bearer {key}"} if key else {}, timeout_s)
-
-    async def models(self) -> list[str]:
-        """Return the configured models, else what `GET /models` says now."""
-        if self._models:
-            return list(self._models)
-        try:
-            listed = (await self._http.get("models", _LIST_TIMEOUT_S)).get("data") or []
-        except GimbalError:
-            return []
-        rows = cast("list[Any]", listed if isinstance(listed, list) else [])
-        return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")]
 
     async def open(self, call: Call, model: str) -> Answer:
         """Forward the call."""
@@ -52,10 +32,6 @@ class OpenAIProvider:
         response = await self._http.send("chat/completions", body)
         pieces = self._stream(response) if call.stream else self._whole(response)
         return Answer(pieces, model=model, close=response.aclose)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
 
     async def _whole(self, response: httpx.Response) -> AsyncIterator[Piece]:
         raw = await self._http.read(response)

@@ -25,6 +25,7 @@ from gimbal.kernel.errors import (
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_LIST_TIMEOUT_S = 3.0
 
 # What the caller can mend keeps its status; a key of ours that is refused, and everything else, is the provider's fault.
 _KINDS: dict[int, type[GimbalError]] = {
@@ -144,6 +145,38 @@ class HttpUpstream:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+class HttpProvider:
+    """What every provider over HTTP has alike; a wire adds `open`, and says what its headers are."""
+
+    def __init__(
+        self, name: str, base_url: str, *, key: str = "", models: tuple[str, ...] = (), timeout_s: float = 120.0
+    ) -> None:
+        self.name = name
+        self.pricing = name
+        self._models = models
+        self._http = HttpUpstream(name, base_url, self.headers(key), timeout_s)
+
+    @staticmethod
+    def headers(key: str) -> dict[str, str]:
+        """Return the headers of every request; the key may be empty."""
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+    async def models(self) -> list[str]:
+        """Return the configured models, else what `GET /models` says now."""
+        if self._models:
+            return list(self._models)
+        try:
+            listed = (await self._http.get("models", _LIST_TIMEOUT_S)).get("data") or []
+        except GimbalError:
+            return []
+        rows = cast("list[Any]", listed if isinstance(listed, list) else [])
+        return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
