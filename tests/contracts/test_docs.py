@@ -5,11 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bench.bar import Running, gimbal_up
+
+from gimbal.kernel.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,6 +46,15 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
     )
 
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=named)
+def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> None:
+    """What a page says to put into `gimbal.toml` is accepted; other files parse at least."""
+    for text in blocks(page, "toml"):
+        if set(tomllib.loads(text)) - {"project"}:
+            (tmp_path / "gimbal.toml").write_text(text)
+            assert load_settings(file=tmp_path / "gimbal.toml", environ={}).sources
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=named)
