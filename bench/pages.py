@@ -16,11 +16,12 @@ from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.rows import to_table
 
 SPANS, PER_TRACE, CHUNK = 1_000_000, 5, 50_000
+BEGAN_US = int((time.time() - 2_592_000) * 1e6)
 PATHS = ("/p/default/traces", "/p/default/traces?status=error", "/p/default/traces?feature=f7", "/p/default")
 
 
 def chunk(number: int, size: int) -> pa.Table:
-    """Return spans of a month, newest last, five to a trace, as fast as Arrow can make them."""
+    """Return spans of the last month, newest last, five to a trace, as fast as Arrow can make them."""
     random = np.random.default_rng(number)
     base = Span(
         trace_id="0" * 32, span_id="0" * 16, name="chat gpt-4o", start_us=0, end_us=0, kind="llm", status="ok",
@@ -30,7 +31,7 @@ def chunk(number: int, size: int) -> pa.Table:
     one = to_table("default", [base])
     table = pa.table({name: pa.repeat(one[name][0], size) for name in one.column_names})
     ids = np.arange(number * size, (number + 1) * size)
-    start = 1_790_000_000_000_000 + ids * 2_592_000 + random.integers(0, 1000, size)
+    start = BEGAN_US + ids * 2_592_000 + random.integers(0, 1000, size)
     values = {
         "trace_id": pa.array([f"{i // PER_TRACE + 1:032x}" for i in ids]),
         "span_id": pa.array([f"{i + 1:016x}" for i in ids]),

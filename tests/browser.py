@@ -43,6 +43,7 @@ class Opened:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.complaints: list[str] = []
+        self.status = 0
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
@@ -97,7 +98,8 @@ async def browser_page() -> AsyncIterator[OpenPage]:
                 reduced_motion="reduce",
             )
             opened = Opened(await context.new_page())
-            await opened.page.goto(url, wait_until="networkidle")
+            reply = await opened.page.goto(url, wait_until="networkidle")
+            opened.status = reply.status if reply else 0
             return opened
 
         yield open_page

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gimbal.faces.client.models import log_model, predict
     from gimbal.faces.client.runs import log, run
     from gimbal.faces.client.session import drift, evaluate, promote, prompt, score
-    from gimbal.faces.client.tracing import trace
+    from gimbal.faces.client.tracing import flush, trace
     from gimbal.kernel.errors import GimbalError
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "GimbalError",
     "drift",
     "evaluate",
+    "flush",
     "log",
     "log_model",
     "predict",
@@ -41,6 +42,7 @@ _HOMES = {
     "GimbalError": "gimbal.kernel.errors",
     "drift": "gimbal.faces.client.session",
     "evaluate": "gimbal.faces.client.session",
+    "flush": "gimbal.faces.client.tracing",
     "log": "gimbal.faces.client.runs",
     "log_model": "gimbal.faces.client.models",
     "predict": "gimbal.faces.client.models",

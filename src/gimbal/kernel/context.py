@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gimbal.kernel.clock import Clock, SystemClock
+from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import Forbidden, NotAuthenticated, Unavailable
 from gimbal.kernel.events import Event, EventBus
 
@@ -165,6 +166,11 @@ class Context:
                 await self.services.get(EventBus).publish(event)
 
         self.after_commit.append(publish)
+
+    def count(self, name: str, help_: str, by: float = 1.0, **labels: str) -> None:
+        """Count `by` more of a metric that /metrics shows under `name`, where this process has `Counters`."""
+        if self.services.has(Counters):
+            self.services.get(Counters).add(name, help_, by, **labels)
 
     async def settle(self) -> None:
         """Run what was left for after the commit; faces call it when an operation has succeeded."""

@@ -5,16 +5,17 @@ and other names in the path template come from the path, `body` is a Struct, the
 `invoke` is the only way in: it checks the permission and sees to the audit.
 """
 
+import difflib
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, Forbidden, NotFound, UnknownField
+from gimbal.kernel.errors import BadInput, Forbidden, GateRefused, NotFound, UnknownField
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.refs import Ref
 
@@ -92,6 +93,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _table: dict[str, Operation] = {}
+_groups: dict[str, str] = {}
 
 
 def operations() -> list[Operation]:
@@ -106,6 +108,21 @@ def find(name: str) -> Operation:
     except KeyError:
         raise NotFound(
             f"There is no operation {name!r}.", todo="See the reference for the operations that there are."
+        ) from None
+
+
+def describe(group: str, meaning: str) -> None:
+    """Say in a line what a group of operations is about; its room does so beside its operations."""
+    _groups[group] = meaning
+
+
+def meaning(group: str) -> str:
+    """Return what a group is about; raise NotFound for one that nobody described."""
+    try:
+        return _groups[group]
+    except KeyError:
+        raise NotFound(
+            f"No room says what {group!r} is about.", todo="Call describe() beside its operations."
         ) from None
 
 
@@ -215,7 +232,11 @@ class ProjectGuard(Protocol):
 def decode_value(text: Any, kind: Any, where: str) -> Any:
     """Turn a path or query value (text, or JSON values from MCP) into `kind`; raise BadInput naming the place."""
     if kind is Ref or Ref in get_args(kind):
-        return None if text is None else Ref.parse(str(text))
+        if text is None and kind is not Ref:
+            return None
+        if not isinstance(text, str):
+            raise BadInput("A reference is a text.", where=where, todo="Write it like model:flights/delay@production.")
+        return Ref.parse(text)
     try:
         return msgspec.convert(text, kind, strict=False, str_keys=True)
     except RecursionError:
@@ -230,16 +251,39 @@ def decode_body(raw: bytes, kind: type[B]) -> B:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as problem:
         text, _, place = str(problem).partition(" - at ")
-        error = UnknownField if "unknown field" in text else BadInput
-        raise error(
+        todo = "See the reference for the fields of this body."
+        field = _NAMED_FIELD.search(text) if "unknown field" in text else None
+        raise (UnknownField if field else BadInput)(
             f"{text[:1].upper()}{text[1:]}.",
             where=_body_place(text, place.strip("`")),
-            todo="See the reference for the fields of this body.",
+            todo=(nearest(field[1], _field_names(kind)) if field else "") or todo,
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise BadInput(f"The body is not valid JSON: {problem}.", where="body", todo="Send UTF-8 JSON.") from None
     except RecursionError:
         raise BadInput("The body is nested too deeply.", where="body", todo="Send a flatter structure.") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question for the known name that a misspelt one is most like, or an empty text."""
+    found = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {found[0]!r}?" if found else ""
+
+
+def _field_names(kind: Any) -> set[str]:
+    """Return the names of the fields of a Struct and of those inside it."""
+    names: set[str] = set()
+    seen: set[Any] = set()
+    todo = [kind]
+    while todo:
+        part = todo.pop()
+        todo.extend(get_args(part))
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part not in seen:
+            seen.add(part)
+            fields = msgspec.structs.fields(part)
+            names |= {field.encode_name for field in fields}
+            todo.extend(field.type for field in fields)
+    return names
 
 
 def _body_place(text: str, place: str) -> str:
@@ -255,7 +299,11 @@ def _lower(problem: Exception) -> str:
 
 
 async def invoke(op: Operation, ctx: Context, arguments: dict[str, Any]) -> Any:
-    """Run one operation for `ctx`: permission, handler, audit in the same transaction, events after the commit."""
+    """Run one operation for `ctx`: permission, handler, audit in the same transaction, events after the commit.
+
+    What is audited and refused, by permission or by a gate, is recorded as denied; other failures changed nothing and
+    leave no record.
+    """
     try:
         ctx.require(op.allow)
     except Forbidden:
@@ -277,9 +325,13 @@ async def invoke(op: Operation, ctx: Context, arguments: dict[str, Any]) -> Any:
         ctx.before_commit.append(append)
     try:
         result = await op.handler(ctx, **arguments)
-    except BaseException:
+    except BaseException as problem:
         # What did not happen is neither told nor recorded by whatever this context does next.
         del ctx.after_commit[hooks:]
+        if op.audited and isinstance(problem, Forbidden | GateRefused):
+            # Its transaction is rolled back, so the record that it was tried has one of its own.
+            ctx.audit(refused=problem.message)
+            await ctx.get(AuditTrail).record(_entry(op, ctx, arguments, "denied"))
         raise
     finally:
         if append in ctx.before_commit:

@@ -294,18 +294,20 @@ async def test_the_history_cannot_be_rewritten(
 async def test_a_move_its_history_and_its_audit_are_one(
     assets: Assets, ctx: Context, versions: list[Version], services: Services, catalog: Catalog
 ) -> None:
-    """Through the operation; a refused move leaves none of the three."""
+    """Through the operation; a refused move leaves neither move nor history, and a record that it was refused."""
     op, here = find("assets.move-alias"), {"project": "default", "ref": REF, "alias": "production"}
     await invoke(op, ctx, here | {"body": MoveAlias(to="v2", reason="good")})
     services.register(GatePolicy, GateOn())
     with pytest.raises(GateRefused):
         await invoke(op, ctx, here | {"body": MoveAlias(to="v3")})
-    records = (await services.get(AuditLog).page("default")).items
+    refused, done = (await services.get(AuditLog).page("default")).items
 
     async with catalog.read() as tx:
         assert (await tx.execute(sa.select(sa.func.count()).select_from(alias_moves))).scalar() == 1
-    assert len(records) == 1
-    assert {"ref": str(REF), "alias": "production", "moved": f"note:{NAME}@production", "from_number": None, "to_number": 2} == records[0].details  # fmt: skip
+    assert (done.outcome, refused.outcome) == ("done", "denied")
+    assert "A gate guards" in refused.details["refused"]
+    assert "moved" not in refused.details
+    assert {"ref": str(REF), "alias": "production", "moved": f"note:{NAME}@production", "from_number": None, "to_number": 2} == done.details  # fmt: skip
 
 
 async def test_aliases_take_a_releaser(assets: Assets, versions: list[Version], services: Services) -> None:

@@ -64,7 +64,7 @@ def chart_data() -> dict[str, Any]:
         "auc_chart": charts.line(points, y_title="AUC", rules=[charts.Rule(y=0.7, label="gate 0.70")]),
         "loss_chart": charts.line(loss, x_title="step", y_title="loss"),
         "drift_chart": charts.compare(bins, x_title="departure delay, minutes"),
-        "bar_chart": charts.bars(
+        "bar_chart": charts.intervals(
             [
                 charts.Point(x=n, y=v, low=v - 0.04, high=v + 0.04)
                 for n, v in (("exact_match", 0.41), ("token_f1", 0.68), ("source_hit", 0.83))

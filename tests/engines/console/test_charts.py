@@ -19,7 +19,9 @@ SPECS = {
         [Point(x=float(i), y=1 / (i + 1), series=s) for s in ("train", "valid") for i in range(5)], x_title="step"
     ),
     "line over categories": charts.line([Point(x=name, y=1.0) for name in "abc"]),
-    "bars": charts.bars([Point(x=n, y=0.4, low=0.3, high=0.5) for n in "abc"], rules=[Rule(y=0.35, label="gate")]),
+    "intervals": charts.intervals(
+        [Point(x=n, y=0.4, low=0.3, high=0.5) for n in "abc"], rules=[Rule(y=0.35, label="gate")]
+    ),
     "compare": charts.compare([Bin(label=b, share=0.5, series=s) for s in ("ref", "now") for b in "ab"]),
     "one distribution": charts.compare([Bin(label=b, share=0.5) for b in "ab"]),
     "calibration": charts.calibration([Point(x=0.2, y=0.25, low=0.2, high=0.3)]),
@@ -42,7 +44,7 @@ def test_spec_is_drawn_in_the_colours_of_the_theme(name, theme):
 
 
 def test_png_has_the_scale_that_was_asked_for():
-    small, large = (vega.to_png(SPECS["bars"], scale) for scale in (1, 2))
+    small, large = (vega.to_png(SPECS["intervals"], scale) for scale in (1, 2))
     width = [int.from_bytes(image[16:20]) for image in (small, large)]
     assert small.startswith(b"\x89PNG")
     assert width[1] == pytest.approx(2 * width[0], abs=2)
@@ -80,3 +82,10 @@ async def test_library_is_put_together_once_and_read_from_then_on(tmp_path):
     assert await vega.Library(tmp_path / "cache").read() == first
     assert library.path.stat().st_mtime_ns == made
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [library.path.name]
+
+
+def test_steps_are_whole_and_other_numbers_are_not():
+    whole = charts.line([Point(x=float(i), y=1.0) for i in range(3)])
+    parts = charts.line([Point(x=i / 2, y=1.0) for i in range(3)])
+    assert whole["layer"][-1]["encoding"]["x"]["axis"]["tickMinStep"] == 1
+    assert "axis" not in parts["layer"][-1]["encoding"]["x"]

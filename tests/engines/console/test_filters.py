@@ -98,3 +98,15 @@ def test_json_is_indented_and_text_that_is_none_stays():
 def test_excerpt_flattens_and_cuts():
     assert filters.excerpt("one\n  two", 40) == "one two"
     assert filters.excerpt("abcdefgh", 5) == "abcd…"
+
+
+def test_excerpt_ends_at_a_word_where_one_is_near():
+    text = "All rules hold. The loss lies wholly on the good side of the threshold, and so does the rest"
+    assert filters.excerpt(text, 75) == "All rules hold. The loss lies wholly on the good side of the threshold…"
+    assert filters.excerpt("x" * 80, 60) == "x" * 59 + "…"
+    assert len(filters.excerpt(text, 60)) <= 60
+
+
+def test_codes_are_set_apart_and_everything_is_escaped():
+    assert filters.codes("empty means `a < b`, <b>") == "empty means <code>a &lt; b</code>, &lt;b&gt;"
+    assert filters.codes("a lone ` stays <i>") == "a lone ` stays &lt;i&gt;"

@@ -3,7 +3,7 @@
 import pytest
 
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.evals.model import TARGETS, Example
+from gimbal.axis.evals.model import Example
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway import target
 from gimbal.generative.gateway.complete import complete
@@ -46,7 +46,7 @@ async def test_an_example_is_answered_with_its_source_and_one_trace(ctx):
     version = await version_of(ctx)
     example = Example(id="1", input={"question": "Which port does the server listen on?"}, expected={"answer": "8765"})
 
-    output = await TARGETS.get("prompt")(ctx, version, example)
+    output = await target.prompt_target(ctx, version, example)
 
     assert output.text == "The server listens on port 8765."
     assert output.sources == ["docs/ports.md"]

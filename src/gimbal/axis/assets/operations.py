@@ -21,9 +21,12 @@ from gimbal.engines.storage.blobs import BlobRef, Blobs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.http import Download, Upload
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Latest, Ref
+
+describe("assets", "Named things with immutable versions: aliases, history, lineage, differences.")
+describe("blobs", "Raw content by its digest: what versions are made of.")
 
 _PATH = "/projects/{project}/assets/{ref}"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._ ()+=-]")

@@ -70,6 +70,7 @@ async def asset_page(ctx: Context, request: PageRequest) -> View:
     aliases = await assets.aliases(ctx, ref.kind, ref.name)
     versions = await assets.versions(ctx, ref.kind, ref.name, cursor=request.query.get("cursor"), limit=25)
     tab = request.query.get("tab", "overview")
+    history = await assets.history(ctx, ref.kind, ref.name) if tab in {"history", "overview"} else []
     numbers = sorted({version.number, *(v.number for v in versions.items)}, reverse=True)
     return View(
         "assets/detail.html",
@@ -82,7 +83,8 @@ async def asset_page(ctx: Context, request: PageRequest) -> View:
             "choices": [f"v{number}" for number in numbers],
             "downloads": {file.path: _download(request, version, file.path) for file in version.files},
             "tab": tab,
-            "history": await assets.history(ctx, ref.kind, ref.name) if tab in {"history", "overview"} else [],
+            "history": history,
+            "decisions": {m.decision_id: _user_url(request, f"decision:{m.decision_id}") for m in history},
             "lineage": await _lineage(ctx, request, version) if tab == "lineage" else None,
             "manifest_shown": len(msgspec.json.encode(version.manifest)) <= _LONGEST_MANIFEST,
             "run_url": _user_url(request, f"run:{version.run_id}") if version.run_id else "",

@@ -40,8 +40,8 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Rows with a value."""
     missing: int
     """Rows without one: null, or NaN in a column of floats."""
-    distinct: int
-    """How many different values there are; exact."""
+    distinct: int | None
+    """How many different values there are, exact; null for columns of lists and records, where nobody counted."""
     infinite: int = 0
     """Values that are +inf or -inf; they are counted, not averaged."""
     min: float | str | None = None

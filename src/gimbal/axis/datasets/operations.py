@@ -10,9 +10,11 @@ from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import NotFound
 from gimbal.kernel.http import Download, Upload
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
+
+describe("datasets", "Immutable snapshots of tables, with schema and profile.")
 
 _PATH = "/projects/{project}/datasets"
 

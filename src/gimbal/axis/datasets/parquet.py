@@ -4,7 +4,8 @@ Plain types only (text as `string`, categories as their values), no library's pr
 equal data has an equal digest, whoever made it and however it was chunked.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,17 +22,39 @@ def check_parquet(path: Path) -> pq.ParquetFile:
     """Open an upload; raise CorruptUpload when it is not Parquet, BadInput or TooLarge when it cannot be a dataset."""
     if not path.stat().st_size:
         raise CorruptUpload("The body is empty.", where="body", kept="nothing", todo="Send a Parquet file.")
-    try:
+    with readable("The body"):
         file = pq.ParquetFile(path, memory_map=True)
+    check_schema(file.schema_arrow, file.metadata.num_rows)
+    return file
+
+
+@contextlib.contextmanager
+def readable(what: str) -> Generator[None]:
+    """Turn what Arrow says of a damaged file into CorruptUpload: footers, pages and types that it does not know."""
+    try:
+        yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as problem:
         raise CorruptUpload(
-            f"The body is not a Parquet file that can be read: {str(problem).splitlines()[0][:200]}",
+            f"{what} is not a Parquet file that can be read: {_first_line(problem)}",
             where="body",
             kept="nothing",
             todo="Write it with pyarrow.parquet.write_table or DataFrame.to_parquet and send the file as it is.",
         ) from None
-    check_schema(file.schema_arrow, file.metadata.num_rows)
-    return file
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
+
+
+def read_batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an upload; raise CorruptUpload at the first page that is damaged."""
+    batches = file.iter_batches()
+    while True:
+        with readable("The body"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def check_schema(schema: pa.Schema, rows: int) -> None:
@@ -79,18 +102,19 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 def write_plain(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path) -> int:
     """Write the batches in order as the canonical file; return the number of rows.
 
-    Raise BadInput for a type that Parquet does not have.
+    Raise BadInput for a type that Parquet does not have, and for text that is not UTF-8.
     """
     target = plain_schema(schema)
     rows = 0
     try:
         with pq.ParquetWriter(path, target, compression="zstd", version="2.6", store_schema=True) as writer:
             for group in _groups(batches, target):
+                group.validate(full=True)
                 writer.write_table(group, row_group_size=_GROUP)
                 rows += group.num_rows
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as problem:
         raise BadInput(
-            f"The table cannot be stored as Parquet: {str(problem).splitlines()[0][:200]}",
+            f"The table cannot be stored as Parquet: {_first_line(problem)}",
             where="columns",
             kept="nothing",
             todo="Turn that column into numbers, text, times or lists of them.",

@@ -31,7 +31,8 @@ def profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
         return _times(name, column)
     if pa.types.is_string(kind):
         return _categories(name, column)
-    return ColumnProfile(name=name, count=len(column) - column.null_count, missing=column.null_count, distinct=0)
+    count = len(column) - column.null_count
+    return ColumnProfile(name=name, count=count, missing=column.null_count, distinct=None if count else 0)
 
 
 def _numbers(name: str, column: pa.ChunkedArray) -> ColumnProfile:
@@ -79,7 +80,10 @@ def _times(name: str, column: pa.ChunkedArray) -> ColumnProfile:
     present = column.drop_null()
     ends: dict[str, Any] = {}
     if len(present):
-        ends = {"min": _text(pc.min(present).as_py()), "max": _text(pc.max(present).as_py())}
+        # Spans of time have no order of their own there; their counts have.
+        spans = pa.types.is_duration(column.type)
+        ordered = pc.min_max(present.cast(pa.int64()) if spans else present)
+        ends = {end: _text(ordered[end].cast(column.type).as_py()) for end in ("min", "max")}
     return ColumnProfile(
         name=name,
         count=len(present),

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -100,13 +100,14 @@ class Datasets:
 
     async def _read(self, entry: FileEntry, read: Callable[[Path], pa.Table]) -> pa.Table:
         path = self._blobs.local_path(entry.digest)
-        if path is not None:
-            return await asyncio.to_thread(read, path)
-        with self._folder() as folder:
-            copy = folder / DATA_FILE
-            await self._blobs.save(entry.digest, copy)
-            # Memory-mapped pages stay readable after the file's name is gone.
-            return await asyncio.to_thread(read, copy)
+        with parquet.readable(f"The blob {entry.digest}"):
+            if path is not None:
+                return await asyncio.to_thread(read, path)
+            with self._folder() as folder:
+                copy = folder / DATA_FILE
+                await self._blobs.save(entry.digest, copy)
+                # Memory-mapped pages stay readable after the file's name is gone.
+                return await asyncio.to_thread(read, copy)
 
     def _folder(self) -> "_Folder":
         if self._spool is not None:
@@ -160,10 +161,7 @@ def _from_table(table: pa.Table, target: Path) -> DatasetManifest:
 def _from_upload(upload: Path, target: Path) -> DatasetManifest:
     file = parquet.check_parquet(upload)
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from file.iter_batches()
-
-    parquet.write_plain(batches(), file.schema_arrow, target)
+    parquet.write_plain(parquet.read_batches(file), file.schema_arrow, target)
     return parquet.describe(target)
 
 

@@ -6,7 +6,9 @@ from gimbal.axis.endpoints.model import Endpoint, EndpointTraffic, SetEndpoint
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
+
+describe("endpoints", "What callers call: targets that follow aliases, and their traffic.")
 
 Slug = Annotated[str, "Slug of the endpoint."]
 

@@ -100,7 +100,7 @@ class Predictions:
     async def days(self, ctx: Context, endpoint: str) -> list[int]:
         """Return the days (since 1970 UTC, by event time) on which something was predicted, in order."""
         rows = await self._columns.query(
-            "SELECT DISTINCT intDiv(event_us, 86400000000) AS day FROM predictions "
+            "SELECT DISTINCT intDiv(event_us - positiveModulo(event_us, 86400000000), 86400000000) AS day FROM predictions "
             "WHERE project = {project:String} AND endpoint = {endpoint:String} ORDER BY day",
             {"project": ctx.project or "default", "endpoint": endpoint},
         )
@@ -109,8 +109,8 @@ class Predictions:
     async def traffic(self, ctx: Context, endpoint: str) -> list[EndpointTraffic]:
         """Return predictions per day of event time, oldest first."""
         rows = await self._columns.query(
-            "SELECT intDiv(event_us, 86400000000) AS day, uniqExact(prediction_id) AS n, avg(score) AS mean "
-            "FROM predictions WHERE project = {project:String} AND endpoint = {endpoint:String} "
+            "SELECT intDiv(event_us - positiveModulo(event_us, 86400000000), 86400000000) AS day, "
+            "uniqExact(prediction_id) AS n, avg(score) AS mean FROM predictions WHERE project = {project:String} AND endpoint = {endpoint:String} "
             "GROUP BY day ORDER BY day",
             {"project": ctx.project or "default", "endpoint": endpoint},
         )
@@ -150,7 +150,8 @@ def _interleaved(inputs: pa.Table, names: list[str], kind: pa.DataType) -> pa.Ar
     offsets = pa.array(np.arange(n + 1, dtype=np.int32) * len(names), pa.int32())
     if not names:
         return pa.ListArray.from_arrays(offsets, pa.array([], kind))
-    columns = [inputs[name].combine_chunks().cast(kind) for name in names]
+    # Not `safe`: whole numbers past 2^53 are nobody's measurements, and a prediction is not lost for their last digit.
+    columns = [inputs[name].combine_chunks().cast(kind, safe=False) for name in names]
     stacked = pa.concat_arrays(columns)
     order = (np.arange(len(names))[None, :] * n + np.arange(n)[:, None]).ravel()
     return pa.ListArray.from_arrays(offsets, stacked.take(pa.array(order)))

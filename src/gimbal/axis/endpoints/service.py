@@ -16,6 +16,7 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.endpoints.model import Endpoint, SetEndpoint, Target, check_endpoint
 from gimbal.axis.endpoints.store import endpoints
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError, NotFound
 from gimbal.kernel.refs import Ref
@@ -41,9 +42,7 @@ class Endpoints:
         }  # fmt: skip
         same = (endpoints.c.project == ctx.project, endpoints.c.slug == body.slug)
         async with self._catalog.write(ctx) as tx:
-            if (await tx.execute(sa.select(endpoints.c.slug).where(*same))).first() is None:
-                await tx.execute(endpoints.insert().values(project=ctx.project, slug=body.slug, **values))
-            else:
+            if not await insert_missing(tx, endpoints, {"project": ctx.project, "slug": body.slug, **values}):
                 await tx.execute(endpoints.update().where(*same).values(values))
         self._resolved.pop((ctx.project or "", body.slug), None)
         version = (await self.resolve(ctx, body.slug))[1]
@@ -92,6 +91,11 @@ class Endpoints:
         version = await self._assets.resolve(ctx, Ref.parse(endpoint.targets[0].ref))
         self._resolved[key] = (time.monotonic() + _FRESH_S, endpoint, version)
         return endpoint, version
+
+    def behind_s(self) -> float:
+        """Return the age in seconds of the oldest answer that `resolve` would still give from memory; at most one."""
+        now = time.monotonic()
+        return max((_FRESH_S - (until - now) for until, _, _ in self._resolved.values() if until > now), default=0.0)
 
     async def on_alias_moved(self, event: AliasMoved) -> None:
         """Forget what was resolved: the next call asks anew."""

@@ -1,16 +1,20 @@
 """Two evaluation runs side by side: paired by example, clustered by source, ending in a verdict."""
 
+import math
+
 from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison
 from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.stats import estimates, paired
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import Conflict
+from gimbal.kernel.errors import BadInput, Conflict
 
 
 async def compare_runs(
     ctx: Context, evaluations: Evaluations, before_id: str, after_id: str, margin: float
 ) -> Comparison:
-    """Compare two finished runs on the same suite version; raise Conflict when they cannot be paired."""
+    """Compare two finished runs on the same suite version; raise Conflict when they cannot be paired, BadInput for a margin."""
+    if not 0 <= margin < math.inf:
+        raise BadInput("A margin is a number from 0.", where="margin", todo="Use 0.02, or 0 for none.")
     before, after = await evaluations.get(ctx, before_id), await evaluations.get(ctx, after_id)
     for run in (before, after):
         if run.status != "done":

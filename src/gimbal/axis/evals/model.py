@@ -1,5 +1,6 @@
 """Records of suites, evaluation runs and comparisons; the asset kind `suite`; the protocol of what is evaluated."""
 
+import codecs
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from gimbal.kernel.plugins import Registry
 from gimbal.kernel.refs import ResolvedRef
 
 EXAMPLES_FILE = "examples.jsonl"
+_LONGEST_ID = 200
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +53,13 @@ class StartEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Reference of the version under test: `prompt:help/answer@v2`."""
     concurrency: int = 4
     """Examples under way at the same time, 1 to 64."""
+
+
+class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job `evals.run` is given."""
+
+    evaluation_id: str
+    concurrency: int = 4
 
 
 class TargetOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +107,7 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     suite: ResolvedRef
     subject: ResolvedRef
     status: str
-    """`running`, `done` or `failed`."""
+    """`running`, `done`, `failed` or `cancelled`."""
     done: int
     total: int
     started_at: datetime
@@ -128,6 +137,8 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     """Reason by scorer, where there is no value."""
     trace_id: str
     latency_ms: float | None
+    cost: Decimal | None = None
+    """US dollars; null when unknown."""
     error: str
 
 
@@ -163,15 +174,22 @@ def check_examples(examples: list[Example]) -> None:
     """Raise BadInput unless there is at least one example and ids are unique."""
     if not examples:
         raise BadInput("A suite needs at least one example.", where="examples", todo="Add examples.")
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for index, example in enumerate(examples):
-        if not example.id or example.id in seen:
+        where = f"examples[{index}]"
+        if not 1 <= len(example.id) <= _LONGEST_ID:
+            raise BadInput("An id has 1 to 200 characters.", where=f"{where}.id", todo="Choose another.")
+        if example.id in seen:
             raise BadInput(
-                f"The id {example.id!r} is empty or there twice.",
-                where=f"examples[{index}].id",
+                f"The id {example.id!r} is that of examples[{seen[example.id]}] already.",
+                where=f"{where}.id",
                 todo="Make ids unique.",
             )
-        seen.add(example.id)
+        if len(example.cluster or "") > _LONGEST_ID:
+            raise BadInput(
+                "A cluster's name has at most 200 characters.", where=f"{where}.cluster", todo="Choose another."
+            )
+        seen[example.id] = index
 
 
 def encode_examples(examples: list[Example]) -> bytes:
@@ -180,24 +198,45 @@ def encode_examples(examples: list[Example]) -> bytes:
 
 
 def decode_examples(content: bytes) -> list[Example]:
-    """Read JSON lines; raise BadInput that names the line."""
+    """Read JSON lines in UTF-8, with or without a byte order mark; raise BadInput that names the line."""
     found: list[Example] = []
-    for number, line in enumerate(content.splitlines(), start=1):
+    lines: dict[str, int] = {}
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         if not line.strip():
             continue
-        try:
-            found.append(msgspec.json.decode(line, type=Example))
-        except msgspec.DecodeError as problem:
+        example = _decode_line(line, number)
+        if example.id in lines:
             raise BadInput(
-                f"Line {number} is not an example: {problem}.", where=f"line {number}", todo="Mend it."
-            ) from None
+                f"Line {number} has the id {example.id!r} of line {lines[example.id]}.",
+                where=f"line {number}",
+                todo="Make ids unique.",
+            )
+        lines[example.id] = number
+        found.append(example)
     return found
 
 
+def _decode_line(line: bytes, number: int) -> Example:
+    try:
+        return msgspec.json.decode(line, type=Example)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except UnicodeDecodeError as failure:
+        problem = f"it is not UTF-8 ({failure.reason} at byte {failure.start})"
+    except msgspec.DecodeError as failure:
+        problem = str(failure)
+    raise BadInput(f"Line {number} is not an example: {problem}.", where=f"line {number}", todo="Mend it.")
+
+
 def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
-    if not isinstance(manifest.get("scorers"), list) or not any(f.path == EXAMPLES_FILE for f in files):
+    scorers: Any = manifest.get("scorers")
+    named = isinstance(scorers, list) and bool(scorers) and all(isinstance(name, str) for name in scorers)  # pyright: ignore[reportUnknownVariableType]
+    count = manifest.get("examples")
+    if not named or type(count) is not int or count < 1 or not any(f.path == EXAMPLES_FILE for f in files):
         raise BadInput(
-            f"A suite has `scorers` and a file {EXAMPLES_FILE}.", where="manifest", todo="Make it with suites.create."
+            f"A suite has the number of its `examples`, `scorers` and a file {EXAMPLES_FILE}.",
+            where="manifest",
+            todo="Make it with suites.create.",
         )
 
 

@@ -15,12 +15,14 @@ from gimbal.axis.evals.model import (
 )
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
-from gimbal.axis.evals.work import RunEvaluation
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
+
+describe("evaluations", "Versions put through suites, and paired comparisons of two.")
+describe("suites", "Examples with the scorers that judge answers to them.")
 
 
 @operation("POST", "/projects/{project}/suites", name="suites.create", allow=Permission.DEVELOP, audited=True)
@@ -38,11 +40,7 @@ async def suite_examples(ctx: Context, project: str, ref: Ref) -> list[Example]:
 @operation("POST", "/projects/{project}/evaluations", name="evaluations.start", allow=Permission.DEVELOP)
 async def start_evaluation(ctx: Context, project: str, body: StartEvaluation) -> EvaluationRun:
     """Put a version through a suite, as a job; follow it with evaluations.show."""
-    run = await ctx.get(Evaluations).start(ctx, body)
-    await ctx.get(Jobs).enqueue(
-        ctx, "evals.run", RunEvaluation(evaluation_id=run.id, concurrency=body.concurrency), key=run.id
-    )
-    return run
+    return await ctx.get(Evaluations).start(ctx, body, ctx.get(Jobs))
 
 
 @operation("GET", "/projects/{project}/evaluations", name="evaluations.list", allow=Permission.VIEW)

@@ -1,6 +1,7 @@
 """The console's pages of evaluations: runs, the results of one, and two side by side."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.model import EvaluationResult
@@ -8,8 +9,10 @@ from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.pages import Page, cursor_text, encode_cursor
 
-_MOST_ROWS = 200
+R = TypeVar("R")
+_ROWS = 20
 
 
 @page("/evaluations", title="Evaluations", nav="Evaluations", order=40, icon="evaluations")
@@ -33,7 +36,21 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
     evaluations = ctx.get(Evaluations)
     found = await compare_runs(ctx, evaluations, before, after, margin=0.02)
     changed = _changed(await evaluations.results(ctx, before), await evaluations.results(ctx, after))
-    return View("evals/compare.html", {"found": found, "changed": changed[:_MOST_ROWS], "all_changed": len(changed)})
+    rows = _part(changed, lambda row: row["after"].example_id, request.query.get("cursor"))
+    return View("evals/compare.html", {"found": found, "changed": rows})
+
+
+def _part(rows: Sequence[R], id_of: Callable[[R], str], cursor: str | None) -> Page[R]:
+    """Return the page of rows that follows the example that a cursor names; raise BadInput when it is not there."""
+    start = 0
+    if cursor:
+        last = cursor_text(cursor, "example")
+        start = next((i for i, row in enumerate(rows, start=1) if id_of(row) == last), 0)
+        if not start:
+            raise BadInput("The cursor was not made by this list.", where="cursor", todo="Start at the first page.")
+    items = list(rows[start : start + _ROWS])
+    more = start + _ROWS < len(rows)
+    return Page(items=items, next=encode_cursor({"example": id_of(items[-1])}) if more else None, total=len(rows))
 
 
 def _changed(before: list[EvaluationResult], after: list[EvaluationResult]) -> list[dict[str, Any]]:
@@ -57,19 +74,24 @@ async def evaluation_page(ctx: Context, request: PageRequest) -> View:
     evaluations = ctx.get(Evaluations)
     run = await evaluations.get(ctx, request.path["id"])
     results = await evaluations.results(ctx, run.id)
-    only = request.query.get("only", "")
-    if only == "missing":
-        shown = [row for row in results if row.missing]
-    elif only:
-        shown = [row for row in results if row.scores.get(only, 1.0) < 1.0]
-    else:
-        shown = results
+    shown = _chosen(results, request.query.get("only", ""))
+    if request.query.get("order") == "failing":
+        # What has no value at all comes first: it is not wrong, but somebody should look.
+        shown.sort(key=lambda row: min(row.scores.values(), default=-1.0))
     others = await evaluations.page(ctx, suite=str(run.suite), limit=20)
     data = {
         "run": run,
-        "results": shown[:_MOST_ROWS],
-        "hidden": max(0, len(shown) - _MOST_ROWS),
-        "scorers": [row.scorer for row in run.summaries],
+        "results": _part(shown, lambda row: row.example_id, request.query.get("cursor")),
+        "all_results": len(results),
+        "scorers": [row.scorer for row in run.summaries]
+        or sorted({n for r in results for n in (*r.scores, *r.missing)}),
         "others": [row for row in others.items if row.id != run.id and row.status == "done"],
     }
     return View("evals/detail.html", data)
+
+
+def _chosen(results: list[EvaluationResult], only: str) -> list[EvaluationResult]:
+    """Return the results that the filter asks for: `missing`, below 1 by a scorer, or all."""
+    if only == "missing":
+        return [row for row in results if row.missing]
+    return [row for row in results if row.scores.get(only, 1.0) < 1.0] if only else list(results)

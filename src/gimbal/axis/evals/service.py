@@ -1,13 +1,13 @@
 """The runner: puts a version through a suite with bounded concurrency, stores every result, sums up with intervals."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
 from gimbal.axis.assets.model import Version
@@ -17,13 +17,18 @@ from gimbal.axis.evals.model import (
     EvaluationResult,
     EvaluationRun,
     Example,
+    RunEvaluation,
     ScorerSummary,
     StartEvaluation,
     TargetOutput,
 )
+from gimbal.axis.evals.results import COLUMNS, TABLE, from_row, to_row
 from gimbal.axis.evals.store import evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.scores.model import SCORERS, ScoreValue
+from gimbal.engines.compute.jobs import Jobs
+from gimbal.engines.compute.model import JobError
+from gimbal.engines.compute.store import jobs as job_table
 from gimbal.engines.stats import estimates
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
@@ -32,11 +37,27 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, GimbalError, NotFound
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.money import total
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.refs import Ref, ResolvedRef
 
 Progress = Callable[[int, int], Awaitable[None]]
+JOB = "evals.run"
+_log = logging.getLogger(__name__)
 _PROGRESS_EVERY = 10
+_LONGEST_ERROR = 2_000
+# A run and what became of its job, whose key is the run's id.
+_RUNS = sa.select(
+    evaluations, job_table.c.status.label("job_status"), job_table.c.error.label("job_error")
+).select_from(
+    evaluations.outerjoin(
+        job_table,
+        sa.and_(
+            job_table.c.project == evaluations.c.project,
+            job_table.c.name == JOB,
+            job_table.c.key == evaluations.c.id,
+        ),
+    )
+)
 
 
 class Evaluations:
@@ -49,13 +70,20 @@ class Evaluations:
         self._assets = assets
         self._suites = suites
 
-    async def start(self, ctx: Context, body: StartEvaluation) -> EvaluationRun:
-        """Note a new run, not yet begun; raise NotFound or BadInput when suite or subject do not fit."""
+    async def start(self, ctx: Context, body: StartEvaluation, jobs: Jobs | None = None) -> EvaluationRun:
+        """Note a new run, not yet begun, and enqueue its job in the same transaction; without `jobs` call `run`.
+
+        Raise NotFound or BadInput when suite or subject do not fit.
+        """
         if not 1 <= body.concurrency <= 64:
             raise BadInput("The concurrency is 1 to 64.", where="concurrency", todo="Choose another.")
         suite = await self._assets.resolve(ctx, Ref.parse(body.suite, kind="suite"))
+        if suite.kind != "suite":
+            raise BadInput(f"{suite.ref} is not a suite.", where="suite", todo="Give one: suite:help/questions.")
         subject = await self._assets.resolve(ctx, Ref.parse(body.subject))
         TARGETS.get(subject.kind)
+        for name in suite.manifest["scorers"]:
+            SCORERS.get(name)
         run = EvaluationRun(
             id=new_id(),
             suite=suite.ref,
@@ -70,20 +98,39 @@ class Evaluations:
             values = msgspec.structs.asdict(run)
             values |= {"project": ctx.project, "suite_ref": str(suite.ref), "subject_ref": str(subject.ref)}
             await tx.execute(evaluations.insert().values(values))
+            if jobs is not None:
+                payload = RunEvaluation(evaluation_id=run.id, concurrency=body.concurrency)
+                await jobs.enqueue_in(tx, ctx.project or "default", ctx.principal, JOB, payload, key=run.id)
         return run
 
     async def run(
         self, ctx: Context, run_id: str, *, concurrency: int = 4, progress: Progress | None = None
     ) -> EvaluationRun:
-        """Carry a run out, or go on with one that was cut off; results that are stored already are kept."""
+        """Carry a run out, or go on with one that was cut off: an example whose result is stored is not asked again.
+
+        What goes wrong with one example is in its result; what keeps the run from going on makes it `failed` and is
+        raised.
+        """
         run = await self.get(ctx, run_id)
+        if run.status == "done":
+            return run
+        await self._note(run_id, status="running", error="", finished_at=None)
+        try:
+            await self._carry_out(ctx, run, concurrency, progress)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the run says so and it is raised
+            first = problem.exceptions[0] if isinstance(problem, ExceptionGroup) else problem
+            told = str(first) if isinstance(first, GimbalError) else f"{type(first).__name__}: {first}"
+            await self._note(run_id, status="failed", error=told[:_LONGEST_ERROR], finished_at=ctx.now())
+            raise first from None
+        return await self.get(ctx, run_id)
+
+    async def _carry_out(self, ctx: Context, run: EvaluationRun, concurrency: int, progress: Progress | None) -> None:
         suite = await self._assets.resolve(ctx, Ref.parse(str(run.suite)))
         subject = await self._assets.resolve(ctx, Ref.parse(str(run.subject)))
         examples = await self._suites.examples(suite)
-        stored = {r.example_id for r in await self.results(ctx, run_id)}
+        stored = {r.example_id for r in await self.results(ctx, run.id)}
         todo = [(i, e) for i, e in enumerate(examples) if e.id not in stored]
         finished = len(examples) - len(todo)
-        outputs: list[TargetOutput] = []
         gate = asyncio.Semaphore(concurrency)
         scorers = [str(name) for name in suite.manifest["scorers"]]
 
@@ -91,91 +138,54 @@ class Evaluations:
             nonlocal finished
             async with gate:
                 output = await _called(ctx, subject, example)
-            outputs.append(output)
-            await self._store(ctx, run_id, position, example, output, _scored(scorers, example, output))
+            judged = scored(scorers, example, output)
+            row = to_row(ctx.project or "default", run.id, position, example, output, judged)
+            await self._writer.write(TABLE, row)
             finished += 1
-            if finished % _PROGRESS_EVERY == 0 or finished == len(examples):
-                await self._note(run_id, done=finished)
+            now = finished  # others go on while this one tells
+            if now % _PROGRESS_EVERY == 0 or now == len(examples):
+                await self._note(run.id, done=now)
                 if progress:
-                    await progress(finished, len(examples))
+                    await progress(now, len(examples))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for position, example in todo:
-                    group.create_task(one(position, example))
-        except* GimbalError as failure:
-            await self._note(run_id, status="failed", error=str(failure.exceptions[0]), finished_at=ctx.now())
-            raise failure.exceptions[0] from None
-        return await self._finish(ctx, run_id, scorers, outputs)
+        async with asyncio.TaskGroup() as group:
+            for position, example in todo:
+                group.create_task(one(position, example))
+        await self._finish(ctx, run.id, scorers)
 
-    async def _finish(
-        self, ctx: Context, run_id: str, scorers: list[str], outputs: Sequence[TargetOutput]
-    ) -> EvaluationRun:
+    async def _finish(self, ctx: Context, run_id: str, scorers: list[str]) -> None:
+        """Sum up what is stored, also by an earlier attempt."""
         results = await self.results(ctx, run_id)
         latencies = [r.latency_ms for r in results if r.latency_ms is not None]
-        cost, unpriced = total(o.cost for o in outputs)
+        cost, unpriced = total(r.cost for r in results)
         await self._note(
             run_id,
             status="done",
             done=len(results),
             finished_at=ctx.now(),
             summaries=[summarise(name, results) for name in scorers],
-            cost=cost if unpriced < len(outputs) else None,
+            cost=cost if unpriced < len(results) else None,
             unpriced=unpriced,
             latency_p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
             latency_p95_ms=float(np.percentile(latencies, 95)) if latencies else None,
         )
-        return await self.get(ctx, run_id)
 
     async def _note(self, run_id: str, **values: Any) -> None:
         async with self._catalog.write() as tx:
             await tx.execute(evaluations.update().where(evaluations.c.id == run_id).values(values))
 
-    async def _store(
-        self,
-        ctx: Context,
-        run_id: str,
-        position: int,
-        example: Example,
-        output: TargetOutput,
-        scores: Mapping[str, ScoreValue],
-    ) -> None:
-        row: dict[str, Any] = {
-            "project": ctx.project,
-            "evaluation_id": run_id,
-            "position": position,
-            "example_id": example.id,
-            "cluster": example.cluster or example.id,
-            "input": _json(example.input),
-            "expected": _json(example.expected),
-            "scores": _json({k: v.value for k, v in scores.items() if v.value is not None}),
-            "missing": _json({k: v.missing or "missing" for k, v in scores.items() if v.value is None}),
-            "trace_id": output.trace_id,
-            "error": output.error,
-        }
-        table = pa.table(
-            {name: [value] for name, value in row.items()}
-            | {
-                "position": pa.array([position], pa.uint32()),
-                "text": pa.array([output.text], pa.string()),
-                "sources": pa.array([None if output.sources is None else _json(output.sources)], pa.string()),
-                "latency_ms": pa.array([output.latency_ms], pa.float64()),
-            }
-        )
-        await self._writer.write("eval_results", table)
-
     async def results(self, ctx: Context, run_id: str) -> list[EvaluationResult]:
         """Return the results of a run that are stored, in the order of the suite."""
         rows = await self._columns.query(
-            "SELECT example_id, cluster, input, expected, text, sources, scores, missing, trace_id, latency_ms, error "
-            "FROM eval_results FINAL WHERE project = {project:String} AND evaluation_id = {id:String} ORDER BY position",
+            f"SELECT {COLUMNS} FROM {TABLE} FINAL "
+            "WHERE project = {project:String} AND evaluation_id = {id:String} ORDER BY position",
             {"project": ctx.project or "default", "id": run_id},
         )
-        return [_result(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     async def get(self, ctx: Context, run_id: str) -> EvaluationRun:
         """Return a run; raise NotFound."""
-        query = sa.select(evaluations).where(evaluations.c.id == run_id, evaluations.c.project == ctx.project)
+        query = _RUNS.where(evaluations.c.id == run_id, evaluations.c.project == ctx.project)
         async with self._catalog.read() as tx:
             row = (await tx.execute(query)).mappings().first()
         if row is None:
@@ -193,14 +203,14 @@ class Evaluations:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[EvaluationRun]:
-        """Return runs, newest first; `suite` and `subject` are resolved references or the start of them."""
-        query = sa.select(evaluations).where(evaluations.c.project == ctx.project)
-        if suite:
-            query = query.where(evaluations.c.suite_ref.startswith(suite, autoescape=True))
-        if subject:
-            query = query.where(evaluations.c.subject_ref.startswith(subject, autoescape=True))
+        """Return runs, newest first; `suite` and `subject` are a version's reference or the start of an asset's."""
+        query = _RUNS.where(evaluations.c.project == ctx.project)
+        for column, text in ((evaluations.c.suite_ref, suite), (evaluations.c.subject_ref, subject)):
+            if text:
+                # `@v1` is not the start of `@v10`.
+                query = query.where(column == text if "@" in text else column.startswith(text, autoescape=True))
         if cursor:
-            query = query.where(evaluations.c.id < str(decode_cursor(cursor).get("id", "")))
+            query = query.where(evaluations.c.id < cursor_text(cursor, "id"))
         query = query.order_by(evaluations.c.id.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             items = [_run(row) for row in (await tx.execute(query)).mappings()]
@@ -211,8 +221,7 @@ class Evaluations:
     async def latest(self, ctx: Context, suite: ResolvedRef, subject: ResolvedRef) -> EvaluationRun | None:
         """Return the newest finished run of exactly this subject on exactly this suite."""
         query = (
-            sa.select(evaluations)
-            .where(
+            _RUNS.where(
                 evaluations.c.project == ctx.project,
                 evaluations.c.suite_ref == str(suite),
                 evaluations.c.subject_ref == str(subject),
@@ -239,29 +248,39 @@ async def _called(ctx: Context, subject: Version, example: Example) -> TargetOut
         return await TARGETS.get(subject.kind)(ctx, subject, example)
     except GimbalError as problem:
         return TargetOutput(error=str(problem))
+    except Exception as problem:  # noqa: BLE001 - as the comment says
+        # A target is somebody else's code: one example that it cannot take does not stop the others.
+        _log.warning("%s fails on the example %s", subject.ref, example.id, exc_info=True)
+        return TargetOutput(error=f"{type(problem).__name__}: {problem}"[:_LONGEST_ERROR])
 
 
-def _scored(scorers: Sequence[str], example: Example, output: TargetOutput) -> dict[str, ScoreValue]:
+def scored(scorers: Sequence[str], example: Example, output: TargetOutput) -> dict[str, ScoreValue]:
+    """Return what every scorer says of one output; what none can say is missing with a reason, never 0."""
     if output.error:
         return {name: ScoreValue(value=None, missing="error") for name in scorers}
     seen: dict[str, Any] = {"text": output.text, "sources": output.sources}
-    return {name: SCORERS.get(name)(example.expected, seen) for name in scorers}
+    return {name: _judged(name, example, seen) for name in scorers}
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _result(row: Mapping[str, Any]) -> EvaluationResult:
-    values = dict(row)
-    for name in ("input", "expected", "scores", "missing"):
-        values[name] = msgspec.json.decode(values[name])
-    values["sources"] = None if row["sources"] is None else msgspec.json.decode(row["sources"])
-    return EvaluationResult(**values)
+def _judged(scorer: str, example: Example, seen: Mapping[str, Any]) -> ScoreValue:
+    try:
+        found = SCORERS.get(scorer)(example.expected, seen)
+    except Exception:  # noqa: BLE001 - so is a scorer
+        _log.warning("the scorer %s fails on the example %s", scorer, example.id, exc_info=True)
+        return ScoreValue(value=None, missing="scorer_error")
+    if found.value is not None and not 0 <= found.value <= 1:  # also not a number
+        return ScoreValue(value=None, missing="out_of_range")
+    return found
 
 
 def _run(row: Mapping[Any, Any]) -> EvaluationRun:
     values: dict[str, Any] = {k: v for k, v in row.items() if k not in {"project", "suite_ref", "subject_ref"}}
+    job_status, job_error = values.pop("job_status"), values.pop("job_error")
+    if values["status"] != "done" and job_status is not None and job_status != "succeeded":
+        # The job knows what the run cannot: that its worker died for good, that it was cancelled or waits for a retry.
+        values["status"] = job_status if job_status in {"failed", "cancelled"} else "running"
+        if job_status == "failed" and not values["error"]:
+            values["error"] = msgspec.convert(job_error, JobError).message
     values["suite"] = msgspec.convert(values["suite"], ResolvedRef)
     values["subject"] = msgspec.convert(values["subject"], ResolvedRef)
     values["summaries"] = msgspec.convert(values["summaries"], list[ScorerSummary])

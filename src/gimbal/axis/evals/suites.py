@@ -29,6 +29,8 @@ class Suites:
         check_examples(body.examples)
         if not body.scorers:
             raise BadInput("A suite needs a scorer.", where="scorers", todo=f"There are: {', '.join(SCORERS)}.")
+        if len(set(body.scorers)) < len(body.scorers):
+            raise BadInput("A scorer is there twice.", where="scorers", todo="Name each once.")
         for name in body.scorers:
             SCORERS.get(name)
         content = encode_examples(body.examples)

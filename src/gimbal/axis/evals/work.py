@@ -1,20 +1,11 @@
 """The job that carries an evaluation out; it goes on where a killed worker left off."""
 
-import msgspec
-
-from gimbal.axis.evals.model import EvaluationRun
-from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.model import EvaluationRun, RunEvaluation
+from gimbal.axis.evals.service import JOB, Evaluations
 from gimbal.engines.compute.jobs import JobContext, job
 
 
-class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job is given."""
-
-    evaluation_id: str
-    concurrency: int = 4
-
-
-@job("evals.run", retries=3)
+@job(JOB, retries=3)
 async def run_evaluation(jc: JobContext, payload: RunEvaluation) -> EvaluationRun:
     """Put the subject through the suite."""
     ctx = jc.context()

@@ -3,6 +3,7 @@
 The axis has the results of evaluations; a ring registers a source for what only it can compute (`dataset`).
 """
 
+from collections import Counter
 from typing import Protocol
 
 import msgspec
@@ -23,8 +24,11 @@ class UnitScores(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence as one score per unit (example): compared paired by unit."""
 
     units: list[str]
+    """Ids of the units that have a value."""
     values: NDArray[np.float64]
     clusters: list[str]
+    missing: dict[str, int] = {}
+    """Units that ought to have a value and have none, by reason."""
 
 
 class LabelledScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,8 @@ class LabelledScores(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: NDArray[np.float64]
     """Shape (n,): probability of the positive class."""
 
+
+_NOT_ASKED = "no_expectation"
 
 Evidence = UnitScores | LabelledScores
 
@@ -62,11 +68,15 @@ async def evaluation_evidence(ctx: Context, rule: Rule, version: Version) -> tup
             kept="the alias where it stood",
             todo=f"Run `gimbal evaluations start --suite {suite.ref} --subject {version.ref}` first.",
         )
-    rows = [r for r in await evaluations.results(ctx, run.id) if rule.metric in r.scores]
+    results = await evaluations.results(ctx, run.id)
+    rows = [r for r in results if rule.metric in r.scores]
+    # Without an expectation there is nothing to judge: that is the suite's, not the candidate's.
+    missing = Counter(r.missing[rule.metric] for r in results if r.missing.get(rule.metric, _NOT_ASKED) != _NOT_ASKED)
     return f"{suite.ref}, evaluation {run.id}", UnitScores(
         units=[r.example_id for r in rows],
         values=np.array([r.scores[rule.metric] for r in rows], dtype=np.float64),
         clusters=[r.cluster for r in rows],
+        missing=dict(missing),
     )
 
 

@@ -1,5 +1,6 @@
 """Records of gates, rules and decisions; which pattern guards what."""
 
+import re
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -9,7 +10,13 @@ import msgspec
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.events import Event
-from gimbal.kernel.refs import ResolvedRef
+from gimbal.kernel.refs import Ref, ResolvedRef
+
+# What references are made of, and `*`; nothing else has a meaning, so that no pattern is more specific than it looks.
+_PATTERN = re.compile(r"[a-z0-9_*-]{1,64}:[a-z0-9._/*-]{1,600}@[a-z0-9._*-]{1,64}")
+DATASET_METRICS = {"auc": True, "log_loss": False, "brier": False}
+"""What a model's probabilities on labelled rows are judged by, and whether more of it is better."""
+_SOURCE_KINDS = {"evaluation": "suite", "dataset": "dataset"}
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +38,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """False for losses."""
     level: float = 0.95
     """Coverage of the interval."""
+    allowed_missing: float = 0.0
+    """Share of the units (failed calls, no answer) that the candidate may lack a value for; else it is refused."""
 
 
 class SetGate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,13 +80,22 @@ class RuleOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The source as it was resolved."""
     passed: bool
     verdict: str
-    """`meets`, `misses` or `undecided` against a threshold; `better`, `worse`, `equivalent`, `underpowered` else."""
+    """`meets`, `misses` or `undecided` against a threshold; `better`, `worse`, `equivalent`, `underpowered` else.
+
+    `incomplete` when the candidate lacks more values than the rule allows.
+    """
     candidate: Estimate
     incumbent: Estimate | None = None
     difference: Estimate | None = None
     p_value: float | None = None
     detectable: float | None = None
     """Smallest difference that this evidence would find with 80 % power."""
+    needed: int | None = None
+    """About how many units would show with 80 % power what these point to but cannot show."""
+    missing: dict[str, int] = {}
+    """Units for which the candidate has no value, by reason."""
+    unpaired: int = 0
+    """Units that only one of the two versions has a value for; they are in no difference."""
     text: str
     """The finding in a sentence."""
 
@@ -120,8 +138,7 @@ def specific(pattern: str) -> tuple[int, int]:
 
 def check_gate(body: SetGate) -> None:
     """Raise BadInput when a gate makes no sense."""
-    asset, at, alias = body.pattern.partition("@")
-    if not at or not alias or ":" not in asset:
+    if not _PATTERN.fullmatch(body.pattern):
         raise BadInput(
             f"{body.pattern!r} is not an alias pattern.",
             where="pattern",
@@ -130,12 +147,35 @@ def check_gate(body: SetGate) -> None:
     if not body.rules:
         raise BadInput("A gate needs a rule.", where="rules", todo="Add one, or remove the gate.")
     for index, rule in enumerate(body.rules):
-        where = f"rules[{index}]"
-        if not 0.5 < rule.level < 1:
-            raise BadInput("The level lies between 0.5 and 1.", where=f"{where}.level", todo="Use 0.95.")
-        if rule.against == "threshold" and rule.threshold is None:
+        _check_rule(rule, f"rules[{index}]")
+
+
+def _check_rule(rule: Rule, where: str) -> None:
+    if not rule.metric:
+        raise BadInput(
+            "The rule has no metric.", where=f"{where}.metric", todo="Name a scorer, or auc, log_loss, brier."
+        )
+    Ref.parse(rule.source, kind=_SOURCE_KINDS.get(rule.evidence, ""))
+    if not 0.5 < rule.level < 1:
+        raise BadInput("The level lies between 0.5 and 1.", where=f"{where}.level", todo="Use 0.95.")
+    if rule.against == "threshold" and rule.threshold is None:
+        raise BadInput("The rule compares with a threshold and has none.", where=f"{where}.threshold", todo="Add it.")
+    if rule.margin < 0:
+        raise BadInput("A margin is not negative.", where=f"{where}.margin", todo="Use 0 or more.")
+    if not 0 <= rule.allowed_missing < 1:
+        raise BadInput("A share lies between 0 and 1.", where=f"{where}.allowed_missing", todo="Use 0, or 0.05.")
+    if rule.evidence == "dataset":
+        higher = DATASET_METRICS.get(rule.metric)
+        if higher is None:
             raise BadInput(
-                "The rule compares with a threshold and has none.", where=f"{where}.threshold", todo="Add it."
+                f"{rule.metric!r} is not a metric.",
+                where=f"{where}.metric",
+                todo=f"There are: {', '.join(DATASET_METRICS)}.",
             )
-        if rule.margin < 0:
-            raise BadInput("A margin is not negative.", where=f"{where}.margin", todo="Use 0 or more.")
+        if rule.higher_is_better != higher:
+            side = "higher" if higher else "lower"
+            raise BadInput(
+                f"A {side} {rule.metric} is better.",
+                where=f"{where}.higher_is_better",
+                todo=f"Set it to {str(higher).lower()}.",
+            )

@@ -5,8 +5,11 @@ from typing import Annotated
 from gimbal.axis.gates.model import Decision, Gate, Promote, SetGate
 from gimbal.axis.gates.service import Gates
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("decisions", "What gates decided, with every number they used.")
+describe("gates", "Rules that let an alias move on evidence.")
 
 
 @operation("PUT", "/projects/{project}/gates", name="gates.set", allow=Permission.ADMIN, audited=True)

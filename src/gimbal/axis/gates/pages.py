@@ -15,7 +15,9 @@ def words(rule: Rule) -> str:
         )
         return f"{rule.metric} on {rule.source} is {how}"
     side = "at least" if rule.higher_is_better else "at most"
-    return f"{rule.metric} on {rule.source} is {side} {rule.threshold:g}, over its whole {rule.level:.0%} interval"
+    return (
+        f"{rule.metric} on {rule.source} is {side} {rule.threshold:g}, over its whole {rule.level * 100:g} % interval"
+    )
 
 
 @page("/gates", title="Gates", nav="Gates", order=50, icon="gates")
@@ -50,4 +52,4 @@ def _chart(outcome: RuleOutcome) -> charts.Spec | None:
     rules: list[charts.Rule] = []
     if outcome.rule.against == "threshold" and outcome.rule.threshold is not None:
         rules.append(charts.Rule(y=outcome.rule.threshold, label="threshold"))
-    return charts.bars(points, y_title=outcome.rule.metric, rules=rules)
+    return charts.intervals(points, y_title=outcome.rule.metric, rules=rules)

@@ -1,11 +1,13 @@
 """The verbs of gates: set, decide, and move with a permit; every decision is stored, also a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gimbal.axis.assets.content import MAX_NOTE, check_note
 from gimbal.axis.assets.model import Permit, Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.gates.deciding import judge
@@ -24,10 +26,11 @@ from gimbal.axis.gates.model import (
 )
 from gimbal.axis.gates.store import decisions, gates
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import Conflict, NotFound
+from gimbal.kernel.errors import Conflict, NotFound, StaleVersion
 from gimbal.kernel.ids import new_id
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.refs import AtAlias, AtVersion, Ref, check_alias
 
 
@@ -43,18 +46,15 @@ class Gates:
         check_gate(body)
         for rule in body.rules:
             SOURCES.get(rule.evidence)
+        values: dict[str, Any] = {
+            "rules": body.rules, "updated_at": ctx.now(), "updated_by": ctx.principal.name,
+        }  # fmt: skip
+        same = (gates.c.project == ctx.project, gates.c.pattern == body.pattern)
         async with self._catalog.write(ctx) as tx:
-            same = (gates.c.project == ctx.project, gates.c.pattern == body.pattern)
-            found = (await tx.execute(sa.select(gates.c.id).where(*same))).scalar()
-            values: dict[str, Any] = {
-                "rules": body.rules, "updated_at": ctx.now(), "updated_by": ctx.principal.name,
-            }  # fmt: skip
-            if found:
-                await tx.execute(gates.update().where(gates.c.id == found).values(values))
-            else:
-                found = new_id()
-                await tx.execute(gates.insert().values(id=found, project=ctx.project, pattern=body.pattern, **values))
-        return Gate(id=found, pattern=body.pattern, **values)
+            new = {"id": new_id(), "project": ctx.project, "pattern": body.pattern, **values}
+            if not await insert_missing(tx, gates, new):
+                await tx.execute(gates.update().where(*same).values(values))
+            return _gate((await tx.execute(sa.select(gates).where(*same))).mappings().one())
 
     async def remove(self, ctx: Context, gate_id: str) -> None:
         """Remove a gate; its decisions stay. Raise NotFound."""
@@ -65,14 +65,12 @@ class Gates:
 
     async def all(self, ctx: Context) -> list[Gate]:
         """Return the gates of the project by pattern."""
-        query = sa.select(gates).where(gates.c.project == ctx.project).order_by(gates.c.pattern)
         async with self._catalog.read() as tx:
-            return [_gate(row) for row in (await tx.execute(query)).mappings()]
+            return await _all(tx, ctx)
 
     async def guarding(self, ctx: Context, asset: str, alias: str) -> Gate | None:
         """Return the most specific gate that guards an alias, or None."""
-        found = [gate for gate in await self.all(ctx) if guards(gate.pattern, asset, alias)]
-        return max(found, key=lambda gate: specific(gate.pattern), default=None)
+        return _most_specific(await self.all(ctx), asset, alias)
 
     async def is_gated(self, ctx: Context, kind: str, name: str, alias: str) -> bool:
         """Tell `assets` whether an alias needs a permit."""
@@ -85,6 +83,7 @@ class Gates:
         the alias moved meanwhile.
         """
         check_alias(body.alias)
+        check_note(body.reason, "reason")
         candidate = await self._assets.resolve(ctx, Ref.parse(body.candidate))
         gate = await self.guarding(ctx, candidate.asset, body.alias)
         if gate is None:
@@ -98,28 +97,43 @@ class Gates:
             raise Conflict(f"{candidate.ref} is {body.alias} already.", where="candidate", todo="Nothing to do.")
         outcomes = [await self._outcome(ctx, rule, candidate, incumbent) for rule in gate.rules]
         decision = _decision(ctx, gate, body, candidate, incumbent, outcomes)
-        await self._store(ctx, decision)
         ctx.audit(decision_id=decision.id, verdict=decision.verdict, candidate=str(candidate.ref))
         if decision.verdict == "promoted":
+            await self._move(ctx, gate, decision, candidate)
+        else:
+            async with self._catalog.write(ctx) as tx:
+                await _store(tx, ctx, gate, decision)
+        used = [candidate.ref, *([incumbent.ref] if incumbent else [])]
+        await self._assets.record_use(ctx, "decision", decision.id, used, relation="judged")
+        return decision
+
+    async def _move(self, ctx: Context, gate: Gate, decision: Decision, candidate: Version) -> None:
+        """Let the alias move and store the decision in one transaction: there is not one without the other."""
+
+        async def store(tx: AsyncConnection) -> None:
+            await _store(tx, ctx, gate, decision)
+
+        ctx.before_commit.append(store)
+        try:
             await self._assets.move_alias(
                 ctx,
                 candidate.kind,
                 candidate.name,
-                body.alias,
+                decision.alias,
                 AtVersion(candidate.number),
                 permit=Permit(
                     project=ctx.project or "default",
-                    asset=candidate.asset,
-                    alias=body.alias,
+                    asset=decision.asset,
+                    alias=decision.alias,
                     to_digest=candidate.digest,
                     decision_id=decision.id,
                 ),
-                reason=body.reason or decision.text,
-                expected=incumbent.number if incumbent else 0,
+                reason=decision.reason or decision.text[:MAX_NOTE],
+                expected=decision.incumbent.number if decision.incumbent else 0,
             )
-        used = [candidate.ref, *([incumbent.ref] if incumbent else [])]
-        await self._assets.record_use(ctx, "decision", decision.id, used, relation="judged")
-        return decision
+        finally:
+            if store in ctx.before_commit:
+                ctx.before_commit.remove(store)
 
     async def _incumbent(self, ctx: Context, candidate: Version, alias: str) -> Version | None:
         try:
@@ -135,21 +149,6 @@ class Gates:
         if rule.against == "incumbent" and incumbent is not None:
             _, other = await collect(ctx, rule, incumbent)
         return judge(rule, source, evidence, other)
-
-    async def _store(self, ctx: Context, decision: Decision) -> None:
-        async with self._catalog.write() as tx:
-            await tx.execute(
-                decisions.insert().values(
-                    id=decision.id,
-                    project=ctx.project,
-                    asset=decision.asset,
-                    alias=decision.alias,
-                    verdict=decision.verdict,
-                    at=decision.at,
-                    document=decision,
-                )
-            )
-        ctx.emit(Decided(project=ctx.project or "default", decision=decision))
 
     async def decision(self, ctx: Context, decision_id: str) -> Decision:
         """Return a decision; raise NotFound."""
@@ -168,12 +167,45 @@ class Gates:
         if asset:
             query = query.where(decisions.c.asset == asset)
         if cursor:
-            query = query.where(decisions.c.id < str(decode_cursor(cursor).get("id", "")))
+            query = query.where(decisions.c.id < cursor_text(cursor, "id"))
         query = query.order_by(decisions.c.id.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             found = [msgspec.convert(d, Decision) for d in (await tx.execute(query)).scalars()]
         items = found[:limit]
         return Page(items=items, next=encode_cursor({"id": items[-1].id}) if len(found) > limit else None)
+
+
+async def _all(tx: AsyncConnection, ctx: Context) -> list[Gate]:
+    query = sa.select(gates).where(gates.c.project == ctx.project).order_by(gates.c.pattern)
+    return [_gate(row) for row in (await tx.execute(query)).mappings()]
+
+
+def _most_specific(found: Sequence[Gate], asset: str, alias: str) -> Gate | None:
+    guarding = [gate for gate in found if guards(gate.pattern, asset, alias)]
+    return max(guarding, key=lambda gate: specific(gate.pattern), default=None)
+
+
+async def _store(tx: AsyncConnection, ctx: Context, gate: Gate, decision: Decision) -> None:
+    """Store a decision, unless the gate is not the one any more that it was made by."""
+    if _most_specific(await _all(tx, ctx), decision.asset, decision.alias) != gate:
+        raise StaleVersion(
+            f"The gate of {decision.asset}@{decision.alias} was changed while it decided.",
+            where="alias",
+            kept="the alias where it stood",
+            todo="Ask again; the new rules count.",
+        )
+    await tx.execute(
+        decisions.insert().values(
+            id=decision.id,
+            project=ctx.project,
+            asset=decision.asset,
+            alias=decision.alias,
+            verdict=decision.verdict,
+            at=decision.at,
+            document=decision,
+        )
+    )
+    ctx.emit(Decided(project=ctx.project or "default", decision=decision))
 
 
 def _decision(

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from gimbal.engines.storage.catalog import Json, Utc, metadata
+from gimbal.engines.storage.tables import append_only
 
 gates = sa.Table(
     "gates",
@@ -17,16 +18,18 @@ gates = sa.Table(
 )
 
 # The whole decision is one immutable document; the columns beside it are for finding it.
-decisions = sa.Table(
-    "decisions",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
-    sa.Column("asset", sa.Text, nullable=False),
-    sa.Column("alias", sa.Text, nullable=False),
-    sa.Column("verdict", sa.Text, nullable=False),
-    sa.Column("at", Utc, nullable=False),
-    sa.Column("document", Json, nullable=False),
-    sa.Index("ix_decisions_project_id", "project", "id"),
-    sa.Index("ix_decisions_project_asset", "project", "asset", "alias"),
+decisions = append_only(
+    sa.Table(
+        "decisions",
+        metadata,
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+        sa.Column("asset", sa.Text, nullable=False),
+        sa.Column("alias", sa.Text, nullable=False),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("at", Utc, nullable=False),
+        sa.Column("document", Json, nullable=False),
+        sa.Index("ix_decisions_project_id", "project", "id"),
+        sa.Index("ix_decisions_project_asset", "project", "asset", "alias"),
+    )
 )

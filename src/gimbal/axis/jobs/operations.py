@@ -7,8 +7,11 @@ from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.compute.model import Job, Schedule
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("jobs", "Work in the background: progress, cancel, retry.")
+describe("schedules", "Jobs that start by the clock.")
 
 
 @operation("GET", "/projects/{project}/jobs", name="jobs.list", allow=Permission.VIEW)

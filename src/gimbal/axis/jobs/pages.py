@@ -1,13 +1,11 @@
 """The console's pages of jobs and schedules, with the buttons that stop and repeat."""
 
 from gimbal.engines.compute.jobs import Jobs
-from gimbal.engines.compute.model import ENDED
+from gimbal.engines.compute.model import ENDED, STATUSES
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.console.pages import Form, PageRequest, Redirect, View, page, page_action
 from gimbal.kernel.context import Context
 from gimbal.kernel.operations import find, invoke
-
-_STATUSES = ("queued", "running", "parked", "succeeded", "failed", "cancelled")
 
 
 @page("/jobs", title="Jobs", nav="Jobs", order=90, icon="jobs")
@@ -19,7 +17,7 @@ async def jobs_page(ctx: Context, request: PageRequest) -> View:
     )
     data = {
         "found": found,
-        "statuses": _STATUSES,
+        "statuses": STATUSES,
         "active": any(job.status not in ENDED for job in found.items),
         "filtered": bool(query.get("status") or query.get("name")),
         "schedules": await ctx.get(Schedules).all(ctx),

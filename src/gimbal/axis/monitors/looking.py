@@ -64,7 +64,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
                 or pa.types.is_integer(column.type)
                 or pa.types.is_boolean(column.type)
             ):
-                numbers[name] = column.cast(pa.float64()).to_numpy()
+                numbers[name] = column.cast(pa.float64(), safe=False).to_numpy()
             elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                 texts[name] = _counts(column.to_pylist())
         return cls(numbers=numbers, texts=texts)

@@ -5,8 +5,11 @@ from typing import Annotated
 from gimbal.axis.monitors.model import AddLabels, CreateMonitor, LabelsAdded, Monitor, MonitorReport
 from gimbal.axis.monitors.service import Monitors
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("labels", "What turned out to be true of predictions.")
+describe("monitors", "Scheduled questions about production: drift and performance.")
 
 Slug = Annotated[str, "Slug of the monitor."]
 

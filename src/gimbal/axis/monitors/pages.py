@@ -28,7 +28,7 @@ async def monitor_page(ctx: Context, request: PageRequest) -> View:
     report = next((r for r in reports if r.id == asked), reports[0] if reports else None)
     data: dict[str, Any] = {"monitor": monitor, "reports": reports, "report": report}
     if report is not None:
-        data |= {"auc": _auc(report), "gap": _gap(report), "drift": _drift(report), "headings": _headings(report)}
+        data |= {"auc": _auc(report), "gap": _gap(report), "drift": _drift(report), "names": _names(report)}
     return View("monitors/detail.html", data)
 
 
@@ -47,8 +47,10 @@ def _gap(report: MonitorReport) -> charts.Spec:
     return charts.line(points, y_title="came true − said", rules=[charts.Rule(y=0, label="calibrated")])
 
 
-def _headings(report: MonitorReport) -> list[tuple[str]]:
-    return [("Feature",), *((f"{w.start:%b %Y}" if w.start.day == 1 else f"{w.start:%d %b}",) for w in report.windows)]
+def _names(report: MonitorReport) -> list[str]:
+    """Return what people call each window: its month, where all of them begin with one, or its first day."""
+    months = all(window.start.day == 1 for window in report.windows)
+    return [f"{w.start:%b %Y}" if months else f"{w.start:%d %b %Y}" for w in report.windows]
 
 
 def _drift(report: MonitorReport) -> list[dict[str, Any]]:

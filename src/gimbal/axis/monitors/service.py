@@ -1,5 +1,6 @@
 """The verbs of monitors: set, take labels in, look, and remember what was found."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.datasets.model import manifest_of
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
@@ -19,12 +21,13 @@ from gimbal.axis.monitors.store import monitor_reports, monitors
 from gimbal.axis.monitors.windows import windows_of
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NotFound, NotReady
 from gimbal.kernel.ids import new_id
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.refs import Ref
 
 
@@ -64,8 +67,8 @@ class Monitors:
         """Set a monitor; raise NotFound or BadInput when its endpoint, reference or baseline do not fit."""
         check_monitor(body)
         await self._endpoints.get(ctx, body.endpoint)
-        reference = await self._assets.resolve(ctx, Ref.parse(body.reference, kind="dataset"))
-        baseline = await self._assets.resolve(ctx, Ref.parse(body.baseline, kind="dataset"))
+        reference = await self._dataset(ctx, body.reference, body.features, "features")
+        baseline = await self._dataset(ctx, body.baseline, [body.label], "label")
         monitor = Monitor(
             slug=body.slug,
             endpoint=body.endpoint,
@@ -82,11 +85,19 @@ class Monitors:
         same = (monitors.c.project == ctx.project, monitors.c.slug == body.slug)
         async with self._catalog.write(ctx) as tx:
             values = {"endpoint": body.endpoint, "document": monitor}
-            if (await tx.execute(sa.select(monitors.c.slug).where(*same))).first() is None:
-                await tx.execute(monitors.insert().values(project=ctx.project, slug=body.slug, **values))
-            else:
+            if not await insert_missing(tx, monitors, {"project": ctx.project, "slug": body.slug, **values}):
                 await tx.execute(monitors.update().where(*same).values(values))
         return monitor
+
+    async def _dataset(self, ctx: Context, ref: str, columns: Sequence[str], where: str) -> Version:
+        """Return the version of a data set that has these columns; raise NotFound or BadInput."""
+        version = await self._assets.resolve(ctx, Ref.parse(ref, kind="dataset"))
+        manifest = manifest_of(version)
+        missing = [name for name in columns if manifest.column(name) is None]
+        if missing:
+            there = ", ".join(column.name for column in manifest.schema[:50])
+            raise BadInput(f"{version.ref} lacks {', '.join(missing)}.", where=where, todo=f"It has: {there}.")
+        return version
 
     async def get(self, ctx: Context, slug: str) -> Monitor:
         """Return a monitor; raise NotFound."""
@@ -118,6 +129,9 @@ class Monitors:
         for index, label in enumerate(labels):
             if not label.prediction_id or len(label.prediction_id) > 100:
                 raise BadInput("A label names its prediction.", where=f"labels[{index}].prediction_id", todo="Add it.")
+            if not math.isfinite(label.value):
+                todo = "Leave a label out as long as it is not known."
+                raise BadInput(f"{label.value} is no number.", where=f"labels[{index}].value", todo=todo)
         now = ctx.now()
         n = len(labels)
         table = pa.table(
@@ -144,9 +158,16 @@ class Monitors:
         )
         return dict(zip(table["prediction_id"].to_pylist(), table["value"].to_pylist(), strict=True))
 
-    async def run(self, ctx: Context, slug: str) -> MonitorReport:
-        """Look at every window that has predictions; store and return what was found. Raise NotReady without any."""
+    async def run(self, ctx: Context, slug: str, *, report_id: str | None = None) -> MonitorReport:
+        """Look at every window that has predictions; store and return what was found. Raise NotReady without any.
+
+        A look that has a `report_id` is taken once: a second time what was found then is returned, and nobody is told
+        again.
+        """
         monitor = await self.get(ctx, slug)
+        known = await self._report(ctx, slug, report_id) if report_id else None
+        if known is not None:
+            return known
         days = await self._predictions.days(ctx, monitor.endpoint)
         if not days:
             raise NotReady(
@@ -163,26 +184,35 @@ class Monitors:
             labels = await self._labels(ctx, monitor.endpoint, to_us(start), to_us(end))
             versions.update(recorded.versions)
             found.append((start, end, recorded, labels))
-        report = look(monitor, baseline, reference, found, report_id=new_id(), at=ctx.now())
+        report = look(monitor, baseline, reference, found, report_id=report_id or new_id(), at=ctx.now())
         if len(versions) == 1:
             report = msgspec.structs.replace(report, version=version.ref if versions == {str(version.ref)} else None)
         async with self._catalog.write(ctx) as tx:
-            await tx.execute(
-                monitor_reports.insert().values(
-                    id=report.id, project=ctx.project, monitor=slug, at=report.at, document=report
-                )
-            )
-        if report.worse:
+            row = {"id": report.id, "project": ctx.project, "monitor": slug, "at": report.at, "document": report}
+            is_first = await insert_missing(tx, monitor_reports, row)
+        if report.worse and is_first:
             ctx.emit(GotWorse(project=ctx.project or "default", monitor=slug, report=report))
         return report
 
     async def _reference(self, ctx: Context, monitor: Monitor) -> Reference:
         table = await self._datasets.read(ctx, str(monitor.reference))
         names = monitor.features or [name for name in table.column_names if name != monitor.label]
-        missing = [name for name in names if name not in table.column_names]
-        if missing:
-            raise BadInput(f"{monitor.reference} lacks {', '.join(missing)}.", where="features", todo="Correct them.")
-        return Reference.of(table.select(names))
+        reference = Reference.of(table.select(names))
+        strange = [name for name in monitor.features if name not in reference.names]
+        if strange:
+            raise BadInput(
+                f"{', '.join(strange)} of {monitor.reference} are neither numbers, truth values nor text.",
+                where="features",
+                todo="Watch other columns.",
+            )
+        return reference
+
+    async def _report(self, ctx: Context, slug: str, report_id: str) -> MonitorReport | None:
+        mine = (monitor_reports.c.project == ctx.project, monitor_reports.c.monitor == slug)
+        query = sa.select(monitor_reports.c.document).where(*mine, monitor_reports.c.id == report_id)
+        async with self._catalog.read() as tx:
+            document = (await tx.execute(query)).scalar()
+        return None if document is None else msgspec.convert(document, MonitorReport)
 
     async def reports(
         self, ctx: Context, slug: str, *, cursor: str | None = None, limit: int = 20
@@ -193,7 +223,7 @@ class Monitors:
             monitor_reports.c.project == ctx.project, monitor_reports.c.monitor == slug
         )
         if cursor:
-            query = query.where(monitor_reports.c.id < str(decode_cursor(cursor).get("id", "")))
+            query = query.where(monitor_reports.c.id < cursor_text(cursor, "id"))
         query = query.order_by(monitor_reports.c.id.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             found = [msgspec.convert(d, MonitorReport) for d in (await tx.execute(query)).scalars()]

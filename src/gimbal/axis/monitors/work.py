@@ -15,8 +15,8 @@ class RunMonitor(msgspec.Struct, frozen=True, kw_only=True):
 
 @job("monitors.run", retries=2)
 async def run_monitor(jc: JobContext, payload: RunMonitor) -> MonitorReport:
-    """Look and store the report."""
+    """Look and store the report: one of each job, however often it is tried."""
     ctx = jc.context()
-    report = await jc.services.get(Monitors).run(ctx, payload.monitor)
+    report = await jc.services.get(Monitors).run(ctx, payload.monitor, report_id=jc.job_id)
     await ctx.settle()
     return report

@@ -28,7 +28,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Tell whether the parts fit into their wholes and nothing is negative."""
         parts = (self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
         cached = self.cache_read_tokens + self.cache_write_tokens
-        return min(*parts, self.reasoning_tokens) >= 0 and cached <= self.input_tokens
+        fits = cached <= self.input_tokens and self.reasoning_tokens <= self.output_tokens
+        return min(*parts, self.reasoning_tokens) >= 0 and fits
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

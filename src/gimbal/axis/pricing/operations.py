@@ -3,7 +3,9 @@
 from gimbal.axis.pricing.model import Price
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
+
+describe("prices", "The price book of model calls.")
 
 
 @operation("GET", "/prices", name="prices.list", allow=Permission.VIEW)

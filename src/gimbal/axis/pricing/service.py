@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -40,10 +40,10 @@ class PriceBook:
 
     def find(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return the price in force at a moment, also for a dated snapshot of the model; None when there is none."""
-        provider, model = provider.lower(), model.lower()
+        provider, model, day = provider.lower(), model.lower(), at.astimezone(UTC).date()
         for name in (model, _DATE.sub("", model)):
             for price in self._by_model.get((provider, name), ()):
-                if price.valid_from <= at.date():
+                if price.valid_from <= day:
                     return price
         return None
 
@@ -53,7 +53,7 @@ class PriceBook:
             return Cost(amount=None, book_version=self.version, unpriced_reason="no_usage")
         if not usage.plausible():
             return Cost(amount=None, book_version=self.version, unpriced_reason="implausible_usage")
-        if provider in FREE_PROVIDERS:
+        if provider.lower() in FREE_PROVIDERS:
             return cost(
                 Price(provider=provider, model=model, valid_from=at.date(), input=ZERO, output=ZERO),
                 usage,

@@ -19,8 +19,13 @@ from gimbal.axis.projects.model import (
 from gimbal.axis.projects.service import Projects
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import NotFound
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("audit", "The log of who changed what, chained by hash.")
+describe("keys", "API keys: made, listed, revoked.")
+describe("members", "The people of a project and their roles.")
+describe("projects", "Boundaries for members, keys and data.")
 
 
 @operation("POST", "/projects", name="projects.create", allow=Permission.ADMIN, audited=True)

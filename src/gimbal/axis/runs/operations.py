@@ -6,8 +6,10 @@ from gimbal.axis.runs.model import Artifact, CreateRun, FinishRun, Logged, LogRu
 from gimbal.axis.runs.service import Runs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.http import Download, Upload
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("runs", "Tracked computations: parameters, metrics, files, inputs and outputs.")
 
 _RUN = "/projects/{project}/runs/{id}"
 RunId = Annotated[str, "Id of the run."]

@@ -1,10 +1,13 @@
 """The console's pages of runs: the list with newest metrics, and one run with its curves."""
 
+from urllib.parse import quote
+
 from gimbal.axis.runs.model import MetricValue
 from gimbal.axis.runs.service import Runs
 from gimbal.engines.console import charts
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.kernel.context import Context
+from gimbal.kernel.operations import PREFIX
 
 _STATUSES = ("running", "finished", "failed", "killed")
 _MOST_CURVES = 12
@@ -37,8 +40,17 @@ async def run_page(ctx: Context, request: PageRequest) -> View:
             charts.Point(x=float(point.step), y=_number(point.value)) for point in await runs.curve(ctx, run.id, name)
         ]
         curves.append({"name": name, "spec": charts.line(points, x_title="step") if len(points) > 1 else None})
-    data = {"run": run, "curves": curves, "artifacts": await runs.artifacts(ctx, run.id)}
+    artifacts = [
+        {"of": artifact, "url": _download(request, run.id, artifact.path)}
+        for artifact in await runs.artifacts(ctx, run.id)
+    ]
+    data = {"run": run, "curves": curves, "artifacts": artifacts}
     return View("runs/detail.html", data)
+
+
+def _download(request: PageRequest, run_id: str, path: str) -> str:
+    parts = [quote(part, safe="") for part in (request.project, run_id, path)]
+    return f"{PREFIX}/projects/{parts[0]}/runs/{parts[1]}/artifacts/{parts[2]}"
 
 
 def _number(value: MetricValue) -> float | None:

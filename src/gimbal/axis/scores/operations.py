@@ -5,8 +5,10 @@ from typing import Annotated
 from gimbal.axis.scores.model import RecordScores, Score, ScoreTarget
 from gimbal.axis.scores.service import Scores
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("scores", "Judgements by code, judges, people and users.")
 
 
 @operation("POST", "/projects/{project}/scores", name="scores.record", allow=Permission.DEVELOP)

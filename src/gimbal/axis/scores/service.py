@@ -11,11 +11,13 @@ from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput
+from gimbal.kernel.errors import BadInput, Conflict
 from gimbal.kernel.ids import new_id, parse_id
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
 
 _MOST = 10_000
+_LONGEST_WORD = 200
+_LONGEST_TEXT = 20_000
 _COLUMNS = "id, target_kind, target_id, name, value, label, explanation, source, author, missing, at_us"
 
 
@@ -27,11 +29,15 @@ class Scores:
         self._writer = writer
 
     async def record(self, ctx: Context, new: Sequence[NewScore]) -> list[Score]:
-        """Store scores durably, all or none; the same id again replaces a score. Raise BadInput."""
+        """Store scores durably, all or none; the same id again replaces a score.
+
+        Raise BadInput, or Conflict when an id belongs to a score of something else.
+        """
         if not 1 <= len(new) <= _MOST:
             raise BadInput(f"{len(new)} scores in one request.", where="scores", todo=f"Send 1 to {_MOST}.")
-        scores = [self._checked(ctx, row, index) for index, row in enumerate(new)]
+        scores = [_checked(ctx, row, index) for index, row in enumerate(new)]
         project = ctx.project or "default"
+        await self._check_ids(project, [s for s, row in zip(scores, new, strict=True) if row.id])
         rows: dict[str, list[Any]] = {name.strip(): [] for name in _COLUMNS.split(",")}
         for score in scores:
             for name, values in rows.items():
@@ -48,30 +54,26 @@ class Scores:
         ctx.emit(ScoreRecorded(project=project, scores=scores))
         return scores
 
-    @staticmethod
-    def _checked(ctx: Context, row: NewScore, index: int) -> Score:
-        where = f"scores[{index}]"
-        if not row.name or len(row.name) > 200 or not row.target_id or len(row.target_id) > 200:
-            raise BadInput("A score needs a name and a target of 1 to 200 characters.", where=where, todo="Mend it.")
-        if row.value is not None and not math.isfinite(row.value):
-            raise BadInput("The value is not finite.", where=f"{where}.value", todo="Leave it null and say why.")
-        if row.value is None and not row.label and not row.missing:
-            raise BadInput(
-                "A score needs a value, a label, or the reason why it is missing.", where=where, todo="Give one."
-            )
-        return Score(
-            id=parse_id(row.id, f"{where}.id") if row.id else new_id(),
-            target_kind=row.target_kind,
-            target_id=row.target_id,
-            name=row.name,
-            value=row.value,
-            label=row.label,
-            explanation=row.explanation,
-            source=row.source,
-            author=ctx.principal.name,
-            missing=row.missing,
-            at=ctx.now(),
+    async def _check_ids(self, project: str, corrections: Sequence[Score]) -> None:
+        """Raise unless each given id is new, or that of a score of the same thing by the same name."""
+        given = {score.id: score for score in corrections}
+        if len(given) < len(corrections):
+            raise BadInput("An id is there twice.", where="scores", todo="Send each score once.")
+        if not given:
+            return
+        rows = await self._columns.query(
+            "SELECT id, target_kind, target_id, name FROM scores WHERE project = {project:String} "
+            "AND id IN {ids:Array(String)}",
+            {"project": project, "ids": list(given)},
         )
+        for row in rows:
+            new = given[row["id"]]
+            if (row["target_kind"], row["target_id"], row["name"]) != (new.target_kind, new.target_id, new.name):
+                raise Conflict(
+                    f"{new.id} is the score {row['name']!r} of {row['target_kind']} {row['target_id']}.",
+                    where="scores",
+                    todo="Leave the id out for a new score.",
+                )
 
     async def page(
         self,
@@ -91,9 +93,8 @@ class Scores:
                 conditions.append(f"{column} = {{{column}:String}}")
                 values[column] = str(value)
         if cursor:
-            place = decode_cursor(cursor)
             conditions.append("(at_us, id) < ({at:Int64}, {id:String})")
-            values |= {"at": int(place.get("at", 0)), "id": str(place.get("id", ""))}
+            values |= {"at": cursor_number(cursor, "at"), "id": cursor_text(cursor, "id")}
         sql = (
             f"SELECT {_COLUMNS} FROM scores FINAL WHERE {' AND '.join(conditions)} "
             "ORDER BY at_us DESC, id DESC LIMIT {limit:UInt32}"
@@ -102,6 +103,36 @@ class Scores:
         items = [_score(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(items=items, next=encode_cursor({"at": to_us(items[-1].at), "id": items[-1].id}) if more else None)
+
+
+def _checked(ctx: Context, row: NewScore, index: int) -> Score:
+    where = f"scores[{index}]"
+    if not 1 <= len(row.name) <= _LONGEST_WORD or not 1 <= len(row.target_id) <= _LONGEST_WORD:
+        raise BadInput("A score needs a name and a target of 1 to 200 characters.", where=where, todo="Mend it.")
+    for field, most in (("label", _LONGEST_WORD), ("missing", _LONGEST_WORD), ("explanation", _LONGEST_TEXT)):
+        if len(getattr(row, field)) > most:
+            raise BadInput(f"It has more than {most} characters.", where=f"{where}.{field}", todo="Shorten it.")
+    if row.value is not None and not math.isfinite(row.value):
+        raise BadInput("The value is not finite.", where=f"{where}.value", todo="Leave it null and say why.")
+    if row.value is not None and row.missing:
+        raise BadInput("A score with a value is not missing.", where=f"{where}.missing", todo="Give one of the two.")
+    if row.value is None and not row.label and not row.missing:
+        raise BadInput(
+            "A score needs a value, a label, or the reason why it is missing.", where=where, todo="Give one."
+        )
+    return Score(
+        id=parse_id(row.id, f"{where}.id") if row.id else new_id(),
+        target_kind=row.target_kind,
+        target_id=row.target_id,
+        name=row.name,
+        value=row.value,
+        label=row.label,
+        explanation=row.explanation,
+        source=row.source,
+        author=ctx.principal.name,
+        missing=row.missing,
+        at=ctx.now(),
+    )
 
 
 def _score(row: dict[str, Any]) -> Score:

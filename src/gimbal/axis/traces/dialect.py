@@ -15,6 +15,6 @@ async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
         raise WrongMediaType(
             f"{media_type!r} is not read here.", where="Content-Type", todo=f"Send {otlp.PROTOBUF} or {otlp.JSON}."
         )
-    rejected = await ingest(ctx, await request.body.read(), media_type)
+    rejected = await ingest(ctx, otlp.parse(await request.body.read(), media_type))
     await ctx.settle()
     return HttpReply(body=otlp.response(rejected, media_type), media_type=media_type)

@@ -122,6 +122,22 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     spans: list[Span]
 
 
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in a project in a stretch of time."""
+
+    traces: int
+    errors: int
+    """Failed spans."""
+    calls: int
+    """Model calls that were billed or could not be priced; what only repeats one is not counted."""
+    priced: int
+    """Spans whose cost is known."""
+    cost: Decimal | None
+    """Sum of the known costs; None when none is known."""
+    unpriced: int
+    """Calls whose cost is unknown."""
+
+
 class SpansStored(Event, frozen=True, kw_only=True):
     """Spans are durable."""
 

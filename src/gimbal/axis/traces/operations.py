@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from gimbal.axis.traces.model import Trace, TraceSummary
-from gimbal.axis.traces.service import TraceFilter, Traces, moment_us
+from gimbal.axis.traces.service import Traces, moment_us
+from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
+
+describe("traces", "What happened, span by span: LLM calls, agent turns, predictions.")
 
 
 @operation("GET", "/projects/{project}/traces", name="traces.list", allow=Permission.VIEW)
@@ -16,9 +19,11 @@ async def list_traces(
     project: str,
     since: Annotated[datetime | None, "Started at or after this."] = None,
     until: Annotated[datetime | None, "Started before this."] = None,
-    status: Annotated[str | None, "Only roots with this status: ok, error, cancelled, unset."] = None,
+    status: Annotated[
+        str | None, "Only traces that ended so: error when any span failed, else the root's ok, cancelled or unset."
+    ] = None,
     kind: Annotated[str | None, "Only roots of this kind: llm, chain, agent …"] = None,
-    model: Annotated[str | None, "Only roots that called this model."] = None,
+    model: Annotated[str | None, "Only traces with a call of this model."] = None,
     feature: Annotated[str | None, "Only of this feature."] = None,
     user: Annotated[str | None, "Only of this end user."] = None,
     session: Annotated[str | None, "Only of this session."] = None,

@@ -5,7 +5,10 @@ ignored; `partial_success` for what was rejected).
 """
 
 import base64
-from collections.abc import Iterator
+import binascii
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +26,12 @@ from gimbal.kernel.errors import CorruptUpload
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 _MOST_DEPTH = 32
+# So many rejected spans are named one by one in an answer; of the rest it says how many there are for which reason.
+_MOST_NAMED = 200
+# Bytes of a trace id and of a span id.
+_ID_BYTES = (16, 8)
+# Stands for an id that could not be read, so that the span is rejected for it.
+_NO_ID = b"\0"
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 # Bits of Span.flags: whether it is known, and whether, that the parent is remote.
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
@@ -78,11 +87,11 @@ def _parse_json(body: bytes) -> ExportTraceServiceRequest:
         return json_format.ParseDict(document, ExportTraceServiceRequest(), ignore_unknown_fields=True)
     except (
         msgspec.DecodeError,
-        UnicodeDecodeError,
         json_format.ParseError,
         ValueError,
         TypeError,
         AttributeError,
+        RecursionError,
     ) as problem:
         raise CorruptUpload(
             f"The body is not OTLP JSON: {str(problem)[:200]}.", where="body", todo="Ids are hex, 64-bit numbers text."
@@ -98,19 +107,27 @@ def _ids_to_base64(document: dict[str, Any]) -> None:
                 for holder in (span, *(span.get("links") or [])):
                     for key in _IDS:
                         if holder.get(key):
-                            # An id that is not hex stays a span of its own that is rejected with the reason.
-                            holder[key] = base64.b64encode(_unhex(holder[key])).decode()
+                            # A span whose id cannot be read is rejected by itself, with the reason.
+                            holder[key] = base64.b64encode(_id_bytes(holder[key])).decode()
 
 
-def _unhex(text: Any) -> bytes:
+def _id_bytes(text: Any) -> bytes:
+    """Return the bytes of an id in hex, or in base64, as generic protobuf-to-JSON writers have it."""
+    if not isinstance(text, str):
+        return _NO_ID
     try:
         return bytes.fromhex(text)
-    except (ValueError, TypeError):
-        return b""
+    except ValueError:
+        pass
+    try:
+        found = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return _NO_ID
+    return found if len(found) in _ID_BYTES else _NO_ID
 
 
 def plain(value: AnyValue, depth: int = 0) -> Any:
-    """Return an attribute value as plain JSON; bytes become base64, what is nested too deep becomes text."""
+    """Return an attribute value as plain JSON: bytes become base64, NaN and infinities their names, too deep an ellipsis."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
@@ -122,6 +139,9 @@ def plain(value: AnyValue, depth: int = 0) -> Any:
         return attributes(value.kvlist_value.values, depth + 1) if depth <= _MOST_DEPTH else "…"
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
+    if kind == "double_value" and not math.isfinite(value.double_value):
+        # JSON has no such numbers; OTLP's own JSON writes them as these texts.
+        return "NaN" if math.isnan(value.double_value) else "Infinity" if value.double_value > 0 else "-Infinity"
     return getattr(value, kind)
 
 
@@ -142,13 +162,15 @@ def spans(request: ExportTraceServiceRequest) -> Iterator[RawSpan | Rejected]:
 def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str) -> RawSpan | Rejected:
     reason = _flaw(span)
     if reason:
-        return Rejected(span_id=span.span_id.hex(), name=span.name[:200], reason=reason)
+        named = span.span_id.hex() if len(span.span_id) == _ID_BYTES[1] else ""
+        return Rejected(span_id=named, name=span.name[:100], reason=reason)
     start = span.start_time_unix_nano // 1000
     return RawSpan(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex(),
-        remote_parent=bool(span.flags & _HAS_REMOTE and span.flags & _IS_REMOTE),
+        # Some senders write the parent of a root as zeros.
+        parent_id=span.parent_span_id.hex() if any(span.parent_span_id) else "",
+        remote_parent=any(span.parent_span_id) and _is_remote(span),
         name=span.name,
         otel_kind=_SPAN_KINDS.get(span.kind, ""),
         start_us=start,
@@ -167,25 +189,40 @@ def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str) ->
     )
 
 
+def _is_remote(span: WireSpan) -> bool:
+    """Tell whether the parent is in another process; where the sender does not say, servers and consumers have it so."""
+    if span.flags & _HAS_REMOTE:
+        return bool(span.flags & _IS_REMOTE)
+    return _SPAN_KINDS.get(span.kind) in {"server", "consumer"}
+
+
 def _flaw(span: WireSpan) -> str:
-    if len(span.trace_id) != 16 or not any(span.trace_id):
+    if len(span.trace_id) != _ID_BYTES[0] or not any(span.trace_id):
         return "the trace id is not 16 bytes, or zero"
-    if len(span.span_id) != 8 or not any(span.span_id):
+    if len(span.span_id) != _ID_BYTES[1] or not any(span.span_id):
         return "the span id is not 8 bytes, or zero"
-    if span.parent_span_id and len(span.parent_span_id) != 8:
+    if span.parent_span_id and len(span.parent_span_id) != _ID_BYTES[1]:
         return "the parent's id is not 8 bytes"
     if not span.start_time_unix_nano:
         return "it has no start time"
     return ""
 
 
-def response(rejected: list[Rejected], media_type: str) -> bytes:
-    """Return the answer in the form of the request; `partial_success` names what was rejected and why."""
-    answer = ExportTraceServiceResponse()
-    if rejected:
-        answer.partial_success.rejected_spans = len(rejected)
-        told = "; ".join(f"{r.span_id or 'no id'} ({r.name}): {r.reason}" for r in rejected[:20])
-        answer.partial_success.error_message = told
+def response(rejected: Sequence[Rejected], media_type: str) -> bytes:
+    """Return the answer in the form of the request."""
+    found = answer(rejected)
     if media_type == JSON:
-        return json_format.MessageToJson(answer, indent=None).encode()
-    return answer.SerializeToString()
+        return json_format.MessageToJson(found, indent=None).encode()
+    return found.SerializeToString()
+
+
+def answer(rejected: Sequence[Rejected]) -> ExportTraceServiceResponse:
+    """Return the answer; `partial_success` tells how many spans were rejected, which, and why."""
+    found = ExportTraceServiceResponse()
+    if rejected:
+        told = [f"{r.span_id or 'no id'} ({r.name}): {r.reason}" for r in rejected[:_MOST_NAMED]]
+        rest = Counter(r.reason for r in rejected[_MOST_NAMED:])
+        told += [f"{count} more: {reason}" for reason, count in rest.items()]
+        found.partial_success.rejected_spans = len(rejected)
+        found.partial_success.error_message = "; ".join(told)
+    return found

@@ -1,16 +1,18 @@
 """The console's pages of traces: the list, and one trace as a waterfall with the span that was chosen."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from gimbal.axis.traces import tree
 from gimbal.axis.traces.model import KINDS, Span
-from gimbal.axis.traces.service import TraceFilter, Traces, moment_us
+from gimbal.axis.traces.service import Traces, moment_us
+from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.engines.console.svg import SpanRow
 from gimbal.kernel.clock import parse_time
 from gimbal.kernel.context import Context
+from gimbal.kernel.settings import Settings
 
 _FILTERS = ("status", "kind", "model", "feature")
 _MOST_ROWS = 500
@@ -30,16 +32,21 @@ async def traces_page(ctx: Context, request: PageRequest) -> View:
     )
     found = await ctx.get(Traces).page(ctx, narrowed, cursor=query.get("cursor"), limit=request.number("limit", 50))
     filtered = any(query.get(name) for name in (*_FILTERS, "q", "user", "session", "since", "until"))
-    return View("traces/list.html", {"found": found, "filtered": filtered, "kinds": KINDS})
+    return View(
+        "traces/list.html", {"found": found, "filtered": filtered, "kinds": KINDS, "server": ctx.get(Settings).server}
+    )
 
 
 @page("/traces/{id}", title="Trace", icon="traces")
 async def trace_page(ctx: Context, request: PageRequest) -> View:
     """Show one trace."""
     trace = await ctx.get(Traces).get(ctx, request.path["id"])
-    ordered = in_tree_order(trace.spans)
+    ordered = tree.in_order(trace.spans)
     asked = request.query.get("span")
-    current = next((span for span, _ in ordered if span.span_id == asked), ordered[0][0])
+    at = next((index for index, (span, _) in enumerate(ordered) if span.span_id == asked), 0)
+    # Whoever follows a link to a span sees the rows around it, unless they leaf through the others.
+    first = min(max(request.number("from", at // _MOST_ROWS * _MOST_ROWS), 0), len(ordered) - 1)
+    current = ordered[at][0]
     rows = [
         SpanRow(
             id=span.span_id,
@@ -48,38 +55,23 @@ async def trace_page(ctx: Context, request: PageRequest) -> View:
             depth=depth,
             start_us=span.start_us,
             end_us=span.end_us,
-            href=request.url(span=span.span_id),
+            href=request.url(span=span.span_id, **{"from": None}),
             note=_note(span),
             failed=span.status == "error",
         )
-        for span, depth in ordered[:_MOST_ROWS]
+        for span, depth in ordered[first : first + _MOST_ROWS]
     ]
     data = {
         "summary": trace.summary,
         "rows": rows,
-        "hidden": len(ordered) - len(rows),
+        "first": first,
+        "most": _MOST_ROWS,
+        "loaded": len(ordered),
         "span": current,
         "input": readable(current.input),
         "output": readable(current.output),
     }
     return View("traces/detail.html", data)
-
-
-def in_tree_order(spans: Sequence[Span]) -> list[tuple[Span, int]]:
-    """Return the spans with their depth, children behind their parents, by start; orphans stand at the top."""
-    known = {span.span_id for span in spans}
-    children: dict[str, list[Span]] = {}
-    for span in spans:
-        children.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
-    found: list[tuple[Span, int]] = []
-    todo = [(span, 0) for span in reversed(children.get("", []))]
-    while todo:
-        span, depth = todo.pop()
-        found.append((span, depth))
-        todo += [(child, depth + 1) for child in reversed(children.pop(span.span_id, []))]
-    # A cycle of parents has no top; its spans are shown all the same.
-    seen = {span.span_id for span, _ in found}
-    return found + [(span, 0) for span in spans if span.span_id not in seen]
 
 
 def _note(span: Span) -> str:

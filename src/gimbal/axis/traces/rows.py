@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from gimbal.axis.pricing.model import Usage
+from gimbal.axis.traces import tree
 from gimbal.axis.traces.model import Document, Span
 
 _json = msgspec.json.Encoder(enc_hook=str)
@@ -17,9 +18,9 @@ _TEXT = (
     "trace_id", "span_id", "parent_id", "name", "kind", "status", "status_message", "provider", "model", "unpriced",
     "price_book", "finish", "input", "output", "session_id", "user_id", "feature", "scope", "dialect",
 )  # fmt: skip
-_FLAGS = ("estimated", "billable", "truncated")
+_FLAGS = ("remote_parent", "estimated", "billable", "truncated")
 COLUMNS = (
-    *_TEXT, *_FLAGS, *_USAGE, "is_root", "start_us", "end_us", "cost", "first_token_us", "documents", "refs",
+    *_TEXT, *_FLAGS, *_USAGE, "start_us", "end_us", "cost", "first_token_us", "documents", "refs",
     "attributes", "events", "resource",
 )  # fmt: skip
 _COST = pa.decimal128(28, 12)
@@ -29,8 +30,8 @@ def _text(value: Any) -> str:
     return _json.encode(value).decode() if value else ""
 
 
-def to_table(project: str, spans: Sequence[Span]) -> pa.Table:
-    """Return the Arrow table of a batch."""
+def to_table(project: str, spans: Sequence[Span], *, written_us: int | None = None) -> pa.Table:
+    """Return the Arrow table of a batch; its rows are versions `written_us` and up, or of the moment they arrive."""
     columns: dict[str, Any] = {"project": pa.repeat(project, len(spans))}
     for name in _TEXT:
         columns[name] = pa.array([getattr(s, name) for s in spans], pa.string())
@@ -38,13 +39,15 @@ def to_table(project: str, spans: Sequence[Span]) -> pa.Table:
         columns[name] = pa.array([getattr(s, name) for s in spans], pa.bool_()).cast(pa.uint8())
     for name in _USAGE:
         columns[name] = pa.array([None if s.usage is None else getattr(s.usage, name) for s in spans], pa.int64())
-    columns["is_root"] = pa.array([not s.parent_id or s.remote_parent for s in spans], pa.bool_()).cast(pa.uint8())
+    columns["is_root"] = pa.array(tree.heads(spans), pa.bool_()).cast(pa.uint8())
     for name in ("start_us", "end_us", "first_token_us"):
         columns[name] = pa.array([getattr(s, name) for s in spans], pa.int64())
     columns["cost"] = pa.array([None if s.cost is None else round(s.cost, 12) for s in spans], _COST)
     for name in ("documents", "attributes", "events", "resource"):
         columns[name] = pa.array([_text(getattr(s, name)) for s in spans], pa.string())
     columns["refs"] = pa.array([s.refs for s in spans], pa.list_(pa.string()))
+    if written_us is not None:
+        columns["written_us"] = pa.array(range(written_us, written_us + len(spans)), pa.int64())
     return pa.table(columns)
 
 
@@ -53,13 +56,11 @@ def from_row(row: dict[str, Any]) -> Span:
     counts = {name: row[name] for name in _USAGE}
     usage = None if counts["input_tokens"] is None else Usage(**{k: v or 0 for k, v in counts.items()})
     cost: Decimal | None = row["cost"]
-    parent = row["parent_id"]
     texts: dict[str, Any] = {name: row[name] for name in _TEXT}
     flags: dict[str, Any] = {name: bool(row[name]) for name in _FLAGS}
     return Span(
         **texts,
         **flags,
-        remote_parent=bool(parent and row["is_root"]),
         usage=usage,
         start_us=row["start_us"],
         end_us=row["end_us"],

@@ -11,14 +11,15 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.engines.compute.model import ENDED, Job, JobError
+from gimbal.engines.compute.model import ENDED, STATUSES, Job, JobError
 from gimbal.engines.compute.store import jobs
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Services
-from gimbal.kernel.errors import Conflict, NotFound
+from gimbal.kernel.errors import BadInput, Conflict, NotFound
 from gimbal.kernel.ids import new_id
-from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.plugins import Registry
 
 R = TypeVar("R")
@@ -115,25 +116,24 @@ class Jobs:
     ) -> Job:
         """Enqueue within an open transaction, so that the job is there exactly when what it is about is."""
         kind = KINDS.get(name)
-        if key is not None:
-            same = (jobs.c.project == project, jobs.c.name == name, jobs.c.key == key)
-            row = (await tx.execute(sa.select(jobs).where(*same))).mappings().first()
-            if row is not None:
-                return to_job(row)
         now = self._clock.now()
         values: dict[str, Any] = {
             "id": new_id(), "project": project, "name": name, "key": key, "status": "queued", "done": 0, "total": 0,
             "message": "", "attempt": 0, "attempts": kind.attempts, "created_at": now, "created_by": principal.name,
             "principal": principal, "run_after": now, "cancelling": False, "payload": msgspec.to_builtins(payload),
         }  # fmt: skip
-        await tx.execute(jobs.insert().values(values))
-        return to_job(values)
+        if await insert_missing(tx, jobs, values):
+            return to_job(values)
+        same = (jobs.c.project == project, jobs.c.name == name, jobs.c.key == key)
+        return to_job((await tx.execute(sa.select(jobs).where(*same))).mappings().one())
 
     async def get(self, ctx: Context, job_id: str) -> Job:
         """Return a job of the project; raise NotFound."""
-        query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.project == ctx.project)
         async with self._catalog.read() as tx:
-            row = (await tx.execute(query)).mappings().first()
+            return await self._one(tx, _job_of(ctx, job_id), job_id)
+
+    async def _one(self, tx: AsyncConnection, query: sa.Select[Any], job_id: str) -> Job:
+        row = (await tx.execute(query)).mappings().first()
         if row is None:
             raise NotFound(f"There is no job {job_id}.", where="id", todo="`gimbal jobs list` shows them.")
         return to_job(row)
@@ -147,14 +147,18 @@ class Jobs:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Job]:
-        """Return jobs, newest first."""
+        """Return jobs, newest first; raise BadInput for a status that jobs do not have, or a foreign cursor."""
+        if status and status not in STATUSES:
+            raise BadInput(
+                f"{status!r} is not a status of jobs.", where="status", todo=f"Give one of: {', '.join(STATUSES)}."
+            )
         query = sa.select(jobs).where(jobs.c.project == ctx.project)
         if status:
             query = query.where(jobs.c.status == status)
         if name:
             query = query.where(jobs.c.name == name)
         if cursor:
-            query = query.where(jobs.c.id < str(decode_cursor(cursor).get("id", "")))
+            query = query.where(jobs.c.id < cursor_text(cursor, "id"))
         query = query.order_by(jobs.c.id.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
             found = [to_job(row) for row in (await tx.execute(query)).mappings()]
@@ -163,41 +167,43 @@ class Jobs:
 
     async def cancel(self, ctx: Context, job_id: str) -> Job:
         """Stop a job: at once when it waits, within a second or so when it runs. Raise Conflict when it has ended."""
-        job = await self.get(ctx, job_id)
-        if job.status in ENDED:
-            raise Conflict(f"The job has {job.status} already.", where="id", todo="Nothing to do.")
-        waiting = jobs.c.status.in_(("queued", "parked"))
         async with self._catalog.write(ctx) as tx:
-            await tx.execute(
-                jobs.update()
-                .where(jobs.c.id == job_id, waiting)
-                .values(status="cancelled", cancelling=True, finished_at=self._clock.now())
-            )
-            await tx.execute(
-                jobs.update().where(jobs.c.id == job_id, jobs.c.status == "running").values(cancelling=True)
-            )
-        return await self.get(ctx, job_id)
+            job = await self._one(tx, _job_of(ctx, job_id).with_for_update(), job_id)
+            if job.status in ENDED:
+                raise Conflict(f"The job has {job.status} already.", where="id", todo="Nothing to do.")
+            values: dict[str, Any] = {"cancelling": True}
+            if job.status != "running":
+                values |= {"status": "cancelled", "finished_at": self._clock.now()}
+            await tx.execute(jobs.update().where(jobs.c.id == job_id).values(values))
+            return await self._one(tx, _job_of(ctx, job_id), job_id)
 
     async def retry(self, ctx: Context, job_id: str) -> Job:
         """Enqueue a failed or cancelled job again, from its last checkpoint; raise Conflict otherwise."""
-        job = await self.get(ctx, job_id)
-        if job.status not in {"failed", "cancelled"}:
-            raise Conflict(f"The job is {job.status}.", where="id", todo="Only failed or cancelled jobs are retried.")
         async with self._catalog.write(ctx) as tx:
-            await tx.execute(
-                jobs.update()
-                .where(jobs.c.id == job_id)
-                .values(
-                    status="queued",
-                    attempt=0,
-                    cancelling=False,
-                    error=None,
-                    finished_at=None,
-                    run_after=self._clock.now(),
-                    message="",
+            job = await self._one(tx, _job_of(ctx, job_id).with_for_update(), job_id)
+            if job.status not in {"failed", "cancelled"}:
+                raise Conflict(
+                    f"The job is {job.status}.", where="id", todo="Only failed or cancelled jobs are retried."
                 )
-            )
-        return await self.get(ctx, job_id)
+            values: dict[str, Any] = {
+                "status": "queued", "attempt": 0, "cancelling": False, "error": None, "finished_at": None,
+                "run_after": self._clock.now(), "message": "",
+            }  # fmt: skip
+            await tx.execute(jobs.update().where(jobs.c.id == job_id).values(values))
+            return await self._one(tx, _job_of(ctx, job_id), job_id)
+
+    async def backlog(self) -> tuple[int, float]:
+        """Return how many jobs are due and not begun, in all projects, and for how many seconds the first has been."""
+        now = self._clock.now()
+        due = sa.and_(jobs.c.status.in_(("queued", "parked")), jobs.c.run_after <= now)
+        query = sa.select(sa.func.count(), sa.func.min(jobs.c.run_after)).where(due)
+        async with self._catalog.read() as tx:
+            count, first = (await tx.execute(query)).one()
+        return count, (now - first).total_seconds() if count else 0.0
+
+
+def _job_of(ctx: Context, job_id: str) -> sa.Select[Any]:
+    return sa.select(jobs).where(jobs.c.id == job_id, jobs.c.project == ctx.project)
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:

@@ -1,11 +1,12 @@
 """Records of jobs and schedules, as every face shows them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 JobStatus = Literal["queued", "running", "parked", "succeeded", "failed", "cancelled"]
+STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
 ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 

@@ -13,8 +13,8 @@ jobs = sa.Table(
     # The same key again is the same job: a repeated request enqueues once.
     sa.Column("key", sa.Text, nullable=True),
     sa.Column("status", sa.Text, nullable=False),
-    sa.Column("done", sa.Integer, nullable=False),
-    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("done", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),

@@ -48,6 +48,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Kind = Literal["temporal", "quantitative", "ordinal"]
+# A row of its own for what is drawn once: with the chart's data it would be drawn once per point.
+_ONCE: Spec = {"values": [{}]}
 
 
 def line(
@@ -57,7 +59,7 @@ def line(
     y_title: str = "",
     rules: Sequence[Rule] = (),
     zero: bool = False,
-    height: int = 220,
+    height: int = 260,
 ) -> Spec:
     """Return lines over time or step, with the interval as a band where every point of it has one."""
     if not points:
@@ -78,6 +80,9 @@ def line(
     x: Spec = {"field": "x", "type": kind, "title": x_title or None}
     if kind == "temporal":
         x["scale"] = {"type": "utc"}
+    if kind == "quantitative" and all(float(p.x).is_integer() for p in points if not isinstance(p.x, datetime | str)):
+        # There is no half of a step.
+        x["axis"] = {"tickMinStep": 1, "tickCount": 10}
     y = {"field": "y", "type": "quantitative", "title": y_title or None, "scale": {"zero": zero}}
     colour: Spec = {"color": {"field": "series", "type": "nominal", "title": None}} if many else {}
     layers: list[Spec] = []
@@ -91,27 +96,35 @@ def line(
         }
     )
     layers += _rules(rules)
-    return _spec(points, {"layer": layers}, height)
+    # Fitted, so that charts side by side are of one height, whatever their axes write.
+    return _spec(points, {"layer": layers, "autosize": {"type": "fit", "contains": "padding"}}, height)
 
 
-def bars(points: Sequence[Point], *, y_title: str = "", rules: Sequence[Rule] = (), height: int | None = None) -> Spec:
-    """Return one horizontal bar per category (`x`), with a whisker for its interval."""
-    y = {"field": "x", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
-    value = {"field": "y", "type": "quantitative", "title": y_title or None}
+def intervals(points: Sequence[Point], *, y_title: str = "", rules: Sequence[Rule] = ()) -> Spec:
+    """Return one row per category (`x`): a dot for its value on a line for its interval, with `rules` across them all.
+
+    The axis does not begin at zero: these are estimates to compare with each other and with a rule, not amounts.
+    """
+    y = {"field": "x", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220, "grid": True}}
+    scale = {"zero": False, "nice": True, "padding": 12}
+    value = {"field": "y", "type": "quantitative", "title": y_title or None, "scale": scale, "axis": {"tickCount": 6}}
     tooltip = [
         {"field": "x", "type": "nominal", "title": "what"},
         {"field": "y", "type": "quantitative", "title": y_title or "value", "format": ".4~g"},
+        {"field": "low", "type": "quantitative", "title": "from", "format": ".4~g"},
+        {"field": "high", "type": "quantitative", "title": "to", "format": ".4~g"},
     ]
+    span = {"x": {**value, "field": "low"}, "x2": {"field": "high"}, "y": y}
     layers: list[Spec] = [
-        {"mark": {"type": "bar", "style": "accent"}, "encoding": {"x": value, "y": y, "tooltip": tooltip}}
+        {"mark": {"type": "rule", "style": "interval"}, "encoding": span},
+        {"mark": {"type": "point", "style": "dot"}, "encoding": {"x": value, "y": y, "tooltip": tooltip}},
     ]
-    if any(point.low is not None for point in points):
-        whisker = {"x": {**value, "field": "low"}, "x2": {"field": "high"}, "y": y}
-        layers.append({"mark": {"type": "rule", "style": "whisker"}, "encoding": whisker})
     for rule in rules:
-        at = {"x": {"datum": rule.y}}
-        layers.append({"data": {"values": [{}]}, "mark": {"type": "rule", "style": "threshold"}, "encoding": at})
-    return _spec(points, {"layer": layers}, height or max(60, 26 * len(points)))
+        at = {"x": {"datum": rule.y, "type": "quantitative"}}
+        label = {"type": "text", "style": "rule-head", "text": rule.label}
+        layers.append({"data": _ONCE, "mark": {"type": "rule", "style": "threshold"}, "encoding": at})
+        layers.append({"data": _ONCE, "mark": label, "encoding": {**at, "y": {"value": 0}}})
+    return _spec(points, {"layer": layers}, 30 * len(points) + 12)
 
 
 def compare(bins: Sequence[Bin], *, x_title: str = "", height: int = 200) -> Spec:
@@ -201,18 +214,19 @@ def theme_config(theme: Theme) -> Spec:
             "labelPadding": 6,
             "titlePadding": 8,
         },
-        "axisX": {"grid": False},
+        "axisX": {"grid": False, "labelSeparation": 10},
         "axisY": {"domain": False, "ticks": False, "tickCount": 4},
         "legend": {**text, "labelColor": ink, "orient": "top", "symbolSize": 80, "offset": 4},
         "range": {"category": series},
         "style": {
             "series": {"strokeWidth": 1.75, "strokeJoin": "round"},
             "band": {"fillOpacity": 0.16, "strokeOpacity": 0},
-            "accent": {"cornerRadiusEnd": 2},
+            "interval": {"color": series[0], "strokeWidth": 2.5, "strokeCap": "round", "opacity": 0.45},
             "share": {"cornerRadiusTopLeft": 2, "cornerRadiusTopRight": 2},
             "whisker": {"color": ink, "strokeWidth": 1.5},
             "threshold": {"color": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},
             "rule-label": {"fontSize": 11, "align": "right", "baseline": "bottom", "dx": -4, "dy": -3},
+            "rule-head": {"fontSize": 11, "align": "center", "baseline": "bottom", "dy": -4},
             "dot": {"filled": True, "size": 48, "opacity": 1},
         },
     }
@@ -231,13 +245,11 @@ def _time_unit(kind: Kind) -> dict[str, str]:
 
 def _rules(rules: Sequence[Rule]) -> list[Spec]:
     layers: list[Spec] = []
-    # A row of its own: with the chart's data each would be drawn once per point.
-    once: Spec = {"values": [{}]}
     for rule in rules:
         line_mark = {"type": "rule", "style": "threshold"}
         label = {"type": "text", "style": "rule-label", "text": rule.label}
-        layers.append({"data": once, "mark": line_mark, "encoding": {"y": {"datum": rule.y}}})
-        layers.append({"data": once, "mark": label, "encoding": {"y": {"datum": rule.y}, "x": {"value": "width"}}})
+        layers.append({"data": _ONCE, "mark": line_mark, "encoding": {"y": {"datum": rule.y}}})
+        layers.append({"data": _ONCE, "mark": label, "encoding": {"y": {"datum": rule.y}, "x": {"value": "width"}}})
     return layers
 
 

@@ -187,7 +187,9 @@ def page_request(request: HttpRequest, ctx: Context, template: str) -> PageReque
 def navigation(pages: Sequence[PageRow], request: PageRequest) -> list[tuple[str, list[_NavItem]]]:
     """Return the groups of the sidebar for who asks, the item of the present page marked."""
     rows = [row for row in pages if row.nav and request.principal.may(row.allow, request.project)]
-    here = [row for row in rows if _is_under(request.current, request.href(row.path))]
+    # Everything is below Home; it is marked on its own page alone.
+    here = [row for row in rows if _is_under(request.current, request.href(row.path)) and row.path != "/"]
+    here += [row for row in rows if request.current == request.href(row.path)]
     nearest = max(here, key=lambda row: len(row.path), default=None)
     groups: list[tuple[str, list[_NavItem]]] = []
     for _, name in NAV_GROUPS:

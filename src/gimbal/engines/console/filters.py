@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gimbal.kernel.clock import Clock, from_us
 from gimbal.kernel.money import format_money
@@ -179,8 +179,23 @@ def day(value: Moment | None) -> str:
 
 
 def excerpt(value: str | None, length: int = 120) -> str:
-    """Cut a long text after `length` characters, with an ellipsis; whitespace becomes single spaces."""
+    """Cut a long text before `length` characters, at a word where one ends near, with an ellipsis.
+
+    Whitespace becomes single spaces.
+    """
     if value is None:
         return MISSING
     flat = " ".join(value.split())
-    return flat if len(flat) <= length else flat[: length - 1].rstrip() + "…"
+    if len(flat) <= length:
+        return flat
+    room = length - 1
+    end = flat.rfind(" ", room - 24 if room > 48 else room, room + 1)
+    return flat[: end if end > 0 else room].rstrip(" ,;:") + "…"
+
+
+def codes(value: str) -> Markup:
+    """Write words with `code` between backticks, as docstrings have it."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0:
+        return escape(value)
+    return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))

@@ -45,6 +45,7 @@ def make_environment(folders: list[Path], clock: Clock, globals_: Mapping[str, A
         ago=filters.make_ago(clock),
         day=filters.day,
         excerpt=filters.excerpt,
+        codes=filters.codes,
     )
     at_hand: dict[str, Any] = {
         "sparkline": svg.sparkline,

@@ -1,20 +1,27 @@
 """Brings schemas up to date: the catalog by alembic's numbered scripts, the columns by numbered SQL files.
 
-Both are resumable and do nothing when there is nothing to do; a schema that is newer than this code is refused. The
-scripts belong to the assembly (`faces/server/migrations`), which alone knows every room's tables.
+The catalog changes in one transaction, alone: a script that fails leaves everything as it was, and of processes that
+start at once one does the work. A columns file that was cut off is run again. Both do nothing when there is nothing to
+do; a schema that is newer than this code is refused. The scripts belong to the assembly (`faces/server/migrations`), which alone knows every room's tables.
 """
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from gimbal.engines.storage import tables
 from gimbal.engines.storage.catalog import metadata
 from gimbal.engines.storage.columns import TABLE_SETTINGS, Columns
 from gimbal.kernel.errors import ConfigurationError
 
+# Any number will do that nothing else locks with in the same database.
+_LOCK = 0x67696D62616C
 _NEWER = "Use a Gimbal at least as new as the one that wrote it, or restore a backup of before."
 
 
@@ -25,13 +32,18 @@ def sync_url(url: str) -> sa.URL:
 
 
 def catalog(url: str, scripts: Path) -> str:
-    """Bring the catalog to the newest revision of `scripts`; return it. Raise ConfigurationError when it is newer."""
+    """Bring the catalog to the newest revision of `scripts`; return it.
+
+    Raise ConfigurationError when it is newer, cannot be opened, or a script fails; then it is as it was.
+    """
     head = newest_revision(scripts)
-    engine = sa.create_engine(sync_url(url))
+    known = {path.stem.partition("_")[0] for path in scripts.glob("versions/[0-9]*.py")}
+    engine = _engine(url)
     try:
-        with engine.connect() as connection:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             current = _revision(connection)
-            known = {path.stem.partition("_")[0] for path in scripts.glob("versions/[0-9]*.py")}
             if current is not None and current not in known:
                 raise ConfigurationError(
                     f"The catalog has the revision {current}, which this Gimbal does not know.",
@@ -39,13 +51,41 @@ def catalog(url: str, scripts: Path) -> str:
                     kept="the catalog as it was",
                     todo=_NEWER,
                 )
-        if current != head:
-            _upgrade(engine, scripts)
-        with engine.begin() as connection:
+            if current != head:
+                _upgrade(connection, scripts, current, head)
             tables.protect(connection)
+    except DBAPIError as problem:
+        raise ConfigurationError(
+            f"The catalog cannot be used: {_first_line(problem.orig)}.",
+            where=engine.url.render_as_string(hide_password=True),
+            kept="the catalog as it was",
+            todo="See that this is the right address, that it answers, and that its disk has room.",
+        ) from problem
     finally:
         engine.dispose()
     return head
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(sync_url(url))
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: Any, _: Any) -> None:
+            # The driver would commit before each change of a table; we begin ourselves, and alone.
+            connection.isolation_level = None
+            connection.execute("PRAGMA busy_timeout=10000")
+            connection.execute("PRAGMA journal_mode=WAL")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _first_line(problem: BaseException | None) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0].rstrip(".")[:300]
 
 
 def newest_revision(scripts: Path) -> str:
@@ -59,19 +99,25 @@ def _revision(connection: sa.Connection) -> str | None:
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(engine: sa.Engine, scripts: Path) -> None:
+def _upgrade(connection: sa.Connection, scripts: Path, current: str | None, head: str) -> None:
     # Alembic is slow to import and most starts have nothing to upgrade.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(scripts))
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        config.attributes["connection"] = connection
-        config.attributes["target_metadata"] = metadata
+    config.attributes["connection"] = connection
+    config.attributes["target_metadata"] = metadata
+    try:
         command.upgrade(config, "head")
+    except Exception as problem:
+        cause = problem.orig if isinstance(problem, DBAPIError) else problem
+        raise ConfigurationError(
+            f"The catalog could not be brought from revision {current or 'nothing'} to {head}: {_first_line(cause)}.",
+            where="catalog",
+            kept="the catalog as it was",
+            todo="Use the Gimbal that ran here before, and report this.",
+        ) from problem
 
 
 async def columns(store: Columns, scripts: Path) -> int:
@@ -106,7 +152,15 @@ async def columns(store: Columns, scripts: Path) -> int:
                     todo="Install an unchanged Gimbal; a change of schema is a migration of its own.",
                 )
             continue
-        await store.script(text)
+        try:
+            await store.script(text)
+        except ClickHouseError as problem:
+            raise ConfigurationError(
+                f"The migration {path.name} failed: {_first_line(problem)}.",
+                where="columns",
+                kept="the rows as they were; the next start runs it again",
+                todo="See that the columns have room and rights, then start again.",
+            ) from problem
         await store.command(
             "INSERT INTO schema_migrations (number, name, digest) VALUES ({n:UInt32}, {name:String}, {d:String})",
             {"n": number, "name": path.name, "d": digest},

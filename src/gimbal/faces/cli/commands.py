@@ -3,17 +3,15 @@
 import inspect
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any, cast
 
 import msgspec
 from cyclopts import App, Parameter
 
-from gimbal.faces.cli import show
+from gimbal.faces.cli import show, values
 from gimbal.faces.cli.manifest import Argument, Command
-from gimbal.faces.cli.views import COLUMNS
+from gimbal.faces.cli.views import COLUMNS, FAILED
 from gimbal.kernel.errors import BadInput
 
 _TYPES: dict[str, Any] = {
@@ -34,8 +32,12 @@ def add(app: App, command: Command) -> None:
 
 def _annotation(argument: Argument) -> Any:
     kind = _TYPES[argument.type]
-    doc = argument.doc + (" As JSON, or @FILE." if argument.type == "json" else "")
-    return Annotated[kind if argument.required else kind | None, Parameter(help=doc)]
+    doc = argument.doc + (" As JSON, or @FILE, or @- for standard input." if argument.type == "json" else "")
+    if argument.default not in (None, ""):
+        doc += f" {argument.default} when left out."
+    # `--no-x` is for what may be true or false; an empty list is simply not given.
+    negative = None if argument.type == "bool" else ""
+    return Annotated[kind if argument.required else kind | None, Parameter(help=doc, negative=negative)]
 
 
 def _function(command: Command) -> Callable[..., None]:
@@ -43,9 +45,9 @@ def _function(command: Command) -> Callable[..., None]:
     has_project = len(rows) < len(command.arguments)
 
     def run(*args: Any, **given: Any) -> None:
-        values = dict(zip([p.name for p in positional], args, strict=False)) | given
-        as_json, output = values.pop("json", False), values.pop("output", None)
-        _call(command, values, as_json=as_json, output=output)
+        named_values = dict(zip([p.name for p in positional], args, strict=False)) | given
+        as_json, output = named_values.pop("json", False), named_values.pop("output", None)
+        _call(command, named_values, as_json=as_json, output=output)
 
     parameter = inspect.Parameter
     positional = [
@@ -64,12 +66,12 @@ def _function(command: Command) -> Callable[..., None]:
         if a.place in {"query", "body"}
     ]
     if has_project:
-        project = Annotated[str | None, Parameter(help="Slug of the project.")]
+        project = Annotated[str | None, Parameter(help="Slug of the project; GIMBAL_PROJECT or `default` otherwise.")]
         named.append(parameter("project", parameter.KEYWORD_ONLY, default=None, annotation=project))
     if command.returns == "download":
         output = Annotated[Path | None, Parameter(help="File to write to; standard output otherwise.")]
         named.append(parameter("output", parameter.KEYWORD_ONLY, default=None, annotation=output))
-    as_json = Annotated[bool, Parameter(help="Print JSON.", negative="")]
+    as_json = Annotated[bool, Parameter(help="Print JSON.", negative="", show_default=False)]
     named.append(parameter("json", parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     run.__signature__ = inspect.Signature([*positional, *named])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*positional, *named)}
@@ -78,13 +80,13 @@ def _function(command: Command) -> Callable[..., None]:
     return run
 
 
-def _call(command: Command, values: dict[str, Any], *, as_json: bool, output: Path | None) -> None:
+def _call(command: Command, given: dict[str, Any], *, as_json: bool, output: Path | None) -> None:
     # Only commands that talk to the server pay for the HTTP client.
     from gimbal.faces.client.transport import Transport
 
     places: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}, "raw": {}}
     for argument in command.arguments:
-        value = values.get(argument.name)
+        value = given.get(argument.name)
         if value is None and argument.place != "path":
             continue
         places[argument.place][argument.name] = _value(argument, value)
@@ -103,22 +105,40 @@ def _call(command: Command, values: dict[str, Any], *, as_json: bool, output: Pa
         body=places["body"] if has_body or (command.method == "POST" and raw is None) else None,
         raw=raw,
     )
+    name = f"{command.group}.{command.verb}"
     if command.returns == "none":
-        show.line("done", style="green")
-    else:
-        show.result(result, as_json=as_json, columns=COLUMNS.get(f"{command.group}.{command.verb}", ()))
+        show.line("null" if as_json else "done", style="" if as_json else "green")
+        return
+    show.result(result, as_json=as_json, columns=COLUMNS.get(name, ()))
+    field, bad = FAILED.get(name, ("", None))
+    if field and cast("dict[str, Any]", result).get(field) == bad:
+        raise SystemExit(1)
 
 
 def _value(argument: Argument, value: Any) -> Any:
+    if argument.type == "raw" and not value.is_file():
+        raise BadInput(f"There is no file {value}.", where=argument.name, todo="Give the path of a file.")
     if argument.type != "json" or value is None:
-        return value.isoformat() if isinstance(value, datetime) else value
-    text = Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") else value
+        return value
+    text = _read(value[1:], argument.name) if value.startswith("@") else value
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as problem:
-        if argument.type == "json" and not text.startswith(("{", "[", '"')):
+        # A plain word is the text that it is; nobody wants to quote it twice.
+        if not value.startswith("@") and not text.lstrip().startswith(("{", "[", '"')):
             return text
-        raise BadInput(f"--{argument.name} is not JSON: {problem}.", where=argument.name, todo="Mend it.") from None
+        raise BadInput(
+            f"--{argument.name.replace('_', '-')} is not JSON: {problem}.",
+            where=argument.name,
+            todo='Write it like {"depth": 3} in single quotes, or put it into a file: @FILE.',
+        ) from None
+
+
+def _read(name: str, where: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{name} is not UTF-8.", where=where, todo="Save it as UTF-8.") from None
 
 
 def _save(chunks: Any, output: Path | None) -> None:
@@ -127,8 +147,12 @@ def _save(chunks: Any, output: Path | None) -> None:
             sys.stdout.buffer.write(chunk)
         return
     partial = output.with_name(output.name + ".part")
-    with partial.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-    partial.replace(output)
-    show.line(f"written to {quote(str(output), safe='/')}")
+    size = 0
+    try:
+        with partial.open("wb") as file:
+            for chunk in chunks:
+                size += file.write(chunk)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+    show.remark(f"{values.size(size)} written to {output}")

@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
-from gimbal.faces.cli import show
+from gimbal.faces.cli import show, values
 from gimbal.kernel.settings import LoadedSettings, load_settings
 
 DataFlag = Annotated[Path | None, Parameter(help="Data folder; .gimbal otherwise.")]
@@ -22,7 +22,9 @@ def up(
     host: Annotated[str | None, Parameter(help="Address to listen on; 127.0.0.1 otherwise.")] = None,
     port: Annotated[int | None, Parameter(help="Port; 8765 otherwise.")] = None,
     grpc_port: Annotated[int | None, Parameter(help="Port of OTLP over gRPC; 4317 otherwise, 0 for none.")] = None,
-    role: Annotated[str, Parameter(help="all, or one of server, worker, model over shared stores.")] = "all",
+    role: Annotated[
+        Literal["all", "server", "worker", "model"], Parameter(help="Everything, or one process over shared stores.")
+    ] = "all",
     log_format: Annotated[str | None, Parameter(help="text or json.")] = None,
 ) -> None:
     """Start Gimbal and keep it up until Ctrl-C.
@@ -47,24 +49,37 @@ def up(
     address = f"http://{settings.server.host}:{settings.server.port}"
 
     def ready(seconds: float) -> None:
-        show.line(f"Gimbal is up on {address} after {seconds:.1f} s, data in {settings.folder}. Ctrl-C stops it.")
+        show.line(f"Gimbal is up on {address} after {seconds:.1f} s. Ctrl-C stops it.", style="bold green")
+        show.line(f"Data: {settings.folder}")
 
     raise SystemExit(Supervisor(settings).run(ready))
 
 
 def settings(
-    *, data: DataFlag = None, json: Annotated[bool, Parameter(help="Print JSON.", negative="")] = False
+    *,
+    data: DataFlag = None,
+    json: Annotated[bool, Parameter(help="Print JSON.", negative="", show_default=False)] = False,
 ) -> None:
-    """Print every setting with its value, where the value came from, and what it means."""
+    """Print every setting with its value, where the value came from, and what it means.
+
+    Settings stand in gimbal.toml, or in variables: server.port is GIMBAL_SERVER_PORT.
+    """
     loaded = _load(data)
     if json:
         show.result(loaded.values(), as_json=True)
         return
-    rows = [
-        {"setting": v.path, "value": str(v.value) if v.value != "" else "–", "from": v.source, "meaning": v.meaning}
-        for v in loaded.values()
-    ]
-    show.table(rows)
+    section = ""
+    for row in loaded.values():
+        if row.path.partition(".")[0] != section:
+            section = row.path.partition(".")[0]
+            show.line("")
+        value = "–" if row.value in ("", None, [], ()) else row.value
+        if row.path.endswith("_bytes") and isinstance(row.value, int):
+            value = f"{value} ({values.size(row.value)})"
+        show.line(
+            f"{row.path} = {value}" + ("" if row.source == "default" else f"   (from {row.source})"), style="bold"
+        )
+        show.paragraph(row.meaning, indent=4)
     for name in loaded.unknown_variables:
         show.line(f"note: {name} names no setting", style="yellow")
 
@@ -73,14 +88,15 @@ def doctor(*, data: DataFlag = None) -> None:
     """Check what Gimbal needs here: versions, folder, disk, ports, clock, engines; say how to mend what is wrong."""
     from gimbal.faces.server.doctor import examine
 
-    failed = False
+    wrong = 0
     for finding in examine(_load(data).settings):
         mark, style = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow")}.get(finding.state, ("FAIL", "bold red"))
-        failed = failed or finding.state == "fail"
-        show.line(f"{mark}  {finding.part:<12} {finding.message}", style=style)
+        wrong += finding.state == "fail"
+        show.line(f"{mark}  {finding.part:<19} {finding.message}", style=style)
         if finding.todo:
-            show.line(f"      {'':<12} to do: {finding.todo}")
-    raise SystemExit(1 if failed else 0)
+            show.line(f"      {'':<19} to do: {finding.todo}")
+    show.line(f"{wrong} to mend" if wrong else "all well", style="bold red" if wrong else "bold green")
+    raise SystemExit(1 if wrong else 0)
 
 
 def backup(target: Annotated[Path, Parameter(help="Folder that does not exist yet, on the server's machine.")]) -> None:
@@ -97,7 +113,7 @@ def restore(source: Annotated[Path, Parameter(help="Folder that a backup wrote."
     show.result(safekeeping.restore(source, _load(data).settings), as_json=False)
 
 
-def add_all(app: App) -> None:
+def add_all(app: App, group: Group) -> None:
     """Add these commands to the top-level app."""
     for command in (up, settings, doctor, backup, restore):
-        app.command(command)
+        app.command(command, group=group)

@@ -2,31 +2,38 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from importlib.metadata import version
 
-from cyclopts import App
+from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 from gimbal.faces.cli import commands, local, manifest, show
-from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.errors import BadInput, GimbalError
 
-_HELP = "Operate predictive models and LLM applications together. Start with `gimbal up`."
+_HELP = """Operate predictive models and LLM applications together. Start with `gimbal up`.
+
+GIMBAL_URL, GIMBAL_API_KEY and GIMBAL_PROJECT say which server, as whom, and in which project.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+_HERE = Group("This machine", sort_key=1)
+_THERE = Group("On the server", sort_key=2)
+_FLAGS = Group("Options", sort_key=3)
 _RINGS = ("axis", "predictive", "generative")
 
 
 def build(words: list[str]) -> App:
-    """Return the app with the commands that `words` may need; other groups appear with their names only."""
-    app = App(name="gimbal", help=_HELP, version=lambda: version("gimbal-ops"), default_parameter=None)
-    local.add_all(app)
+    """Return the app with the commands that `words` may need; other groups appear with their meaning only."""
+    app = App(name="gimbal", help=_HELP, version=lambda: version("gimbal-ops"))
+    for flag in ("--help", "--version"):
+        app[flag].group = _FLAGS
+    local.add_all(app, _HERE)
     table = manifest.read()
     asked = next((word for word in words if not word.startswith("-")), "")
-    for group in table.groups():
-        rows = [c for c in table.commands if c.group == group]
-        # The summary of a group is made of its verbs: no second place to keep true.
-        verbs = ", ".join(c.verb for c in rows)
-        sub = App(name=group.replace("_", "-"), help=f"{group.replace('_', ' ').capitalize()}: {verbs}.")
+    for group, meaning in table.meanings.items():
+        sub = App(name=group.replace("_", "-"), help=meaning, group=_THERE)
         if group.replace("_", "-") == asked:
-            for command in rows:
+            for command in (c for c in table.commands if c.group == group):
                 commands.add(sub, command)
             _add_own(sub, group)
         app.command(sub)
@@ -41,12 +48,32 @@ def _add_own(sub: App, group: str) -> None:
             importlib.import_module(name).add(sub)
 
 
-def main() -> None:
-    """Run the command line; exit with 1 on a Gimbal error and 2 on wrong usage."""
+def _told(problem: CycloptsError) -> str:
+    if isinstance(problem, UnusedCliTokensError):
+        return f"there is no place for {' '.join(problem.unused_tokens or ())!r}."
+    # The list of all that there are is in the help, and longer than the question that helps.
+    return " ".join(str(problem).partition(" Available commands:")[0].split())
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command line, or other words; exit with 1 on a Gimbal error and 2 on wrong usage."""
+    words = sys.argv[1:] if words is None else words
     try:
-        build(sys.argv[1:])()
+        build(words)(words, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as problem:
+        show.usage(_told(problem), " ".join(["gimbal", *(problem.command_chain or ())]))
+        raise SystemExit(2) from None
     except GimbalError as problem:
         show.error(problem)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # Whoever read the output has had enough (`| head`); what is buffered must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as problem:
+        what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem)
+        show.error(BadInput(f"{what}.", todo="Check the path and the permissions."))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -41,11 +41,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All commands."""
 
+    meanings: dict[str, str]
+    """What each group is about, in alphabetical order."""
     commands: list[Command]
-
-    def groups(self) -> list[str]:
-        """Return the names of the groups in alphabetical order."""
-        return sorted({command.group for command in self.commands})
 
 
 def read() -> Manifest:

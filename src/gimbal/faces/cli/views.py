@@ -1,12 +1,28 @@
-"""Which columns a list shows in a terminal, for the lists that people ask for most; others show their plain columns."""
+"""Which columns a list shows in a terminal, for the lists that people ask for most; others show their plain columns.
+
+What is looked for first stands first: columns that have no room are left out from the right.
+"""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "runs.list": ("id", "name", "status", "started_at", "metrics"),
-    "traces.list": ("trace_id", "name", "status", "start", "cost"),
-    "jobs.list": ("id", "name", "status", "done", "total", "created_at"),
-    "evaluations.list": ("id", "status", "done", "total", "started_at", "cost"),
-    "decisions.list": ("id", "asset", "alias", "verdict", "at"),
+    "assets.list": ("kind", "name", "versions", "aliases", "latest_at"),
+    "assets.moves": ("at", "kind", "name", "alias", "from_number", "to_number", "by", "reason"),
+    "assets.versions": ("number", "created_at", "aliases", "note", "created_by", "digest"),
     "audit.list": ("sequence", "at", "actor_name", "action", "outcome"),
-    "assets.versions": ("number", "created_at", "aliases", "digest"),
+    "datasets.list": ("name", "versions", "aliases", "latest_at"),
+    "decisions.list": ("id", "verdict", "candidate", "alias", "at"),
+    "endpoints.list": ("slug", "targets", "resolved", "capture", "updated_at"),
+    "evaluations.list": ("id", "subject", "status", "done", "total", "started_at", "cost", "suite"),
+    "gates.list": ("id", "pattern", "updated_at"),
+    "jobs.list": ("id", "name", "status", "done", "total", "created_at"),
     "keys.list": ("id", "name", "role", "prefix", "expires_at", "revoked_at"),
+    "monitors.list": ("slug", "endpoint", "window", "label", "reference", "level"),
+    "prices.list": ("provider", "model", "input", "output", "cache_read", "cache_write", "valid_from"),
+    "runs.list": ("id", "name", "status", "started_at", "metrics"),
+    "schedules.list": ("name", "cron", "job", "next_at"),
+    "traces.list": ("trace_id", "name", "status", "duration_us", "cost", "start"),
+}
+# Commands that have done what they were asked, and yet scripts must see that the answer is no: the field that says so.
+FAILED: dict[str, tuple[str, object]] = {
+    "audit.verify": ("sound", False),
+    "gates.promote": ("verdict", "refused"),
 }

@@ -21,7 +21,7 @@ import msgspec
 from gimbal.faces.cli import manifest
 from gimbal.faces.server.capabilities import load_operations
 from gimbal.kernel.http import Download, Upload
-from gimbal.kernel.operations import Operation, Parameter, operations
+from gimbal.kernel.operations import Operation, Parameter, meaning, operations
 from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
 from gimbal.kernel.settings import field_docs
@@ -175,7 +175,7 @@ def module_text(group: str, rows: list[Operation]) -> str:
     imports.add("gimbal.faces.client.group", "Group")
     methods = [textwrap.indent(_method(op, imports), "    ") for op in rows]
     head = f'"""{class_name(group)}: written by gimbal.faces.client.generate, not by hand."""'
-    doc = f'    """Operations on {group.replace("_", " ")}."""'
+    doc = f'    """{meaning(group)}"""'
     body = "\n\n".join([f"class {class_name(group)}(Group):\n{doc}", *methods])
     # A method called `list` would otherwise stand in the way of the type in the annotations behind it.
     return "\n\n".join([head, "from __future__ import annotations", "\n".join(imports.lines()), body]) + "\n"
@@ -200,7 +200,8 @@ def command_rows() -> bytes:
     """Return the manifest that the command line reads."""
     load_operations()
     rows = [_command(op) for op in operations() if "cli" not in op.absent]
-    return msgspec.json.format(msgspec.json.encode(manifest.Manifest(commands=rows)), indent=1) + b"\n"
+    table = manifest.Manifest(meanings={row.group: meaning(row.group) for row in rows}, commands=rows)
+    return msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n"
 
 
 def _command(op: Operation) -> manifest.Command:

@@ -44,7 +44,7 @@ def log_model(
     """Register a fitted scikit-learn estimator as a version of `model:name`, saved without pickle.
 
     `example` is a DataFrame like those that it predicts on; the signature is read off it. Inside a run the version
-    notes the run. Raise MissingExtra without scikit-learn and skops.
+    notes the run. Raise BadInput for what could not be served, MissingExtra without scikit-learn and skops.
     """
     try:
         # Needs scikit-learn, which few importers of the SDK have; the loader imports it here.
@@ -53,6 +53,13 @@ def log_model(
         raise MissingExtra(
             f"Saving models needs {problem.name}.", todo="pip install 'gimbal-ops[server,sklearn]'"
         ) from None
+    if not (hasattr(model, "fit") and hasattr(model, "predict")):
+        raise BadInput(
+            f"A {type(model).__name__} is no scikit-learn estimator.",
+            where="model",
+            kept="nothing",
+            todo="Give a fitted estimator: something with fit and predict.",
+        )
     client = client or default_client()
     content, manifest = sklearn.save(model, example)
     blob = client.blobs.put(content)

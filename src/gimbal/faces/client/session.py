@@ -1,7 +1,9 @@
 """The verbs of evidence and release for scripts: prompt, score, evaluate, promote, drift."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from gimbal.axis.evals.model import EvaluationRun
@@ -10,7 +12,7 @@ from gimbal.axis.monitors.model import MonitorReport
 from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget
 from gimbal.faces.client.client import Client, default_client
 from gimbal.generative.prompts.model import RenderedPrompt
-from gimbal.kernel.errors import DeadlineExceeded
+from gimbal.kernel.errors import BadInput, DeadlineExceeded
 
 
 def prompt(ref: str, variables: Mapping[str, Any] | None = None, *, client: Client | None = None) -> RenderedPrompt:
@@ -29,7 +31,21 @@ def score(
     source: str = "code",
     client: Client | None = None,
 ) -> Score:
-    """Record a judgement of a trace (or span, session, run, prediction)."""
+    """Record a judgement of a trace (or span, session, example, run, prediction).
+
+    Raise BadInput for a target or source that there is not, and for a value that is not finite: what is missing is
+    said by leaving it out and giving a label.
+    """
+    if value is not None and not math.isfinite(value):
+        raise BadInput(
+            f"A score is a finite number, not {value}.",
+            where="value",
+            kept="nothing",
+            todo="Leave it out and say by label why there is none.",
+        )
+    for where, given, kinds in (("target", target, ScoreTarget), ("source", source, ScoreSource)):
+        if given not in kinds.__members__.values():
+            raise BadInput(f"{given!r} is not a {where}.", where=where, kept="nothing", todo=f"Use {_words(kinds)}.")
     new = NewScore(
         target_kind=ScoreTarget(target),
         target_id=target_id,
@@ -40,6 +56,10 @@ def score(
         source=ScoreSource(source),
     )
     return (client or default_client()).scores.record(scores=[new])[0]
+
+
+def _words(kinds: type[StrEnum]) -> str:
+    return ", ".join(kind.value for kind in kinds)
 
 
 def evaluate(

@@ -1,8 +1,9 @@
 """The HTTP client under the SDK: address, key, project, retries, and the server's errors raised as what they are."""
 
+import mimetypes
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -10,23 +11,31 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from gimbal.kernel.errors import ErrorReply, GimbalError, Unavailable, error_kinds
+from gimbal.faces.client.answers import retry_after, stranger, to_error
+from gimbal.faces.client.wire import jsonable
+from gimbal.kernel.errors import ConfigurationError, DeadlineExceeded, GimbalError, Unavailable
 from gimbal.kernel.operations import PREFIX
 from gimbal.kernel.refs import Ref
 
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8765"
+CONNECT_S = 10.0
 RawBody = bytes | Path | Iterable[bytes]
-_encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="string")
+_encoder = msgspec.json.Encoder(enc_hook=jsonable, decimal_format="string")
 # Statuses that the server gives before it has stored anything: safe to send again, whatever the method.
 _AGAIN = frozenset({429, 503})
+# Harmless twice, so that a connection that broke on the way is no reason to give up.
+_REPEATABLE = frozenset({"GET", "PUT"})
+_SHOWN = 200
 
 
 class Transport:
     """One connection pool to one Gimbal.
 
     `url`, `key` and `project` default to GIMBAL_URL, GIMBAL_API_KEY and GIMBAL_PROJECT, then to the local server, no
-    key and `default`. `patience` is how many seconds it keeps trying while the server is busy or starting.
+    key and `default`. `timeout` is how many seconds one answer may take, `patience` how many seconds a request is
+    tried again while the server says that it is busy or starting. Raise ConfigurationError for an address or a key
+    that cannot be one.
     """
 
     def __init__(
@@ -38,15 +47,33 @@ class Transport:
         timeout: float = 60.0,
         patience: float = 30.0,
     ) -> None:
-        self.url = (url or os.environ.get("GIMBAL_URL") or DEFAULT_URL).rstrip("/")
-        self.key = key or os.environ.get("GIMBAL_API_KEY") or ""
+        address = _address(url or os.environ.get("GIMBAL_URL") or DEFAULT_URL)
+        self.url = str(address).rstrip("/")
+        self.key = _key(key or os.environ.get("GIMBAL_API_KEY") or "")
         self.project = project or os.environ.get("GIMBAL_PROJECT") or "default"
-        self._patience = patience
+        self.timeout = timeout
+        self.patience = patience
+        self.before_close: list[Callable[[], None]] = []
+        # A proxy that the environment names for the outer world does not lead back to this machine.
+        self._proxied = address.host not in {"127.0.0.1", "localhost", "::1"}
+        self._http, self._pid = self._opened()
+
+    def _opened(self) -> tuple[httpx.Client, int]:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
+        limits = httpx.Timeout(self.timeout, connect=min(self.timeout, CONNECT_S))
+        pool = httpx.Client(base_url=self.url, headers=headers, timeout=limits, trust_env=self._proxied)
+        return pool, os.getpid()
+
+    def _pool(self) -> httpx.Client:
+        """Return the connections of this process: those of a parent must not be used by two."""
+        if self._pid != os.getpid():
+            self._http, self._pid = self._opened()
+        return self._http
 
     def close(self) -> None:
-        """Close the connections."""
+        """Do what is to be done before, then close the connections."""
+        for last in self.before_close:
+            last()
         self._http.close()
 
     def call(
@@ -62,21 +89,30 @@ class Transport:
     ) -> T:
         """Call one operation and return its decoded result; raise the GimbalError that the server answered with."""
         content = None if body is None else _encoder.encode({k: v for k, v in body.items() if v is not msgspec.UNSET})
-        response = self._send(method, self._address(template, path), query=query, content=content, raw=raw)
+        headers = {"content-type": _media_type(path)} if raw is not None else None
+        response = self._send(
+            method, self._address(template, path), query=query, content=content, raw=raw, headers=headers
+        )
         if returns is type(None):
             return returns()
-        return msgspec.json.decode(response.content, type=returns, dec_hook=_decode_ref)
+        try:
+            return msgspec.json.decode(response.content, type=returns, dec_hook=_decode_ref)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise stranger(response, str(problem)) from None
 
     def download(
         self, template: str, *, path: Mapping[str, Any], query: Mapping[str, Any] | None = None
     ) -> Iterator[bytes]:
-        """Yield the chunks of a raw result."""
+        """Yield the chunks of a raw result; raise Unavailable when it breaks off."""
         address = self._address(template, path)
-        with self._http.stream("GET", address, params=_query(query)) as response:
-            if response.is_error:
-                response.read()
-                raise to_error(response)
-            yield from response.iter_bytes()
+        try:
+            with self._pool().stream("GET", address, params=_query(query)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise to_error(response)
+                yield from response.iter_bytes()
+        except httpx.RequestError as problem:
+            raise self._unreached(problem, "GET") from None
 
     def dialect(
         self, method: str, path: str, payload: Any, *, headers: Mapping[str, str] | None = None
@@ -84,7 +120,11 @@ class Transport:
         """Call a route of a foreign dialect with JSON and return its JSON."""
         content = None if payload is None else _encoder.encode(payload)
         more = {"x-gimbal-project": self.project, **(headers or {})}
-        return msgspec.json.decode(self._send(method, path, content=content, headers=more).content)
+        response = self._send(method, path, content=content, headers=more)
+        try:
+            return msgspec.json.decode(response.content, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            raise stranger(response, str(problem)) from None
 
     def _address(self, template: str, path: Mapping[str, Any]) -> str:
         address = template
@@ -103,31 +143,87 @@ class Transport:
         raw: RawBody | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self.patience
         pause = 0.1
-        media_type = "application/octet-stream" if raw is not None else "application/json"
+        replayable = raw is None or isinstance(raw, bytes | Path)
         while True:
-            sent = content if raw is None else _content(raw)
             try:
-                response = self._http.request(
+                response = self._pool().request(
                     method,
                     address,
                     params=_query(query),
-                    content=sent,
-                    headers={"content-type": media_type, **(headers or {})},
+                    content=content if raw is None else _content(raw),
+                    headers={"content-type": "application/json", **(headers or {})},
                 )
-            except httpx.ConnectError:
-                raise Unavailable(
-                    f"Gimbal does not answer at {self.url}.",
-                    todo="Start it with `gimbal up`, or set GIMBAL_URL to where it runs.",
-                ) from None
-            replayable = raw is None or isinstance(raw, bytes | Path)
-            if response.status_code not in _AGAIN or not replayable or time.monotonic() > deadline:
-                if response.is_error:
+            except httpx.RequestError as problem:
+                broke = isinstance(problem, httpx.NetworkError | httpx.RemoteProtocolError)
+                refused = isinstance(problem, httpx.ConnectError)
+                again = broke and not refused and replayable and method in _REPEATABLE
+                if not again or time.monotonic() > deadline:
+                    raise self._unreached(problem, method) from None
+                wait = pause
+            else:
+                if response.is_success:
+                    return response
+                if response.status_code not in _AGAIN or not replayable or time.monotonic() > deadline:
                     raise to_error(response)
-                return response
-            time.sleep(min(float(response.headers.get("retry-after", pause)), max(0.0, deadline - time.monotonic())))
+                wait = retry_after(response) or pause
+            time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
             pause = min(pause * 2, 5.0)
+
+    def _unreached(self, problem: httpx.RequestError, method: str) -> GimbalError:
+        """Return what to raise for a request that got no answer."""
+        if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+            return Unavailable(
+                f"Gimbal does not answer at {self.url}.",
+                where=str(problem)[:_SHOWN],
+                todo="Start it with `gimbal up`, or set GIMBAL_URL to where it runs.",
+            )
+        kept = "" if method == "GET" else "unknown: the server may have done it before the answer was lost"
+        if isinstance(problem, httpx.TimeoutException):
+            return DeadlineExceeded(
+                f"Gimbal at {self.url} did not answer within {self.timeout:g} s.",
+                kept=kept,
+                todo="Look whether it was done before you repeat it, or give the client a longer timeout.",
+            )
+        why = str(problem)[:_SHOWN].rstrip(".") or type(problem).__name__
+        return Unavailable(
+            f"The connection to Gimbal at {self.url} broke: {why}.",
+            kept=kept,
+            todo="Look whether it was done before you repeat it.",
+        )
+
+
+def _address(text: str) -> httpx.URL:
+    """Return the address of a server; raise ConfigurationError when the text is none."""
+    try:
+        url = httpx.URL(text.strip())
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ConfigurationError(
+            f"{text!r} is not the address of a server.",
+            where="url, or GIMBAL_URL",
+            todo="Write it like http://127.0.0.1:8765.",
+        )
+    return url
+
+
+def _key(text: str) -> str:
+    """Return an API key without the blanks that copying adds; raise ConfigurationError when it cannot be one."""
+    key = text.strip()
+    if not key.isascii() or any(not c.isprintable() or c == " " for c in key):
+        raise ConfigurationError(
+            "The API key has characters that no key has.",
+            where="key, or GIMBAL_API_KEY",
+            todo="Copy it again, or make one with `gimbal keys create`.",
+        )
+    return key
+
+
+def _media_type(path: Mapping[str, Any]) -> str:
+    """Return the media type of a raw body by the name of the file that it becomes."""
+    return mimetypes.guess_type(str(path.get("path", "")))[0] or "application/octet-stream"
 
 
 def _content(raw: RawBody) -> bytes | Iterable[bytes]:
@@ -153,7 +249,9 @@ def _query(query: Mapping[str, Any] | None) -> httpx.QueryParams:
 
 
 def _text(value: Any) -> str:
-    return msgspec.to_builtins(value) if not isinstance(value, bool | int | float | Ref) else str(value).lower()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float | Ref) else str(msgspec.to_builtins(value))
 
 
 def _decode_ref(kind: type, value: Any) -> Any:
@@ -161,17 +259,3 @@ def _decode_ref(kind: type, value: Any) -> Any:
         return Ref.parse(value)
     message = f"cannot read a {kind}"
     raise NotImplementedError(message)
-
-
-def to_error(response: httpx.Response) -> GimbalError:
-    """Return the error that an answer holds, as the class that the server raised."""
-    try:
-        body = msgspec.json.decode(response.content, type=ErrorReply).error
-    except msgspec.DecodeError:
-        text = response.text[:200]
-        return GimbalError(f"{response.request.url} answered {response.status_code}: {text}", todo="See the log.")
-    kind = error_kinds().get(body.code, GimbalError)
-    after = response.headers.get("retry-after")
-    return kind(
-        body.message, where=body.where, kept=body.kept, todo=body.todo, retry_after=float(after) if after else None
-    )

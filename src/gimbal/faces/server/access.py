@@ -6,31 +6,20 @@ one local owner who needs none; there Host and Origin are checked, so that no we
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
 from gimbal.axis.projects.service import Projects
 from gimbal.faces.server.exchange import Exchange
 from gimbal.kernel.context import NOBODY, Principal
-from gimbal.kernel.errors import Forbidden
+from gimbal.kernel.errors import Forbidden, NotAuthenticated
+from gimbal.kernel.http import is_loopback
 from gimbal.kernel.settings import Settings
 
 COOKIE = "gimbal_key"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_PLACEHOLDERS = frozenset({"none", "local", "unused", "gimbal"})
 # Clients of each dialect put the key where their vendor wants it.
 _KEY_HEADERS = ("x-api-key", "api-key", "x-gimbal-key")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or name means this machine only."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def host_name(header: str) -> str:
@@ -56,11 +45,9 @@ def header_secret(headers: Mapping[str, str]) -> str:
 
 def cookie_secret(exchange: Exchange) -> str:
     """Return the key that the console keeps in its cookie, or an empty text."""
-    try:
-        morsel = SimpleCookie(exchange.headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+    # Not the standard library's reader: it gives up at the first odd cookie that another program set on this host.
+    pairs = (part.strip().partition("=") for part in exchange.headers.get("cookie", "").split(";"))
+    return next((value.strip('"') for name, _, value in pairs if name == COOKIE), "")
 
 
 class Access:
@@ -75,22 +62,38 @@ class Access:
     async def principal(self, exchange: Exchange) -> Principal:
         """Return who is asking; raise NotAuthenticated for a bad key, Forbidden for a foreign Host or Origin."""
         secret = header_secret(exchange.headers)
-        if not secret:
-            # A browser sends its cookie, and on loopback its bare request, for any page that asks it to.
-            self._check_browser(exchange)
-        return await self.of_secret(secret or cookie_secret(exchange))
+        if secret and not self._is_placeholder(secret):
+            return await self._projects.authenticate(secret)
+        # A browser sends its cookie, and on loopback its bare request, for any page that asks it to; a page can also
+        # put a placeholder into a header.
+        self._check_browser(exchange)
+        owner = await self._owner(exchange.client)
+        cookie = cookie_secret(exchange)
+        if not cookie:
+            return owner
+        try:
+            return await self._projects.authenticate(cookie)
+        except NotAuthenticated:
+            # Browsers share cookies between all ports of a host: this one may be of another installation.
+            if owner is NOBODY:
+                raise
+            return owner
 
     async def of_secret(self, secret: str) -> Principal:
         """Return who a secret belongs to; without one the local owner on loopback, or nobody."""
         if secret and not self._is_placeholder(secret):
             return await self._projects.authenticate(secret)
-        if self._loopback and not await self._projects.has_members():
-            return self._projects.local_owner()
-        return NOBODY
+        return await self._owner("")
+
+    async def _owner(self, client: str) -> Principal:
+        """Return the local owner where there is one for a caller at this address, else nobody."""
+        # A proxy on this machine hands on callers of other machines, by their own address (X-Forwarded-For).
+        near = self._loopback and (not client or is_loopback(client))
+        return self._projects.local_owner() if near and not await self._projects.has_members() else NOBODY
 
     def _is_placeholder(self, secret: str) -> bool:
         # Vendor clients insist on some key; on loopback people write "none", "local" or "unused" there.
-        return self._loopback and not secret.startswith("gk_") and secret in {"none", "local", "unused", "gimbal"}
+        return self._loopback and secret in _PLACEHOLDERS
 
     def _check_browser(self, exchange: Exchange) -> None:
         name = host_name(exchange.headers.get("host", ""))

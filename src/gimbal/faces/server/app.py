@@ -6,9 +6,11 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,8 +20,8 @@ from gimbal.faces.server.access import Access
 from gimbal.faces.server.exchange import Exchange, Message, Receive, Send, send_reply
 from gimbal.faces.server.metrics import RequestMeter
 from gimbal.faces.server.router import Router
-from gimbal.kernel.context import Context, Permission, Principal, Services
-from gimbal.kernel.errors import DeadlineExceeded, GimbalError, NotAuthenticated
+from gimbal.kernel.context import NOBODY, Context, Permission, Principal, Services
+from gimbal.kernel.errors import DeadlineExceeded, GimbalError, MethodNotAllowed, NotAuthenticated
 from gimbal.kernel.http import DialectRoute, Download, HttpReply, Upload, dialect_routes
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import PREFIX, Operation, invoke, operations
@@ -27,6 +29,11 @@ from gimbal.kernel.settings import Settings
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="string")
+
+# What the request metrics show of a caller who went away before the answer was there.
+_CLIENT_GONE = 499
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 ErrorWriter = Callable[[GimbalError, Exchange], HttpReply]
 
@@ -56,6 +63,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     on_error: ErrorWriter = plain_error
 
 
+class _Row:
+    """What answers a request, as far as it is known."""
+
+    def __init__(self, on_error: ErrorWriter) -> None:
+        self.label = "unmatched"
+        self.on_error = on_error
+
+
 class App:
     """Plain ASGI 3; the lifespan belongs to the process that runs it."""
 
@@ -83,42 +98,67 @@ class App:
                 await send({"type": "websocket.close", "code": 1000})
             return
         exchange = Exchange(scope, receive)
-        started = time.perf_counter()
-        reply, label = await self._reply(exchange)
-        try:
-            await send_reply(reply, exchange, send)
-        except GimbalError as error:  # raised by the first chunk of a stream, before anything was sent
-            reply = plain_error(error, exchange)
-            await send_reply(reply, exchange, send)
-        finally:
-            self.meter.observe(label, exchange.method, reply.status, time.perf_counter() - started)
+        row = _Row(self.unmatched)
+        started, status, begun = time.perf_counter(), _CLIENT_GONE, False
 
-    async def _reply(self, exchange: Exchange) -> tuple[HttpReply, str]:
-        on_error = self.unmatched
-        label = "unmatched"
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            route, exchange.parameters = self.router.match(exchange.method, exchange.raw_path)
-            on_error, label = route.on_error, route.label
-            principal = await self._principal(exchange, route)
-            project = exchange.parameters.get("project") or exchange.headers.get("x-gimbal-project")
-            ctx = Context(self.services, principal, project or self.home(principal), client=exchange.client)
-            if route.allow is not Permission.OPEN:
-                ctx.require(Permission.VIEW if principal.kind != "nobody" else route.allow)
-            if "project" in exchange.parameters:
-                await self.services.get(Projects).get(ctx, exchange.parameters["project"])
-            return await route.answer(exchange, ctx), label
-        except GimbalError as error:
-            return on_error(error, exchange), label
-        except Exception:  # noqa: BLE001 - the caller gets an id, the log gets the rest
+            try:
+                reply = await self._answer(exchange, row)
+                status = reply.status
+                await send_reply(reply, exchange, sending)
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the rest
+                reply = self._failed(problem, exchange, row)
+                # Once a stream has begun, its end without the last chunk tells the caller that it is not whole.
+                if not begun:
+                    status = reply.status
+                    await send_reply(reply, exchange, send)
+        finally:
+            self.meter.observe(row.label, exchange.method, status, time.perf_counter() - started)
+
+    async def _answer(self, exchange: Exchange, row: "_Row") -> HttpReply:
+        route, exchange.parameters = self.router.match(exchange.method, exchange.raw_path)
+        row.on_error, row.label = route.on_error, route.label
+        principal = await self._principal(exchange, route)
+        project = exchange.parameters.get("project") or exchange.headers.get("x-gimbal-project")
+        ctx = Context(self.services, principal, project or self.home(principal), client=exchange.client)
+        if route.allow is not Permission.OPEN:
+            ctx.require(Permission.VIEW if principal.kind != "nobody" else route.allow)
+        if "project" in exchange.parameters:
+            await self.services.get(Projects).get(ctx, exchange.parameters["project"])
+        return await route.answer(exchange, ctx)
+
+    def _failed(self, problem: Exception, exchange: Exchange, row: "_Row") -> HttpReply:
+        """Return the answer to a request that failed, in the form of its face."""
+        if isinstance(problem, GimbalError):
+            error = problem
+        else:
             incident = new_id()
-            _log.exception("incident %s at %s %s", incident, exchange.method, label)
+            _log.error("incident %s at %s %s", incident, exchange.method, row.label, exc_info=problem)
             error = InternalError(
                 "Something went wrong inside Gimbal.", where=incident, todo="Look for this id in the server's log."
             )
-            return on_error(error, exchange), label
+        try:
+            reply = row.on_error(error, exchange)
+        except Exception:  # noqa: BLE001 - a caller gets an answer also when its form fails
+            _log.exception("the error %s could not be shown as its face shows errors", error.code)
+            reply = plain_error(error, exchange)
+        if isinstance(error, MethodNotAllowed):
+            return msgspec.structs.replace(reply, headers={**reply.headers, "allow": error.where})
+        return reply
 
     async def _principal(self, exchange: Exchange, route: Route) -> Principal:
-        return await self.access.principal(exchange)
+        try:
+            return await self.access.principal(exchange)
+        except NotAuthenticated:
+            # Whoever holds a key that is worth nothing any more must still get in to sign in with another.
+            if route.allow is Permission.OPEN:
+                return NOBODY
+            raise
 
     def home(self, principal: Principal) -> str:
         """Return the project meant where none is named: that of a key for one project, else the default."""
@@ -172,8 +212,22 @@ def _encode(result: Any) -> HttpReply:
     if result is None:
         return HttpReply(status=204)
     if isinstance(result, Download):
-        headers = {"content-disposition": f'attachment; filename="{result.filename}"'} if result.filename else {}
+        # What was uploaded is saved and never shown: as a page of ours it could act as whoever looks at it.
+        headers = {"content-disposition": disposition(result.filename), "content-security-policy": "sandbox"}
         if result.size is not None:
             headers["content-length"] = str(result.size)
-        return HttpReply(body=result.chunks, media_type=result.media_type, headers=headers)
+        media_type = result.media_type if _MEDIA_TYPE.fullmatch(result.media_type) else "application/octet-stream"
+        return HttpReply(body=result.chunks, media_type=media_type, headers=headers)
     return HttpReply(body=_encoder.encode(result))
+
+
+def disposition(filename: str) -> str:
+    """Return the Content-Disposition with which a browser saves `filename`, or a name of its choice for an empty one.
+
+    Source: RFC 6266 with the `ext-value` of RFC 8187; the plain form beside it is for programs that read only that.
+    """
+    if not filename:
+        return "attachment"
+    name = "".join("_" if c in "/\\" or not c.isprintable() else c for c in filename).encode(errors="replace").decode()
+    plain = "".join(c if c.isascii() and c not in '"%' else "_" for c in name)
+    return f'attachment; filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}")

@@ -7,7 +7,7 @@ import msgspec
 
 from gimbal.kernel.errors import BadInput, UnknownField
 from gimbal.kernel.http import Upload
-from gimbal.kernel.operations import Operation, Parameter, decode_body, decode_value
+from gimbal.kernel.operations import Operation, Parameter, decode_body, decode_value, nearest
 
 
 def from_http(
@@ -20,7 +20,7 @@ def from_http(
             raise UnknownField(
                 f"{op.name} has no parameter {name!r}.",
                 where=f"query.{name}",
-                todo=f"It takes: {', '.join(sorted(known)) or 'none'}.",
+                todo=nearest(name, known) or f"It takes: {', '.join(sorted(known)) or 'none'}.",
             )
     arguments: dict[str, Any] = {}
     for parameter in op.parameters:
@@ -53,7 +53,9 @@ def from_object(op: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
     if op.body is not None:
         arguments["body"] = decode_body(msgspec.json.encode(rest), op.body.type)
     elif rest:
-        raise UnknownField(f"{op.name} has no argument {min(rest)!r}.", where=min(rest), todo="See its input schema.")
+        name = min(rest)
+        todo = nearest(name, [p.name for p in op.parameters]) or "See its input schema."
+        raise UnknownField(f"{op.name} has no argument {name!r}.", where=name, todo=todo)
     return arguments
 
 

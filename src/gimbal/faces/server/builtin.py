@@ -5,75 +5,35 @@ These, and static files, are the whole list of what needs no credential.
 
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
+from gimbal.axis.projects.service import Projects
 from gimbal.engines.console import assets as console_assets
 from gimbal.engines.console.console import Console, page_request
 from gimbal.engines.console.pages import View, all_actions, all_pages, parse_form
-from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import Catalog
-from gimbal.engines.storage.columns import Columns
-from gimbal.engines.storage.writer import Writer
-from gimbal.faces.server import openapi, reference
+from gimbal.faces.server import health, openapi, reference
 from gimbal.faces.server.access import COOKIE
 from gimbal.faces.server.app import App, Route, plain_error
 from gimbal.faces.server.exchange import Exchange
-from gimbal.faces.server.metrics import Sample, render_samples
-from gimbal.kernel.context import Context, Permission, Services
-from gimbal.kernel.errors import GimbalError, Unavailable
-from gimbal.kernel.events import EventBus
+from gimbal.faces.server.metrics import render_samples
+from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.counters import Counters
+from gimbal.kernel.errors import GimbalError, NotAuthenticated, Unavailable
 from gimbal.kernel.http import HttpReply
 
-OPEN_ROUTES = ("/healthz", "/readyz", "/openapi.json", "/docs/api", "/sign-in", "/static/{version}/{name*}", "/")
+OPEN_ROUTES = (
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs/api",
+    "/sign-in",
+    "/sign-out",
+    "/static/{version}/{name*}",
+    "/",
+)
 _FORM_LIMIT = 1 << 20
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One part that must answer."""
-
-    part: str
-    ok: bool
-    message: str = ""
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """What /healthz and /readyz answer."""
-
-    status: str
-    """`ok` or `failing`."""
-    version: str
-    checks: list[Check] = []
-
-
-async def readiness(services: Services) -> Health:
-    """Ask each store whether it answers."""
-    checks: list[Check] = []
-    for part, kind in (("catalog", Catalog), ("columns", Columns), ("blobs", Blobs)):
-        try:
-            await services.get(kind).ping()
-        except GimbalError as error:
-            checks.append(Check(part=part, ok=False, message=str(error)))
-        else:
-            checks.append(Check(part=part, ok=True))
-    status = "ok" if all(c.ok for c in checks) else "failing"
-    return Health(status=status, version=version("gimbal-ops"), checks=checks)
-
-
-def writer_samples(services: Services) -> list[Sample]:
-    """Return the writer's and the event bus's counters."""
-    state = services.get(Writer).state()
-    rows = [
-        ("gimbal_writer_queue_rows", state.queued_rows, "Rows that wait to be committed.", "gauge"),
-        ("gimbal_writer_queue_bytes", state.queued_bytes, "Bytes that wait to be committed.", "gauge"),
-        ("gimbal_writer_committed_rows_total", state.committed_rows, "Rows on disk.", "counter"),
-        ("gimbal_writer_commits_total", state.committed_groups, "Group commits.", "counter"),
-        ("gimbal_writer_failed_rows_total", state.failed_rows, "Rows whose senders were told they failed.", "counter"),
-        ("gimbal_writer_refused_rows_total", state.refused_rows, "Rows refused with 429.", "counter"),
-        ("gimbal_writer_lag_seconds", state.oldest_wait_ms / 1000, "Age of the oldest waiting batch.", "gauge"),
-        ("gimbal_event_failures_total", services.get(EventBus).failures, "Event handlers that failed.", "counter"),
-    ]
-    return [Sample(name=n, value=float(v), help=h, kind=k) for n, v, h, k in rows]
 
 
 def install(app: App, console: Console) -> None:
@@ -100,14 +60,14 @@ def _install_health(app: App) -> None:
     services = app.services
 
     async def healthz(_exchange: Exchange, _ctx: Context) -> HttpReply:
-        return HttpReply(body=msgspec.json.encode(Health(status="ok", version=version("gimbal-ops"))))
+        return HttpReply(body=msgspec.json.encode(await health.liveness(services)))
 
     async def readyz(_exchange: Exchange, _ctx: Context) -> HttpReply:
-        health = await readiness(services)
-        return HttpReply(body=msgspec.json.encode(health), status=200 if health.status == "ok" else Unavailable.status)
+        found = await health.readiness(services)
+        return HttpReply(body=msgspec.json.encode(found), status=200 if found.status == "ok" else Unavailable.status)
 
     async def metrics(_exchange: Exchange, _ctx: Context) -> HttpReply:
-        text = app.meter.render() + render_samples(writer_samples(services))
+        text = app.meter.render() + render_samples(services.get(Counters).samples())
         return HttpReply(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.add("GET", "/healthz", Route(label="healthz", allow=Permission.OPEN, answer=healthz))
@@ -117,7 +77,12 @@ def _install_health(app: App) -> None:
 
 def _install_console(app: App, console: Console) -> None:
     def page_error(error: GimbalError, exchange: Exchange) -> HttpReply:
-        return console.error(error, exchange.request(_FORM_LIMIT))
+        # Whoever signs in goes back to what they asked for, a %2F in it as they wrote it.
+        return console.error(error, msgspec.structs.replace(exchange.request(_FORM_LIMIT), path=exchange.target))
+
+    def sign_in_error(error: GimbalError, exchange: Exchange) -> HttpReply:
+        # The form again, and after it to Home: what was asked for first was in the body that is spent.
+        return console.error(error, msgspec.structs.replace(exchange.request(_FORM_LIMIT), path="/"))
 
     def unmatched(error: GimbalError, exchange: Exchange) -> HttpReply:
         wants_page = "text/html" in exchange.headers.get("accept", "")
@@ -143,18 +108,40 @@ def _install_console(app: App, console: Console) -> None:
         return await console.static(exchange.request(_FORM_LIMIT))
 
     async def home(exchange: Exchange, ctx: Context) -> HttpReply:
-        return HttpReply(status=303, headers={"location": f"/p/{ctx.project or app.settings.project}"})
+        return HttpReply(status=303, headers={"location": f"/p/{quote(ctx.project or app.settings.project, safe='')}"})
+
+    async def ask_key(exchange: Exchange, ctx: Context) -> HttpReply:
+        wanted = NotAuthenticated("Sign in with an API key.")
+        request = msgspec.structs.replace(exchange.request(_FORM_LIMIT), path=_own_path(exchange.query().get("back")))
+        return msgspec.structs.replace(console.error(wanted, request), status=200)
 
     async def sign_in(exchange: Exchange, ctx: Context) -> HttpReply:
         form = parse_form(await exchange.upload(_FORM_LIMIT).read())
-        back = form.get("next", "/")
-        # Only a path of our own: an address from elsewhere must not send people away.
-        target = back if back.startswith("/") and not back.startswith("//") else "/"
-        secure = "; Secure" if exchange.scheme == "https" else ""
-        cookie = f"{COOKIE}={form.need('key')}; Path=/; HttpOnly; SameSite=Strict{secure}"
-        return HttpReply(status=303, headers={"location": target, "set-cookie": cookie})
+        # A key that is worth nothing is told so here, instead of on every page that follows.
+        await app.services.get(Projects).authenticate(key := form.need("key"))
+        location = _own_path(form.many("back"))
+        return HttpReply(status=303, headers={"location": location, "set-cookie": _cookie(key, exchange)})
+
+    async def sign_out(exchange: Exchange, ctx: Context) -> HttpReply:
+        gone = _cookie("", exchange) + "; Max-Age=0"
+        return HttpReply(status=303, headers={"location": "/sign-in", "set-cookie": gone})
 
     opened = Permission.OPEN
     app.add("GET", console_assets.MOUNT, Route(label="static", allow=opened, answer=static, on_error=plain_error))
     app.add("GET", "/", Route(label="root", allow=opened, answer=home, on_error=page_error))
-    app.add("POST", "/sign-in", Route(label="sign-in", allow=opened, answer=sign_in, on_error=page_error))
+    app.add("GET", "/sign-in", Route(label="sign-in", allow=opened, answer=ask_key, on_error=page_error))
+    app.add("POST", "/sign-in", Route(label="sign-in", allow=opened, answer=sign_in, on_error=sign_in_error))
+    app.add("POST", "/sign-out", Route(label="sign-out", allow=opened, answer=sign_out, on_error=page_error))
+
+
+def _own_path(values: list[str] | None) -> str:
+    """Return where to go next: only a path of our own, for an address from elsewhere must not send people away."""
+    path = values[0] if values else "/"
+    # Browsers read a backslash as a slash, and drop tabs and line breaks: what is odd here is not from our pages.
+    odd = not path.startswith("/") or path.startswith(("//", "/sign-")) or "\\" in path or not path.isprintable()
+    return "/" if odd else quote(path, safe="/?&=%:@~,+;!$*()'-._#", errors="replace")
+
+
+def _cookie(key: str, exchange: Exchange) -> str:
+    secure = "; Secure" if exchange.scheme == "https" else ""
+    return f"{COOKIE}={key}; Path=/; HttpOnly; SameSite=Strict{secure}"

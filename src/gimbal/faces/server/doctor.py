@@ -10,7 +10,7 @@ import msgspec
 
 from gimbal.faces.server import preflight
 from gimbal.kernel.errors import GimbalError
-from gimbal.kernel.settings import MIB, Settings
+from gimbal.kernel.settings import Settings
 
 _ENGINES = ("chdb", "clickhouse-connect", "sqlalchemy", "pyarrow", "obstore")
 
@@ -30,7 +30,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _python()
     yield from _engines()
     yield _checked("data folder", lambda: f"{preflight.make_folder(settings)} can be written")
-    yield _checked("disk", lambda: f"{preflight.check_disk(settings) // MIB} MB free")
+    yield _checked("disk", lambda: f"{preflight.check_disk(settings) / 1e9:,.1f} GB free")
     yield from _ports(settings)
     yield _clock()
     yield _stores(settings)

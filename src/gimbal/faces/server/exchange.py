@@ -4,20 +4,20 @@
 """
 
 import asyncio
-import contextlib
-import importlib
-import sys
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gimbal.kernel.errors import BadInput, CorruptUpload, WrongMediaType
+from gimbal.faces.server.unpack import STEP, Unpacking
+from gimbal.kernel.errors import BadInput, TooLarge
 from gimbal.kernel.http import HttpReply, HttpRequest, Upload
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+_MOST_PARAMETERS = 1000
+_NO_BODY = frozenset({204, 304})
 
 # Pages load only what we serve; nothing is framed by others, and nothing is sniffed.
 SECURITY_HEADERS = {
@@ -37,7 +37,7 @@ class Exchange:
         self.raw_path: bytes = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         self.path: str = scope["path"]
         self.headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        self.query_string: str = scope["query_string"].decode("latin-1")
+        self._query_string: bytes = scope["query_string"]
         self.scheme: str = scope.get("scheme", "http")
         client = scope.get("client")
         self.client: str = client[0] if client else ""
@@ -46,17 +46,30 @@ class Exchange:
         self._ended = False
         self._gone = asyncio.Event()
 
+    @property
+    def target(self) -> str:
+        """Path and query as the caller wrote them."""
+        path = self.raw_path.decode("latin-1")
+        return f"{path}?{self._query_string.decode('latin-1')}" if self._query_string else path
+
     def query(self) -> dict[str, list[str]]:
-        """Return the values of each query parameter, in order."""
+        """Return the values of each query parameter, in order; raise BadInput when it is not UTF-8."""
         values: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.query_string, keep_blank_values=True):
+        try:
+            text = self._query_string.decode()
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+        except UnicodeDecodeError:
+            raise BadInput("The query is not UTF-8.", where="query", todo="Percent-encode it as UTF-8.") from None
+        except ValueError:
+            raise BadInput("The query has too many parameters.", where="query", todo="Ask in parts.") from None
+        for name, value in pairs:
             values.setdefault(name, []).append(value)
         return values
 
     def upload(self, limit: int) -> Upload:
         """Return the decompressed body, which refuses to grow past `limit` bytes."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Upload(self._decoded(), limit=limit, media_type=media_type)
+        return Upload(self._decoded(limit), limit=limit, media_type=media_type)
 
     def request(self, limit: int) -> HttpRequest:
         """Return what a dialect handler gets."""
@@ -87,74 +100,90 @@ class Exchange:
             if message.get("body"):
                 yield message["body"]
 
-    async def _decoded(self) -> AsyncIterator[bytes]:
-        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+    async def _decoded(self, limit: int) -> AsyncIterator[bytes]:
+        encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding in {"identity", ""}:
+            announced = self.headers.get("content-length", "")
+            if announced.isdecimal() and int(announced) > limit:
+                raise TooLarge(
+                    f"The body has {announced} bytes, and {limit} is the most that is taken here.",
+                    where="Content-Length",
+                    todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
+                )
             async for chunk in self._raw():
                 yield chunk
             return
-        inflate = _decompressor(encoding)
-        try:
-            async for chunk in self._raw():
-                # Small steps keep a compressed bomb from unfolding before the limit is checked.
-                for start in range(0, len(chunk), 65_536):
-                    if piece := inflate(chunk[start : start + 65_536]):
-                        yield piece
-        except (zlib.error, OSError, ValueError, EOFError) as problem:
-            raise CorruptUpload(
-                f"The body is not valid {encoding}: {problem}.", where="body", todo="Send it again."
-            ) from None
-
-
-def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
-    if encoding in {"gzip", "deflate"}:
-        return zlib.decompressobj(wbits=47).decompress
-    if encoding == "zstd":
-        # Only OTLP senders use it; not worth its import at every start. In the standard library from 3.14.
-        zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-        return zstd.ZstdDecompressor().decompress
-    raise WrongMediaType(f"The encoding {encoding!r} is not read here.", todo="Send gzip, zstd, deflate or identity.")
+        unpacking = Unpacking(encoding)
+        packed = 0
+        async for chunk in self._raw():
+            # What unpacks to nothing would never reach the limit of what it unpacks to.
+            packed += len(chunk)
+            if packed > limit + STEP:
+                raise TooLarge(f"The packed body is larger than {limit} bytes.", where="body", todo="Send less.")
+            for piece in unpacking.feed(chunk):
+                yield piece
+        unpacking.end()
 
 
 async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
     """Send an answer; a stream is stopped (its generator closed) when the caller goes away."""
-    headers = {"content-type": reply.media_type, **SECURITY_HEADERS, **reply.headers}
+    headers = {**SECURITY_HEADERS, **reply.headers}
     body = reply.body
-    if isinstance(body, bytes):
-        headers["content-length"] = str(len(body))
+    if reply.status not in _NO_BODY:
+        headers = {"content-type": reply.media_type, **headers}
+        if isinstance(body, bytes):
+            headers["content-length"] = str(len(body))
     start: Message = {
         "type": "http.response.start",
         "status": reply.status,
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        "headers": [_header(name, value) for name, value in headers.items()],
     }
     if isinstance(body, bytes):
         await send(start)
         await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
-        return
-    await _stream(start, body, exchange, send)
+    elif exchange.method == "HEAD":
+        await _close(body)
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await _stream(start, body, exchange, send)
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    if any(c in value for c in "\r\n\0"):
+        message = f"the header {name} has a line break"
+        raise ValueError(message)
+    return name.encode("latin-1"), value.encode("latin-1")
 
 
 async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:
     iterator = chunks.__aiter__()
     gone = asyncio.ensure_future(exchange.disconnected())
+    step: asyncio.Future[bytes | None] | None = None
+    begun = False
     try:
-        # The first chunk is awaited before the status goes out, so that an early error still gets its own status.
-        chunk = await anext(iterator, None)
-        await send(start)
-        while chunk is not None and not gone.done():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        while True:
             step = asyncio.ensure_future(anext(iterator, None))
             await asyncio.wait({step, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
-                step.cancel()
-                with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-                    await step
-                break
+                return  # the caller went away
             chunk = step.result()
-        if not gone.done():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if not begun:
+                # The status goes out only with the first chunk, so that an early error still gets its own.
+                await send(start)
+                begun = True
+            await send({"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None})
+            if chunk is None or gone.done():
+                return
     finally:
         gone.cancel()
-        close = getattr(iterator, "aclose", None)
-        if close:
-            await close()
+        if step is not None and not step.done():
+            step.cancel()
+            await asyncio.wait({step})
+        await _close(iterator)
+
+
+async def _close(chunks: AsyncIterator[bytes]) -> None:
+    close = getattr(chunks, "aclose", None)
+    if close:
+        await close()

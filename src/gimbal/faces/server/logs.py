@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,17 +21,21 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON."""
-        row = {
+        row = {k: str(v) for k, v in vars(record).items() if k not in _EXTRA_SKIP and k != "message"}
+        row |= {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": self._process,
             "message": record.getMessage(),
         }
-        row |= {k: str(v) for k, v in vars(record).items() if k not in _EXTRA_SKIP and k != "message"}
         if record.exc_info:
             row["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(row).decode()
+        try:
+            return msgspec.json.encode(row).decode()
+        except UnicodeEncodeError:  # half of a surrogate pair, from a file name or a broken client
+            clean = {k: v.encode(errors="backslashreplace").decode() for k, v in row.items()}
+            return msgspec.json.encode(clean).decode()
 
 
 def set_up(settings: LogSettings, process: str) -> None:
@@ -39,8 +44,11 @@ def set_up(settings: LogSettings, process: str) -> None:
     if settings.format == "json":
         handler.setFormatter(JsonFormatter(process))
     else:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {process:<7} %(levelname)-7s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+        lines = logging.Formatter(f"%(asctime)s {process:<7} %(levelname)-7s %(message)s", "%H:%M:%SZ")
+        lines.converter = time.gmtime
+        handler.setFormatter(lines)
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     # These tell each request or statement; our own metrics do.
     for name in ("httpx", "uvicorn", "alembic", "dbos", "aiosqlite", "urllib3", "clickhouse_connect"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -5,6 +5,8 @@ revisions 2025-03-26 to 2025-11-25 (`initialize`). The tool list is in a fixed o
 Source: modelcontextprotocol.io, specification revisions of those dates.
 """
 
+import base64
+import binascii
 from importlib.metadata import version
 from typing import Any
 
@@ -12,13 +14,15 @@ import msgspec
 
 from gimbal.faces.server import arguments, openapi
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, GimbalError, NotFound
+from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 from gimbal.kernel.operations import Operation, invoke, operations
 
 MODERN = "2026-07-28"
 HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26")
-_PARSE_ERROR, _INVALID_REQUEST, _NO_METHOD, _INVALID_PARAMS, _UNSUPPORTED = -32700, -32600, -32601, -32602, -32022
+SUPPORTED = (MODERN, *HANDSHAKE)
+_PARSE_ERROR, _INVALID_REQUEST, _NO_METHOD, _INVALID_PARAMS = -32700, -32600, -32601, -32602
+_HEADER_MISMATCH, _UNSUPPORTED = -32020, -32022
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 _SERVER_KEY = "io.modelcontextprotocol/serverInfo"
 _encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="string")
@@ -74,28 +78,66 @@ async def mcp(ctx: Context, request: HttpRequest) -> HttpReply:
     """Answer one JSON-RPC message; a notification gets 202 without a body."""
     try:
         message = msgspec.json.decode(await request.body.read())
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _answer(None, error=RpcError(_PARSE_ERROR, "The body is not JSON."), status=400)
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0" or not isinstance(message.get("method"), str):
         return _answer(None, error=RpcError(_INVALID_REQUEST, "Not a JSON-RPC 2.0 request."), status=400)
     if "id" not in message:
         return HttpReply(status=202)
-    params = message.get("params") or {}
-    modern = _is_modern(request, params)
+    id_, method, params = message["id"], message["method"], message.get("params") or {}
+    if not isinstance(id_, str | int) or isinstance(id_, bool):
+        return _answer(None, error=RpcError(_INVALID_REQUEST, "An id is a text or a whole number."), status=400)
+    modern = False
     try:
-        result = await _dispatch(ctx, message["method"], params)
+        modern = _check_version(request, method, params)
+        result = await _dispatch(ctx, method, params)
     except RpcError as error:
-        return _answer(message["id"], error=error, status=404 if modern and error.code == _NO_METHOD else 200)
-    except GimbalError as error:
-        return _answer(message["id"], error=RpcError(_INVALID_PARAMS, str(error)))
+        # Before 2026-07-28 whatever is in the body was answered with 200; a bad version header never was.
+        refused = error.code in {_UNSUPPORTED, _HEADER_MISMATCH}
+        status = 404 if error.code == _NO_METHOD else 400
+        return _answer(id_, error=error, status=status if modern or refused else 200)
     if modern:
         result = {"resultType": "complete", **result, "_meta": {_SERVER_KEY: _server_info()}}
-    return _answer(message["id"], result=result)
+    return _answer(id_, result=result)
 
 
-def _is_modern(request: HttpRequest, params: Any) -> bool:
-    meta: dict[str, Any] = (params.get("_meta") or {}) if isinstance(params, dict) else {}
-    return MODERN in {meta.get(_VERSION_KEY), request.headers.get("mcp-protocol-version")}
+def _check_version(request: HttpRequest, method: str, params: Any) -> bool:
+    """Return whether the request speaks 2026-07-28; raise RpcError for params, version or headers that do not fit."""
+    if not isinstance(params, dict):
+        raise RpcError(_INVALID_PARAMS, "The params are not an object.")
+    meta = params.get("_meta") or {}
+    if not isinstance(meta, dict):
+        raise RpcError(_INVALID_PARAMS, "The _meta is not an object.")
+    inside, outside = meta.get(_VERSION_KEY), request.headers.get("mcp-protocol-version")
+    asked = inside or outside
+    if asked is None or (method == "initialize" and inside is None):
+        return False  # the handshake negotiates, and clients of 2025-03-26 send no header
+    if asked not in SUPPORTED:
+        raise RpcError(
+            _UNSUPPORTED,
+            f"The protocol version {asked} is not spoken here.",
+            {"supported": list(SUPPORTED), "requested": asked},
+        )
+    if inside is None or inside != MODERN:
+        return asked == MODERN
+    # What a proxy routes by must be what is carried out.
+    mirrored: dict[str, Any] = {"mcp-protocol-version": inside, "mcp-method": method}
+    if method == "tools/call":
+        mirrored["mcp-name"] = params.get("name")
+    for header, value in mirrored.items():
+        if _header_text(request.headers.get(header, value)) != value:
+            raise RpcError(_HEADER_MISMATCH, f"The header {header} says otherwise than the body.")
+    return True
+
+
+def _header_text(value: Any) -> Any:
+    """Return a header's text out of `=?base64?…?=`, in which clients put what is not plain ASCII."""
+    if isinstance(value, str) and value.startswith("=?base64?") and value.endswith("?="):
+        try:
+            return base64.b64decode(value[9:-2], validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return value
 
 
 def _answer(id_: Any, *, result: Any = None, error: RpcError | None = None, status: int = 200) -> HttpReply:
@@ -107,13 +149,7 @@ def _answer(id_: Any, *, result: Any = None, error: RpcError | None = None, stat
     return HttpReply(body=_encoder.encode(reply), status=status)
 
 
-async def _dispatch(ctx: Context, method: str, params: Any) -> dict[str, Any]:
-    if not isinstance(params, dict):
-        raise RpcError(_INVALID_PARAMS, "The params are not an object.")
-    asked = (params.get("_meta") or {}).get(_VERSION_KEY)
-    if asked not in {None, MODERN, *HANDSHAKE}:
-        supported = [MODERN, *HANDSHAKE]
-        raise RpcError(_UNSUPPORTED, f"The protocol version {asked} is not spoken here.", {"supported": supported})
+async def _dispatch(ctx: Context, method: str, params: dict[str, Any]) -> dict[str, Any]:
     capabilities = {"tools": {"listChanged": False}}
     if method == "initialize":
         offered = params.get("protocolVersion")
@@ -122,7 +158,7 @@ async def _dispatch(ctx: Context, method: str, params: Any) -> dict[str, Any]:
         return {"protocolVersion": chosen, "capabilities": capabilities, **info}
     if method == "server/discover":
         return {
-            "supportedVersions": [MODERN, *HANDSHAKE],
+            "supportedVersions": list(SUPPORTED),
             "capabilities": capabilities,
             "instructions": INSTRUCTIONS,
             "ttlMs": 3_600_000,
@@ -147,19 +183,16 @@ async def _call(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise BadInput("The arguments are not an object.", where="arguments")
         decoded = arguments.from_object(op, given)
         project = given.get("project")
-        inner = ctx.within(project) if isinstance(project, str) else ctx
-        inner.project = project if isinstance(project, str) else None
+        inner = ctx.within(project if isinstance(project, str) else None)
         inner.origin = "mcp"
         result = msgspec.to_builtins(await invoke(op, inner, decoded), enc_hook=str)
     except GimbalError as error:
         # A failed tool is a result that the model reads, not a protocol error.
-        return {"content": [{"type": "text", "text": str(error)}], "isError": True}
+        return {
+            "content": [{"type": "text", "text": f"{error.code}: {error}"}],
+            "structuredContent": {"error": msgspec.to_builtins(error.body())},
+            "isError": True,
+        }
     structured = result if isinstance(result, dict) else {"result": result}
     text = _encoder.encode(result).decode()
     return {"content": [{"type": "text", "text": text}], "structuredContent": structured, "isError": False}
-
-
-@dialect("GET", "/mcp", dialect="mcp", allow=Permission.VIEW)
-async def no_stream(ctx: Context, request: HttpRequest) -> HttpReply:
-    """Say that there is no server-initiated stream, as the specification allows."""
-    return HttpReply(status=405, headers={"allow": "POST"}, body=NotFound("There is no event stream here.").as_json())

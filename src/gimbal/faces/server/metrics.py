@@ -1,30 +1,19 @@
-"""Counters of the server in Prometheus' text form; each room's own counters are added by the wiring.
+"""Counters of the server in Prometheus' text form; what the rooms count comes from `kernel/counters`.
 
 Source of the form: Prometheus exposition format 0.0.4.
 """
 
 import bisect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-import msgspec
+from gimbal.engines.storage.writer import Writer
+from gimbal.kernel.context import Services
+from gimbal.kernel.counters import Counters, Sample
+from gimbal.kernel.events import EventBus
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a metric."""
-
-    name: str
-    """Full Prometheus name, unit last: `gimbal_writer_queue_rows`."""
-    value: float
-    help: str
-    """What it counts, in a sentence."""
-    kind: str = "gauge"
-    """`gauge` or `counter`."""
-    labels: dict[str, str] = {}
-
-
-Source = Callable[[], Iterable[Sample]]
+# A label must not take whatever somebody sends.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMeter:
@@ -36,7 +25,7 @@ class RequestMeter:
 
     def observe(self, label: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
-        key = (label, method, status)
+        key = (label, method if method in _METHODS else "other", status)
         self._requests[key] = self._requests.get(key, 0) + 1
         row = self._durations.setdefault(label, [0.0] * (len(_BUCKETS) + 3))
         row[bisect.bisect_left(_BUCKETS, seconds)] += 1
@@ -55,9 +44,9 @@ class RequestMeter:
             below = 0.0
             for bound, count in zip((*map(str, _BUCKETS), "+Inf"), row, strict=False):
                 below += count
-                lines.append(f"{name}_bucket{_tags({'route': label, 'le': bound})} {below:g}")
-            lines.append(f"{name}_sum{_tags({'route': label})} {row[-2]:.6f}")
-            lines.append(f"{name}_count{_tags({'route': label})} {row[-1]:g}")
+                lines.append(f"{name}_bucket{_tags({'route': label, 'le': bound})} {_number(below)}")
+            lines.append(f"{name}_sum{_tags({'route': label})} {_number(row[-2])}")
+            lines.append(f"{name}_count{_tags({'route': label})} {_number(row[-1])}")
         return "\n".join(lines) + "\n"
 
 
@@ -68,8 +57,8 @@ def render_samples(samples: Iterable[Sample]) -> str:
         groups.setdefault(sample.name, []).append(sample)
     lines: list[str] = []
     for name, group in sorted(groups.items()):
-        lines += [f"# HELP {name} {group[0].help}", f"# TYPE {name} {group[0].kind}"]
-        lines += [f"{name}{_tags(s.labels)} {s.value:g}" for s in group]
+        lines += [f"# HELP {name} {_escape_help(group[0].help)}", f"# TYPE {name} {group[0].kind}"]
+        lines += [f"{name}{_tags(s.labels)} {_number(s.value)}" for s in group]
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -82,3 +71,35 @@ def _tags(labels: dict[str, str]) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    """Return a value with all its digits: a counter that is rounded stands still."""
+    return str(int(value)) if value == value // 1 else repr(value)
+
+
+def watch_services(services: Services) -> Counters:
+    """Make the counters of this process and let them show the writer's and the event bus's figures."""
+    counters = Counters()
+    counters.watch(lambda: _writer_samples(services))
+    services.register(Counters, counters)
+    return counters
+
+
+def _writer_samples(services: Services) -> list[Sample]:
+    state = services.get(Writer).state()
+    rows = [
+        ("gimbal_writer_queue_rows", state.queued_rows, "Rows that wait to be committed.", "gauge"),
+        ("gimbal_writer_queue_bytes", state.queued_bytes, "Bytes that wait to be committed.", "gauge"),
+        ("gimbal_writer_committed_rows_total", state.committed_rows, "Rows on disk.", "counter"),
+        ("gimbal_writer_commits_total", state.committed_groups, "Group commits.", "counter"),
+        ("gimbal_writer_failed_rows_total", state.failed_rows, "Rows whose senders were told they failed.", "counter"),
+        ("gimbal_writer_refused_rows_total", state.refused_rows, "Rows refused with 429.", "counter"),
+        ("gimbal_writer_lag_seconds", state.oldest_wait_ms / 1000, "Age of the oldest waiting batch.", "gauge"),
+        ("gimbal_event_failures_total", services.get(EventBus).failures, "Event handlers that failed.", "counter"),
+    ]
+    return [Sample(name=n, value=float(v), help=h, kind=k) for n, v, h, k in rows]

@@ -1,25 +1,40 @@
 """The OpenAPI 3.1 document of the operation table; the reference page and other generators read it."""
 
 from datetime import datetime
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from gimbal.kernel.context import Permission
 from gimbal.kernel.errors import ErrorReply
 from gimbal.kernel.http import Download, Upload
-from gimbal.kernel.operations import PREFIX, Operation, Parameter, operations
-from gimbal.kernel.refs import Ref
+from gimbal.kernel.operations import PREFIX, Operation, Parameter, meaning, operations
+from gimbal.kernel.refs import KIND, NAME, Ref
 from gimbal.kernel.settings import field_docs
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def _hook(kind: Any) -> dict[str, Any]:
+# A reference travels as text, whatever it is inside.
+_REF = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^{KIND.pattern}:{NAME.pattern}(?:@.+)?$",
+        examples=["model:flights/delay@production", "prompt:support/answer@v7", "dataset:flights/train"],
+    ),
+]
+
+
+def _as_sent(kind: Any) -> Any:
+    """Return the type as which a value of `kind` travels: text for a reference, also within a union or a list."""
     if kind is Ref:
-        return {"type": "string", "examples": ["model:flights/delay@production"]}
-    message = f"no schema for {kind}"
-    raise NotImplementedError(message)
+        return _REF
+    inner = get_args(kind)
+    if Ref not in inner:
+        return kind
+    sent = tuple(_as_sent(part) for part in inner)
+    return Union[sent] if get_origin(kind) in {Union, UnionType} else get_origin(kind)[sent]  # noqa: UP007 - made at run time
 
 
 def _plain(kind: Any) -> bool:
@@ -28,12 +43,15 @@ def _plain(kind: Any) -> bool:
 
 def schemas(kinds: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the JSON schema of each type and the named components they share, field docstrings included."""
-    found, components = msgspec.json.schema_components(kinds, schema_hook=_hook, ref_template=_TEMPLATE)
-    for kind in _structs(kinds):
-        component = components.get(kind.__name__)
-        if component is None:
-            continue
-        for field, text in _docs(kind).items():
+    sent = [_as_sent(kind) for kind in kinds]
+    found, components = msgspec.json.schema_components(sent, ref_template=_TEMPLATE)
+    by_name: dict[str, type[msgspec.Struct]] = {}
+    for kind in _structs(sent):
+        by_name[kind.__name__] = by_name[f"{kind.__module__}.{kind.__qualname__}"] = kind
+    for name, component in components.items():
+        # Where two rooms have a record of one name, both go by their full ones; `Page[Run]` is documented as Page.
+        kind = by_name.get(name) or by_name.get(str(component.get("title", "")).partition("[")[0])
+        for field, text in _docs(kind).items() if kind else ():
             schema = component.get("properties", {}).get(field)
             if schema is not None and "description" not in schema:
                 component["properties"][field] = {"description": text, **schema}
@@ -85,6 +103,7 @@ def document(version: str) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
+        "tags": [{"name": name, "description": meaning(name)} for name in sorted({op.group for op in operations()})],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -164,9 +183,27 @@ def tool_schema(op: Operation) -> dict[str, Any]:
             required += [parameter.name] if parameter.required else []
     result: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
     result["additionalProperties"] = False
-    if components:
-        result["$defs"] = components
+    used = _used(properties, components)
+    if used:
+        result["$defs"] = used
     return _rebase(result)
+
+
+def _used(node: Any, components: dict[str, Any]) -> dict[str, Any]:
+    """Return the components that `node` refers to, those that they refer to included."""
+    found: dict[str, Any] = {}
+    todo = [node]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, list):
+            todo.extend(part)
+        elif isinstance(part, dict):
+            todo.extend(part.values())
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name in components and name not in found:
+                found[name] = components[name]
+                todo.append(components[name])
+    return {name: found[name] for name in sorted(found)}
 
 
 def _rebase(node: Any) -> Any:

@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from gimbal.axis.assets.model import AliasMove
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.endpoints.service import Endpoints
@@ -12,11 +14,10 @@ from gimbal.axis.gates.model import Decision
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.monitors.service import Monitors
 from gimbal.axis.runs.service import Runs
+from gimbal.axis.traces.service import Traces
 from gimbal.engines.console.pages import PageRequest, View, page
-from gimbal.engines.storage.columns import Columns
-from gimbal.faces.server.access import is_loopback
-from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.http import is_loopback
 from gimbal.kernel.settings import LoadedSettings, Settings, load_settings
 
 _RECENT = 8
@@ -26,14 +27,16 @@ _DAYS = 7
 @page("/", title="Home", nav="Home", order=0, icon="home")
 async def home(ctx: Context, request: PageRequest) -> View:
     """Show what is in production, whether it is healthy, what it costs, and what changed."""
-    production, health, cost = await asyncio.gather(_production(ctx), _health(ctx), _cost(ctx))
+    production, health, cost = await asyncio.gather(
+        _production(ctx), _health(ctx), ctx.get(Traces).activity(ctx, ctx.now() - timedelta(days=_DAYS))
+    )
     moves, decisions, runs, evaluations = await asyncio.gather(
         ctx.get(Assets).moves(ctx, limit=_RECENT),
         ctx.get(Gates).decisions(ctx, limit=_RECENT),
         ctx.get(Runs).page(ctx, limit=5),
         ctx.get(Evaluations).page(ctx, limit=5),
     )
-    fresh = not (production or runs.items or evaluations.items or cost["traces"])
+    fresh = not (production or runs.items or evaluations.items or cost.traces)
     data = {
         "production": production,
         "health": health,
@@ -66,17 +69,6 @@ async def _health(ctx: Context) -> dict[str, Any]:
     return {"monitors": reports, "endpoints": await ctx.get(Endpoints).all(ctx)}
 
 
-async def _cost(ctx: Context) -> dict[str, Any]:
-    """Return calls, errors and the known cost of the last days; what is unpriced is counted beside it."""
-    rows = await ctx.get(Columns).query(
-        "SELECT uniqExact(trace_id) AS traces, countIf(kind = 'llm') AS calls, countIf(status = 'error') AS errors, "
-        "sumIf(cost, billable = 1) AS cost, countIf(billable = 1 AND unpriced != '') AS unpriced FROM spans "
-        "WHERE project = {project:String} AND start_us >= {since:Int64}",
-        {"project": ctx.project or "default", "since": to_us(ctx.now() - timedelta(days=_DAYS))},
-    )
-    return rows[0]
-
-
 def _changes(moves: list[AliasMove], decisions: list[Decision]) -> list[dict[str, Any]]:
     """Return alias moves and refusals in one order, newest first; a promotion is told by its move."""
     rows: list[dict[str, Any]] = [{"at": m.at, "move": m, "decision": None} for m in moves]
@@ -91,7 +83,9 @@ async def settings_page(ctx: Context, request: PageRequest) -> View:
     loaded = load_settings()
     # What this process runs with may come from flags that its environment does not show.
     shown = LoadedSettings(settings=in_force, sources=loaded.sources, unknown_variables=loaded.unknown_variables)
+    read = {value.path: value.value for value in loaded.values()}
     groups: dict[str, list[Any]] = {}
-    for value in shown.values():
+    for found in shown.values():
+        value = found if found.value == read[found.path] else msgspec.structs.replace(found, source="flag")
         groups.setdefault(value.path.partition(".")[0] if "." in value.path else "general", []).append(value)
     return View("server/settings.html", {"groups": groups, "loopback": is_loopback(in_force.server.host)})

@@ -12,6 +12,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from gimbal.kernel.errors import ConfigurationError, DataFolderLocked, DiskFull, PortInUse
 from gimbal.kernel.settings import MIB, Settings
@@ -23,8 +24,7 @@ LEAST_FREE = 256 * MIB
 def folder_lock(settings: Settings) -> Iterator[Path]:
     """Hold the data folder for one installation; raise DataFolderLocked that names who holds it."""
     folder = make_folder(settings)
-    path = folder / "lock"
-    with path.open("a+") as file:
+    with _open_lock(folder / "lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -41,6 +41,18 @@ def folder_lock(settings: Settings) -> Iterator[Path]:
         file.write(str(os.getpid()))
         file.flush()
         yield folder
+
+
+def _open_lock(path: Path) -> TextIO:
+    try:
+        return path.open("a+")
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The lock of the data folder cannot be opened: {problem.strerror}.",
+            where=str(path),
+            kept="everything as it was",
+            todo="Start Gimbal as the user who owns the folder, or give another folder with --data.",
+        ) from None
 
 
 def make_folder(settings: Settings) -> Path:
@@ -63,7 +75,14 @@ def make_folder(settings: Settings) -> Path:
 
 def check_disk(settings: Settings) -> int:
     """Return the free bytes where the data folder is; raise DiskFull when they would not last."""
-    free = shutil.disk_usage(settings.folder).free
+    try:
+        free = shutil.disk_usage(settings.folder).free
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The room in the data folder cannot be told: {problem.strerror}.",
+            where=str(settings.folder),
+            todo="Make the folder, or give another one with --data.",
+        ) from None
     if free < LEAST_FREE:
         raise DiskFull(
             f"Only {free // MIB} MB are free, and {LEAST_FREE // MIB} MB is the least to work with.",

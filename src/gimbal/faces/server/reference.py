@@ -1,5 +1,6 @@
 """The reference page at `/docs/api`: every operation with its arguments and its names on every face; no script needed."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,15 +11,16 @@ from gimbal.kernel.http import Upload, dialect_routes
 from gimbal.kernel.operations import PREFIX, Operation, operations
 from gimbal.kernel.settings import field_docs
 
+# The place of a type in our source, before its name.
+_MODULE = re.compile(r"\bgimbal(?:\.[a-z_0-9]+)+\.")
+
 
 def type_name(kind: Any) -> str:
     """Return a type as people write it."""
     text = str(getattr(kind, "__name__", kind)) if isinstance(kind, type) else str(kind)
-    for noise in ("typing.", "datetime.", "gimbal.kernel.refs."):
+    for noise in ("typing.", "datetime."):
         text = text.replace(noise, "")
-    return (
-        text.rpartition("]")[0].rpartition(".")[2] + "]" if text.startswith("gimbal.") and text.endswith("]") else text
-    )
+    return _MODULE.sub("", text)
 
 
 def row(op: Operation) -> dict[str, Any]:

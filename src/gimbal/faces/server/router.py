@@ -65,6 +65,8 @@ class Router(Generic[T]):
         path = "/" + "/".join(segments)
         if candidates:
             allowed = sorted({name for table, _ in candidates for name in table})
+            if "GET" in allowed:
+                allowed = sorted({*allowed, "HEAD"})
             raise MethodNotAllowed(
                 f"{method} is not for {path}.", where=", ".join(allowed), todo=f"Use {' or '.join(allowed)}."
             )

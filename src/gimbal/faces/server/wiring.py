@@ -37,8 +37,9 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server import builtin, capabilities
-from gimbal.faces.server.access import header_secret, is_loopback
+from gimbal.faces.server.access import header_secret
 from gimbal.faces.server.app import App
+from gimbal.faces.server.metrics import watch_services
 from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
 from gimbal.generative.gateway.providers.catalog import Providers
 from gimbal.generative.gateway.target import prompt_target
@@ -47,6 +48,7 @@ from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Permission, Services
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
+from gimbal.kernel.http import is_loopback
 from gimbal.kernel.operations import AuditTrail, ProjectGuard
 from gimbal.kernel.settings import Settings
 from gimbal.predictive.serving.evidence import labelled_scores
@@ -65,6 +67,7 @@ def build_services(settings: Settings, stores: Stores) -> Services:
     services.register(Columns, stores.columns)
     services.register(Blobs, stores.blobs)
     services.register(Writer, stores.writer)
+    watch_services(services)
     _axis(services, stores, clock)
     _rings(services, settings, stores)
     return services
@@ -145,6 +148,8 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
     capabilities.load_operations()
     capabilities.load_dialects()
     capabilities.load_pages()
+    # Whoever sets a schedule or starts a job does so here; the worker only carries it out.
+    capabilities.load_work()
     async with open_stores(settings, owner=True, link=link_from_environment()) as stores:
         services = build_services(settings, stores)
         projects = services.get(Projects)
@@ -152,7 +157,7 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         await _check_address(settings, projects)
         app = App(services, settings)
         builtin.install(app, _console(settings, services))
-        async with _otlp_grpc(settings, app):
+        async with contextlib.aclosing(services.get(Providers)), _otlp_grpc(settings, app):
             yield app
 
 
@@ -197,7 +202,8 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
         # The embedded installation has one worker, which knows its earlier life by this name.
         name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
         worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
-        await worker.run(stop)
+        async with contextlib.aclosing(services.get(Providers)):
+            await worker.run(stop)
 
 
 async def model_process(settings: Settings, stop: asyncio.Event) -> None:

@@ -78,6 +78,11 @@ async def _finish(flight: Flight) -> None:
             await _timed(flight, stage)
         except Exception:  # noqa: BLE001 - the caller has the answer; what is lost is counted and logged, never hidden
             flight.lost.append(stage.name)
+            flight.ctx.count(
+                "gimbal_gateway_lost_stages_total",
+                "Ends of calls (settle, record) that failed after the answer was given.",
+                stage=stage.name,
+            )
             _log.exception("stage %s failed for trace %s", stage.name, flight.call.trace.trace_id)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import TARGETS, Example, TargetOutput
+from gimbal.axis.evals.model import Example, TargetOutput
 from gimbal.axis.traces.model import Document, Span
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.call import Attribution, TraceContext
@@ -204,6 +204,3 @@ def _as_text(name: str, value: Any) -> str:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
-
-
-TARGETS.add("prompt", prompt_target)

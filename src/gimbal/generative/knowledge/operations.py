@@ -3,8 +3,10 @@
 from gimbal.generative.knowledge.model import BuildIndex, BuiltIndex, SearchIndex, SearchResult, decode_manifest
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.refs import Ref, check_name
+
+describe("indexes", "Documents cut into passages and indexed for retrieval.")
 
 
 @operation("POST", "/projects/{project}/indexes", name="indexes.build", allow=Permission.DEVELOP, audited=True)

@@ -42,8 +42,10 @@ def sync(
     folder: Annotated[Path, Parameter(help="Folder with prompt files.")],
     *,
     note: Annotated[str, Parameter(help="Why, for the history of new versions; a commit id is a good note.")] = "",
-    project: Annotated[str | None, Parameter(help="Slug of the project.")] = None,
-    json: Annotated[bool, Parameter(help="Print JSON.", negative="")] = False,
+    project: Annotated[
+        str | None, Parameter(help="Slug of the project; GIMBAL_PROJECT or `default` otherwise.")
+    ] = None,
+    json: Annotated[bool, Parameter(help="Print JSON.", negative="", show_default=False)] = False,
 ) -> None:
     """Turn the prompt files of a folder into versions: `help/answer.md` becomes `prompt:help/answer`.
 
@@ -57,7 +59,8 @@ def sync(
 
 
 def _lines(report: SyncReport) -> str:
-    rows: list[Any] = [f"{row.state:<10} {row.ref:<40} {row.path}" for row in report.prompts]
+    widest = max((len(str(row.ref)) for row in report.prompts), default=0)
+    rows: list[Any] = [f"{row.state:<9}  {row.ref!s:<{widest}}  {row.path}" for row in report.prompts]
     return "\n".join([*rows, f"{report.created} created, {report.unchanged} unchanged"])
 
 

@@ -3,8 +3,10 @@
 from gimbal.generative.prompts import service
 from gimbal.generative.prompts.model import PromptView, RenderedPrompt, RenderPrompt, SyncPrompts, SyncReport
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.operations import operation
+from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.refs import Ref
+
+describe("prompts", "Messages with placeholders, as versions, synced from files.")
 
 
 @operation(

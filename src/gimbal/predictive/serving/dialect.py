@@ -3,6 +3,7 @@
 Source: kserve/open-inference-protocol. Errors are `{"error": message}` as it asks, with our code beside it.
 """
 
+import re
 from importlib.metadata import version as installed
 from typing import Any
 
@@ -18,7 +19,7 @@ from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.service import Traces
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import GimbalError, NotFound
+from gimbal.kernel.errors import BadInput, GimbalError, NotFound
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 from gimbal.kernel.ids import new_id, new_span_id, new_trace_id, parse_traceparent
 from gimbal.kernel.refs import AtVersion, Ref
@@ -28,6 +29,7 @@ from gimbal.predictive.serving import tensors
 from gimbal.predictive.serving.pool import ModelPool
 
 _NAME = "open-inference"
+_VERSION = re.compile(r"v?([1-9][0-9]{0,8})")
 
 
 def _reply(value: Any, status: int = 200) -> HttpReply:
@@ -45,9 +47,10 @@ async def _resolve(ctx: Context, request: HttpRequest) -> tuple[Endpoint, Versio
     endpoint, version = await endpoints.resolve(ctx, request.parameters["name"])
     number = request.parameters.get("version")
     if number is not None:
-        if not number.removeprefix("v").isdecimal():
+        found = _VERSION.fullmatch(number)
+        if found is None:
             raise NotFound(f"There is no version {number!r}.", where="version", todo="Versions are numbers from 1.")
-        asked = Ref(version.kind, version.name, AtVersion(int(number.removeprefix("v"))))
+        asked = Ref(version.kind, version.name, AtVersion(int(found[1])))
         version = await ctx.get(Assets).resolve(ctx, asked)
     return endpoint, version
 
@@ -106,7 +109,14 @@ async def infer(ctx: Context, request: HttpRequest) -> HttpReply:
     """Predict; the predictions are recorded with their inputs before this answers."""
     endpoint, version = await _resolve(ctx, request)
     manifest = manifest_of(version.manifest)
+    if "inference-header-content-length" in request.headers:
+        raise BadInput(
+            "Binary tensors are not taken here.",
+            where="Inference-Header-Content-Length",
+            todo="Send the values as JSON in `data`: `set_data_from_numpy(values, binary_data=False)`.",
+        )
     asked = tensors.parse(await request.body.read())
+    tensors.check_outputs(asked, manifest)
     rows = tensors.rows_of(asked, manifest, ctx.get(Settings).limits.rows_per_inference)
     start = ctx.now()
     event_us = tensors.event_times(asked.parameters, rows.num_rows, start)
@@ -177,7 +187,7 @@ def _answer(
     body: dict[str, Any] = {
         "model_name": endpoint.slug,
         "model_version": str(version.number),
-        "outputs": tensors.outputs_of(predictions, manifest),
+        "outputs": tensors.outputs_of(predictions, manifest, asked.outputs),
         "parameters": {"prediction_ids": ids, "trace_id": span.trace_id, "version": str(version.ref)},
     }
     if asked.id:

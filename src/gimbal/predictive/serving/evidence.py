@@ -12,7 +12,7 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import Ref
 from gimbal.predictive.flavors.model import manifest_of
-from gimbal.predictive.serving.child import example_rows
+from gimbal.predictive.flavors.rows import example_rows
 from gimbal.predictive.serving.pool import ModelPool
 from gimbal.predictive.serving.tensors import scores_of
 
@@ -26,6 +26,8 @@ async def labelled_scores(ctx: Context, version: Version, dataset: str, label: s
     Raise BadInput when the data set does not fit the model.
     """
     manifest = manifest_of(version.manifest)
+    if manifest.task != "classification" or len(manifest.classes) != 2:
+        raise BadInput(f"{version.ref} does not score two classes.", where="candidate", todo="Use a binary classifier.")
     table = await ctx.get(Datasets).read(ctx, dataset)
     names = [spec.name for spec in manifest.signature.inputs]
     missing = [name for name in names if name not in table.column_names]
@@ -44,8 +46,6 @@ async def labelled_scores(ctx: Context, version: Version, dataset: str, label: s
     scores: list[float | None] = []
     for start in range(0, rows.num_rows, _BATCH):
         scores += scores_of(await pool.infer(version, rows.slice(start, _BATCH)), manifest)
-    if any(score is None for score in scores):
-        raise BadInput(f"{version.ref} does not score two classes.", where="candidate", todo="Use a binary classifier.")
     return LabelledScores(
         labels=table[label].cast(pa.float64()).to_numpy() > 0.5,
         probabilities=np.array(scores, dtype=np.float64),

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.errors import DiskFull, GimbalError, Unavailable
 from gimbal.predictive.serving import wire
 from gimbal.predictive.serving.child import REFUSED
 
@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _SCAN_S = 0.25
 _IDLE_S = 1800.0
 _LONGEST_PAUSE_S = 30.0
+_MOST_FAILURES = 4
 
 
 def run_folder(data: Path) -> Path:
@@ -36,6 +37,9 @@ class _Kept:
         self.wanted = wanted
         self.process: asyncio.subprocess.Process | None = None
         self.task: asyncio.Task[None] | None = None
+        self.was_ready = False
+        self.failures = 0
+        """Times in a row that the process ended before it was ready."""
 
 
 class ModelHost:
@@ -50,8 +54,10 @@ class ModelHost:
         """Follow the folder of wishes until stopped."""
         wishes = self._folder / "wanted"
         await asyncio.to_thread(wishes.mkdir, parents=True, exist_ok=True)
-        for left in self._folder.glob("*.sock"):
-            left.unlink()
+        # What an earlier life left says nothing about now; a version that was refused gets another chance.
+        for pattern in ("*.sock", "*.state"):
+            for left in self._folder.glob(pattern):
+                left.unlink()
         while not stop.is_set():
             self._follow(wishes)
             with contextlib.suppress(TimeoutError):
@@ -72,22 +78,30 @@ class ModelHost:
 
     async def _keep(self, path: Path, kept: _Kept) -> None:
         """Keep the process up until its wish is old; restart it later each time it crashes."""
-        restarts, pause = 0, 0.5
+        restarts, pause, said = 0, 0.0, ""
         while path.exists() and time.time() - path.stat().st_mtime < _IDLE_S:
-            self._tell(kept, "loading" if not restarts else "restarting", restarts=restarts)
+            self._tell(kept, "restarting" if restarts else "loading", restarts=restarts, error=said)
             started = time.monotonic()
+            kept.was_ready = False
             try:
                 code, said = await self._once(kept, restarts)
+            except (Unavailable, DiskFull, OSError) as problem:
+                code, said = None, str(problem)
             except GimbalError as problem:
-                code, said = REFUSED, str(problem)
+                code, said = REFUSED, problem.message
+            kept.failures = 0 if kept.was_ready else kept.failures + (code is not None)
+            if code != REFUSED and kept.failures >= _MOST_FAILURES:
+                code, said = REFUSED, f"Its process ended with {code} each of {kept.failures} times while it loaded."
             if code == REFUSED:
-                self._tell(kept, "refused", error=said)
+                self._tell(kept, "refused", restarts=restarts, error=said)
                 _log.error("%s is not served: %s", kept.wanted.ref, said)
                 path.unlink(missing_ok=True)
                 break
-            pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, _LONGEST_PAUSE_S)
+            pause = 0.0 if time.monotonic() - started > 60 else min(max(0.5, pause * 2), _LONGEST_PAUSE_S)
             restarts += 1
-            _log.error("the process of %s ended with %s; again in %.1f s", kept.wanted.ref, code, pause)
+            said = said or f"its process ended with {code}"
+            _log.error("%s: %s; again in %.1f s", kept.wanted.ref, said, pause)
+            self._tell(kept, "restarting", restarts=restarts, error=said)
             await asyncio.sleep(pause)
         self._kept.pop(path.stem, None)
 
@@ -104,6 +118,8 @@ class ModelHost:
         assert process.stdout is not None
         said = (await process.stdout.readline()).decode().strip()
         if said == "ready":
+            said = ""
+            kept.was_ready = True
             self._tell(kept, "ready", pid=process.pid, restarts=restarts)
             _log.info("%s is served by process %d", kept.wanted.ref, process.pid)
         code = await process.wait()

@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from gimbal.axis.assets.model import Version
-from gimbal.kernel.errors import BadInput, DeadlineExceeded, Forbidden, Unavailable
+from gimbal.kernel.errors import DeadlineExceeded, Forbidden, GimbalError, Unavailable, Unprocessable
 from gimbal.predictive.flavors.model import quarantined
 from gimbal.predictive.serving import wire
 from gimbal.predictive.serving.host import run_folder
@@ -18,6 +18,7 @@ from gimbal.predictive.serving.host import run_folder
 _TOUCH_S = 60.0
 _POLL_S = 0.05
 _MOST_IDLE = 4
+_MOST_DEATHS = 2
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -33,12 +34,13 @@ class ModelPool:
     async def infer(self, version: Version, rows: pa.Table, *, timeout_s: float = 60.0) -> pa.Table:
         """Return the predictions of a version for rows that fit its signature.
 
-        Raise Unavailable while its process loads or restarts, BadInput when it was refused, DeadlineExceeded.
+        Waits while its process loads or restarts. Raise Unprocessable when the version cannot be served, Unavailable
+        when its process dies of these rows, DeadlineExceeded when there is no answer in time.
         """
         self._want(version)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._ask(version, rows)
+                return await self._ask(version, rows, timeout_s)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"The process of {version.ref} did not answer within {timeout_s:g} s.",
@@ -59,6 +61,9 @@ class ModelPool:
         key = wire.key(version.digest)
         if time.monotonic() - self._touched.get(key, -_TOUCH_S) < _TOUCH_S:
             return
+        state = self.state(version)
+        if state is not None and state.state == "refused":
+            raise self._refused(version, state)
         path = self._folder / "wanted" / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -76,42 +81,72 @@ class ModelPool:
             fresh.replace(path)
         self._touched[key] = time.monotonic()
 
-    async def _ask(self, version: Version, rows: pa.Table) -> pa.Table:
+    async def _ask(self, version: Version, rows: pa.Table, timeout_s: float) -> pa.Table:
+        key = wire.key(version.digest)
+        deaths = 0
         while True:
-            reader, writer = await self._connection(version)
+            idle = self._idle.get(key)
+            connection = idle.pop() if idle else None
+            reader, writer = connection or await self._connect(version)
             try:
-                await wire.send_request(writer, rows)
+                await wire.send_request(writer, rows, timeout_s=timeout_s)
                 answer = await wire.read_answer(reader)
             except (ConnectionError, asyncio.IncompleteReadError):
-                # The process died under the request; nothing was recorded yet, so asking again is safe.
+                # The process died under the request; nothing was recorded yet, so asking again is safe. Connections
+                # from before say nothing about these rows: their process may have died long ago.
                 writer.close()
-                self._idle.pop(wire.key(version.digest), None)
+                self._forget(key)
+                deaths += connection is None
+                if deaths == _MOST_DEATHS:
+                    raise Unavailable(
+                        f"The process of {version.ref} died {deaths} times of this request.",
+                        kept="nothing",
+                        todo="Send other rows or fewer; see the model's log.",
+                        retry_after=1.0,
+                    ) from None
                 continue
+            except GimbalError:
+                self._keep(key, (reader, writer))
+                raise
             except BaseException:
                 writer.close()
                 raise
-            idle = self._idle.setdefault(wire.key(version.digest), [])
-            if len(idle) < _MOST_IDLE:
-                idle.append((reader, writer))
-            else:
-                writer.close()
+            self._keep(key, (reader, writer))
             return answer
 
-    async def _connection(self, version: Version) -> Connection:
-        idle = self._idle.get(wire.key(version.digest))
-        if idle:
-            return idle.pop()
+    def idle(self, version: Version) -> int:
+        """Return how many open connections to a version's process wait for a request."""
+        return len(self._idle.get(wire.key(version.digest), []))
+
+    def _keep(self, key: str, connection: Connection) -> None:
+        idle = self._idle.setdefault(key, [])
+        if len(idle) < _MOST_IDLE:
+            idle.append(connection)
+        else:
+            connection[1].close()
+
+    def _forget(self, key: str) -> None:
+        for _, writer in self._idle.pop(key, []):
+            writer.close()
+
+    async def _connect(self, version: Version) -> Connection:
         path = wire.socket_path(self._folder, version.digest)
         while True:
             with contextlib.suppress(OSError):
                 return await asyncio.open_unix_connection(str(path), limit=1 << 20)
             state = self.state(version)
             if state is not None and state.state == "refused":
-                self._touched.pop(wire.key(version.digest), None)
-                raise BadInput(
-                    f"{version.ref} cannot be served: {state.error}", where="model", todo="Mend the version."
-                )
+                raise self._refused(version, state)
             await asyncio.sleep(_POLL_S)
+
+    def _refused(self, version: Version, state: wire.ProcessState) -> Unprocessable:
+        self._touched.pop(wire.key(version.digest), None)
+        return Unprocessable(
+            f"{version.ref} cannot be served: {state.error}",
+            where="model",
+            kept="the version, unloaded",
+            todo="Register a version that can be loaded, and move the alias to it or back.",
+        )
 
     def state(self, version: Version) -> wire.ProcessState | None:
         """Return how the process of a version is, or None when there is none."""
@@ -124,6 +159,8 @@ class ModelPool:
         """Raise Unavailable unless the process answers; asks for one when there is none."""
         self._want(version)
         state = self.state(version)
+        if state is not None and state.state == "refused":
+            raise self._refused(version, state)
         if state is None or state.state != "ready":
             raise Unavailable(
                 f"{version.ref} is {state.state if state else 'starting'}.", todo="Try again.", retry_after=1.0

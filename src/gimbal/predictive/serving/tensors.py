@@ -1,6 +1,6 @@
 """Rows in and out of the Open Inference Protocol's JSON: one named input per column, checked against the signature."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 from gimbal.kernel.clock import parse_time, to_us
 from gimbal.kernel.errors import BadInput, TooLarge
 from gimbal.predictive.flavors.model import ModelManifest, TensorSpec
+from gimbal.predictive.flavors.rows import ARROW
 
-_ARROW = {"FP64": pa.float64(), "INT64": pa.int64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
 # What a caller may call a column that we hold in one of four types.
 _FITS = {
     "FP64": {"FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32"},
@@ -19,6 +19,9 @@ _FITS = {
     "BOOL": {"BOOL"},
     "BYTES": {"BYTES"},
 }
+
+
+_PLAIN: dict[str, set[type]] = {"FP64": {float, int}, "INT64": {int}, "BOOL": {bool}, "BYTES": {str}}
 
 
 class InferInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +34,21 @@ class InferInput(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
 
 
+class InferOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """One output that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
 class InferRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an inference request."""
 
     inputs: list[InferInput]
     id: str = ""
     parameters: dict[str, Any] = {}
-    outputs: list[dict[str, Any]] = []
+    outputs: list[InferOutput] = []
+    """Those to answer with; none named means all."""
 
 
 def parse(body: bytes) -> InferRequest:
@@ -93,10 +104,27 @@ def _column(tensor: InferInput, spec: TensorSpec, count: int) -> pa.Array:
             where=where,
             todo="The model knows no missing here.",
         )
+    # Arrow would cut 1.5 down to 1 and take numbers for truth values.
+    foreign = set(map(type, values)) - _PLAIN[spec.datatype] - {type(None)}
+    if foreign:
+        names = ", ".join(sorted(kind.__name__ for kind in foreign))
+        raise BadInput(f"{tensor.name!r} has values of {names}.", where=where, todo=f"Send {spec.datatype} values.")
     try:
-        return pa.array(values, _ARROW[spec.datatype])
+        return pa.array(values, ARROW[spec.datatype])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as problem:
         raise BadInput(f"{tensor.name!r}: {problem}.", where=where, todo=f"Send {spec.datatype} values.") from None
+
+
+def check_outputs(request: InferRequest, manifest: ModelManifest) -> None:
+    """Raise BadInput for an output that the model does not have."""
+    known = [spec.name for spec in manifest.signature.outputs]
+    for index, output in enumerate(request.outputs):
+        if output.name not in known:
+            raise BadInput(
+                f"There is no output {output.name!r}.",
+                where=f"outputs[{index}].name",
+                todo=f"There are: {', '.join(known)}.",
+            )
 
 
 def event_times(parameters: Mapping[str, Any], count: int, now: datetime) -> list[int]:
@@ -121,8 +149,10 @@ def _per_row(given: Any, count: int, name: str) -> list[Any]:
     return given
 
 
-def outputs_of(predictions: pa.Table, manifest: ModelManifest) -> list[dict[str, Any]]:
-    """Return the output tensors of an answer."""
+def outputs_of(
+    predictions: pa.Table, manifest: ModelManifest, asked: Sequence[InferOutput] = ()
+) -> list[dict[str, Any]]:
+    """Return the output tensors of an answer: those asked for, or all."""
     n = predictions.num_rows
     kind = "BYTES" if manifest.task == "classification" else "FP64"
     found: list[dict[str, Any]] = [
@@ -140,7 +170,8 @@ def outputs_of(predictions: pa.Table, manifest: ModelManifest) -> list[dict[str,
                 "parameters": {"classes": manifest.classes},
             }
         )
-    return found
+    names = {output.name for output in asked}
+    return [tensor for tensor in found if not names or tensor["name"] in names]
 
 
 def scores_of(predictions: pa.Table, manifest: ModelManifest) -> list[float | None]:

@@ -1,6 +1,6 @@
 """What goes over the socket between the server and a model process: framed messages, rows as an Arrow stream.
 
-    request  = u32 length, Arrow IPC stream
+    request  = u32 length, u32 milliseconds that the caller waits, Arrow IPC stream
     answer   = u8 status (0 well, 1 error), u32 length, Arrow IPC stream | JSON of an error
 
 Lengths are little-endian.
@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from gimbal.kernel.errors import ErrorReply, GimbalError, Upstream, error_kinds
 
-_LENGTH = struct.Struct("<I")
+_ASKED = struct.Struct("<II")
+_ANSWERED = struct.Struct("<BI")
 WELL, FAILED = 0, 1
 
 
@@ -64,18 +65,18 @@ def decode(content: bytes) -> pa.Table:
     return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
 
 
-async def send_request(writer: asyncio.StreamWriter, rows: pa.Table) -> None:
-    """Send rows to a model process."""
+async def send_request(writer: asyncio.StreamWriter, rows: pa.Table, *, timeout_s: float) -> None:
+    """Send rows to a model process, which works on them for no longer than the caller waits."""
     content = encode(rows)
-    writer.write(_LENGTH.pack(len(content)) + content)
+    writer.write(_ASKED.pack(len(content), min(max(1, int(timeout_s * 1000)), 2**32 - 1)) + content)
     await writer.drain()
 
 
-async def read_request(reader: asyncio.StreamReader) -> pa.Table | None:
-    """Return the rows of the next request, or None when the caller has gone."""
+async def read_request(reader: asyncio.StreamReader) -> tuple[pa.Table, float] | None:
+    """Return the rows of the next request and how many seconds its caller waits, or None when the caller has gone."""
     try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        return decode(await reader.readexactly(length))
+        length, limit_ms = _ASKED.unpack(await reader.readexactly(_ASKED.size))
+        return decode(await reader.readexactly(length)), limit_ms / 1000
     except asyncio.IncompleteReadError:
         return None
 
@@ -83,13 +84,13 @@ async def read_request(reader: asyncio.StreamReader) -> pa.Table | None:
 async def send_answer(writer: asyncio.StreamWriter, answer: pa.Table | GimbalError) -> None:
     """Send predictions or an error."""
     status, content = (FAILED, answer.as_json()) if isinstance(answer, GimbalError) else (WELL, encode(answer))
-    writer.write(bytes([status]) + _LENGTH.pack(len(content)) + content)
+    writer.write(_ANSWERED.pack(status, len(content)) + content)
     await writer.drain()
 
 
 async def read_answer(reader: asyncio.StreamReader) -> pa.Table:
     """Return the predictions; raise the error that the process answered with."""
-    status, length = struct.unpack("<BI", await reader.readexactly(5))
+    status, length = _ANSWERED.unpack(await reader.readexactly(_ANSWERED.size))
     content = await reader.readexactly(length)
     if status == WELL:
         return decode(content)

@@ -3,21 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gimbal.axis.scores.builtin.texts import listed
 from gimbal.axis.scores.model import SCORERS, ScoreValue
 
 
 def source_hit(expected: Mapping[str, Any], output: Mapping[str, Any]) -> ScoreValue:
-    """Compare `output.sources` with `expected.source` or `expected.sources`; a part behind `#` is ignored."""
-    wanted: Any = expected.get("sources", expected.get("source"))
+    """Compare `output.sources` with `expected.sources` or `expected.source`; a part behind `#` is ignored."""
+    wanted = {name for name in map(_page, listed(expected, "sources", "source")) if name}
     if not wanted:
         return ScoreValue(value=None, missing="no_expectation")
-    found = output.get("sources")
-    if found is None:
+    found: Any = output.get("sources")
+    if not isinstance(found, list):
         return ScoreValue(value=None, missing="no_output")
-    names = {str(w).partition("#")[0] for w in (wanted if isinstance(wanted, list) else [wanted])}
-    given = [str(source).partition("#")[0] for source in found]
-    hit = next((source for source in given if source in names), None)
-    return ScoreValue(value=float(hit is not None), explanation=f"found {hit}" if hit else f"wanted {min(names)}")
+    hit = next((page for page in map(_page, found) if page in wanted), None)
+    return ScoreValue(value=float(hit is not None), explanation=f"found {hit}" if hit else f"wanted {min(wanted)}")
+
+
+def _page(source: Any) -> str:
+    return str(source).partition("#")[0]
 
 
 SCORERS.add("source_hit", source_hit)

@@ -5,7 +5,7 @@ Source: the OpenInference semantic conventions 0.1.x. `llm.token_count.prompt` i
 
 from typing import Any
 
-from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, text, usage_of
+from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, real, text, usage_of
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -14,7 +14,7 @@ _KINDS = {
     "RERANKER": "reranker", "EMBEDDING": "embedding", "GUARDRAIL": "guard", "EVALUATOR": "evaluator",
     "PROMPT": "chain",
 }  # fmt: skip
-_MOST_ITEMS = 1000
+_MOST_DIGITS = 4
 
 
 def claims(raw: RawSpan) -> bool:
@@ -50,28 +50,38 @@ def read(raw: RawSpan) -> Reading:
 
 
 def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
-    """Return the messages that are flattened into `prefix.{i}.message.…`."""
+    """Return the messages that are flattened into `prefix.{i}.message.…`, by their numbers."""
     found: dict[int, dict[str, Any]] = {}
+    parts: dict[int, dict[int, str]] = {}
+    calls: dict[int, dict[int, dict[str, Any]]] = {}
     start = f"{prefix}."
     for name, value in a.items():
-        if not name.startswith(start):
+        index, rest = _numbered(name.removeprefix(start), ".message.") if name.startswith(start) else (None, "")
+        if index is None:
             continue
-        index, _, rest = name.removeprefix(start).partition(".message.")
-        if not index.isdecimal() or not rest or int(index) > _MOST_ITEMS:
-            continue
-        message = found.setdefault(int(index), {})
-        if rest.startswith("contents."):
-            if rest.endswith(".message_content.text"):
-                message["content"] = "\n".join(filter(None, [message.get("content"), text(value)]))
-        elif rest.startswith("tool_calls."):
-            number, _, field = rest.removeprefix("tool_calls.").partition(".tool_call.")
-            message.setdefault("tool_calls", {}).setdefault(number, {})[field] = value
+        message = found.setdefault(index, {})
+        part, field = _numbered(rest.removeprefix("contents."), ".message_content.")
+        call, argument = _numbered(rest.removeprefix("tool_calls."), ".tool_call.")
+        if part is not None and rest.startswith("contents."):
+            if field == "text":
+                parts.setdefault(index, {})[part] = text(value)
+        elif call is not None and rest.startswith("tool_calls."):
+            calls.setdefault(index, {}).setdefault(call, {})[argument] = value
         else:
             message[rest] = value
-    for message in found.values():
-        if "tool_calls" in message:
-            message["tool_calls"] = list(message["tool_calls"].values())
+    for index, texts in parts.items():
+        found[index]["content"] = "\n".join(texts[part] for part in sorted(texts))
+    for index, made in calls.items():
+        found[index]["tool_calls"] = [made[call] for call in sorted(made)]
     return [found[index] for index in sorted(found)]
+
+
+def _numbered(name: str, separator: str) -> tuple[int | None, str]:
+    """Split `{number}{separator}{rest}`; None for the number where the name is not so, or the number absurd."""
+    index, found, rest = name.partition(separator)
+    if not found or not rest or not index.isascii() or not index.isdecimal() or len(index) > _MOST_DIGITS:
+        return None, ""
+    return int(index), rest
 
 
 def _documents(a: dict[str, Any]) -> list[Document]:
@@ -79,14 +89,14 @@ def _documents(a: dict[str, Any]) -> list[Document]:
     for name, value in a.items():
         if not name.startswith("retrieval.documents."):
             continue
-        index, _, field = name.removeprefix("retrieval.documents.").partition(".document.")
-        if index.isdecimal() and int(index) <= _MOST_ITEMS:
-            found.setdefault(int(index), {})[field] = value
+        index, field = _numbered(name.removeprefix("retrieval.documents."), ".document.")
+        if index is not None:
+            found.setdefault(index, {})[field] = value
     return [
         Document(
             id=text(row.get("id")),
             content=text(row.get("content")),
-            score=row.get("score") if isinstance(row.get("score"), int | float) else None,
+            score=real(row.get("score")),
         )
         for _, row in sorted(found.items())
     ]

@@ -7,7 +7,7 @@ Messages come as JSON text, as structured values, or as events.
 
 from typing import Any
 
-from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, number, text, usage_of
+from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, number, real, text, usage_of
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -35,7 +35,6 @@ def read(raw: RawSpan) -> Reading:
     operation = text(a.get("gen_ai.operation.name"))
     messages, choices = _from_events(raw.events)
     finish = json_value(a.get("gen_ai.response.finish_reasons"))
-    seconds = a.get("gen_ai.response.time_to_first_chunk")
     kind = _KINDS.get(operation, "llm" if first(a, "gen_ai.request.model", "gen_ai.response.model") else "other")
     return Reading(
         dialect="otel-genai",
@@ -49,7 +48,7 @@ def read(raw: RawSpan) -> Reading:
             first(a, "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
             a.get("gen_ai.usage.reasoning.output_tokens"),
         ),
-        first_token_us=number(float(seconds) * 1e6) if isinstance(seconds, int | float) else None,
+        first_token_us=_microseconds(a.get("gen_ai.response.time_to_first_chunk")),
         finish=text(finish[0]) if isinstance(finish, list) and finish else text(finish),
         input=_input(a, messages),
         output=json_value(first(a, "gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.completion"))
@@ -59,6 +58,10 @@ def read(raw: RawSpan) -> Reading:
         user_id=text(first(a, "user.id", "enduser.id")),
         **gimbal_part(a),
     )
+
+
+def _microseconds(seconds: Any) -> int | None:
+    return number(seconds * 1e6) if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None
 
 
 def _input(a: dict[str, Any], from_events: list[Any] | None) -> Any:
@@ -91,7 +94,7 @@ def _documents(value: Any) -> list[Document]:
         Document(
             id=text(row.get("id")),
             content=text(row.get("content")),
-            score=row.get("score") if isinstance(row.get("score"), int | float) else None,
+            score=real(row.get("score")),
             source=text(row.get("source")),
         )
         for row in value

@@ -1,11 +1,19 @@
 """What every dialect returns, and the small readers they share."""
 
+import math
+import re
 from typing import Any
 
 import msgspec
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.model import Document
+
+_MOST_COUNT = 2**53
+_MOST_DEPTH = 64
+# An unended string goes to the end, so that nothing is looked at twice.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,13 +41,21 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> int | None:
-    """Return a count, also from text or a float as some senders write it; None when it is none."""
-    if isinstance(value, bool) or value is None:
+    """Return a count, also from text or a float as some senders write it; None when it cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return int(float(value))
-    except (TypeError, ValueError, OverflowError):
+        count = int(float(value))
+    except (ValueError, OverflowError):
         return None
+    return count if 0 <= count <= _MOST_COUNT else None
+
+
+def real(value: Any) -> float | None:
+    """Return a finite number; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def first(attributes: dict[str, Any], *names: str) -> Any:
@@ -49,12 +65,23 @@ def first(attributes: dict[str, Any], *names: str) -> Any:
 
 def json_value(value: Any) -> Any:
     """Return the JSON in a text attribute, or the value itself when it is none."""
-    if not isinstance(value, str) or value[:1] not in "[{":
+    if not isinstance(value, str) or value[:1] not in {"[", "{"} or _is_deep(value):
         return value
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError:
         return value
+
+
+def _is_deep(text: str) -> bool:
+    """Tell whether JSON is nested so deep that it is better kept as the text it came as."""
+    if text.count("[") + text.count("{") <= _MOST_DEPTH:
+        return False
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest > _MOST_DEPTH
 
 
 def usage_of(

@@ -14,7 +14,7 @@ from gimbal.kernel.refs import Ref
 
 
 class Assets(Group):
-    """Operations on assets."""
+    """Named things with immutable versions: aliases, history, lineage, differences."""
 
     def add(
         self,

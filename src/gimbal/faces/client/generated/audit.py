@@ -10,7 +10,7 @@ from gimbal.kernel.pages import Page
 
 
 class Audit(Group):
-    """Operations on audit."""
+    """The log of who changed what, chained by hash."""
 
     def list(
         self,

@@ -8,7 +8,7 @@ from gimbal.faces.client.group import Group
 
 
 class Backups(Group):
-    """Operations on backups."""
+    """Copies of the whole embedded installation."""
 
     def take(self, *, target: str) -> dict[str, Any]:
         """Copy catalog, columns and blobs of the embedded set into a new folder, while everything runs.

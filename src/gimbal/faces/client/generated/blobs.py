@@ -8,7 +8,7 @@ from gimbal.faces.client.transport import RawBody
 
 
 class Blobs(Group):
-    """Operations on blobs."""
+    """Raw content by its digest: what versions are made of."""
 
     def put(self, content: RawBody, *, digest: str | None = None, project: str | None = None) -> BlobRef:
         """Upload bytes; the answer is their digest, by which versions name them.

@@ -12,7 +12,7 @@ from gimbal.kernel.pages import Page
 
 
 class Datasets(Group):
-    """Operations on datasets."""
+    """Immutable snapshots of tables, with schema and profile."""
 
     def create(
         self,

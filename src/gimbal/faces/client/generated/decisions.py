@@ -8,7 +8,7 @@ from gimbal.kernel.pages import Page
 
 
 class Decisions(Group):
-    """Operations on decisions."""
+    """What gates decided, with every number they used."""
 
     def list(
         self, *, asset: str | None = None, cursor: str | None = None, limit: int = 50, project: str | None = None

@@ -9,7 +9,7 @@ from gimbal.faces.client.group import Group
 
 
 class Endpoints(Group):
-    """Operations on endpoints."""
+    """What callers call: targets that follow aliases, and their traffic."""
 
     def list(self, *, project: str | None = None) -> list[Endpoint]:
         """List the endpoints of the project and what they resolve to."""

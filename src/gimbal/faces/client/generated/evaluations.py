@@ -10,7 +10,7 @@ from gimbal.kernel.pages import Page
 
 
 class Evaluations(Group):
-    """Operations on evaluations."""
+    """Versions put through suites, and paired comparisons of two."""
 
     def compare(self, id: str, *, to: str, margin: float = 0.02, project: str | None = None) -> Comparison:
         """Compare two runs example by example: `to` against `id`.

@@ -9,7 +9,7 @@ from gimbal.faces.client.group import Group
 
 
 class Gates(Group):
-    """Operations on gates."""
+    """Rules that let an alias move on evidence."""
 
     def list(self, *, project: str | None = None) -> list[Gate]:
         """List the gates of the project."""

@@ -10,7 +10,7 @@ from gimbal.kernel.refs import Ref
 
 
 class Indexes(Group):
-    """Operations on indexes."""
+    """Documents cut into passages and indexed for retrieval."""
 
     def build(
         self,

@@ -8,7 +8,7 @@ from gimbal.kernel.pages import Page
 
 
 class Jobs(Group):
-    """Operations on jobs."""
+    """Work in the background: progress, cancel, retry."""
 
     def cancel(self, id: str, *, project: str | None = None) -> Job:
         """Stop a job: at once when it waits, within a second or so when it runs.

@@ -10,7 +10,7 @@ from gimbal.kernel.context import Role
 
 
 class Keys(Group):
-    """Operations on keys."""
+    """API keys: made, listed, revoked."""
 
     def create(
         self,

@@ -7,7 +7,7 @@ from gimbal.faces.client.group import Group
 
 
 class Labels(Group):
-    """Operations on labels."""
+    """What turned out to be true of predictions."""
 
     def add(self, *, endpoint: str, labels: list[Label], project: str | None = None) -> LabelsAdded:
         """Say what turned out to be true of predictions, as late as it becomes known.

@@ -10,7 +10,7 @@ from gimbal.kernel.context import Role
 
 
 class Members(Group):
-    """Operations on members."""
+    """The people of a project and their roles."""
 
     def add(
         self, *, email: str, name: str | UnsetType = UNSET, role: Role | UnsetType = UNSET, project: str | None = None

@@ -12,7 +12,7 @@ from gimbal.kernel.pages import Page
 
 
 class Monitors(Group):
-    """Operations on monitors."""
+    """Scheduled questions about production: drift and performance."""
 
     def list(self, *, project: str | None = None) -> list[Monitor]:
         """List the monitors of the project."""

@@ -7,7 +7,7 @@ from gimbal.faces.client.group import Group
 
 
 class Prices(Group):
-    """Operations on prices."""
+    """The price book of model calls."""
 
     def list(self) -> list[Price]:
         """List the price book: dollars per million tokens, each from a day on."""

@@ -9,7 +9,7 @@ from gimbal.faces.client.group import Group
 
 
 class Projects(Group):
-    """Operations on projects."""
+    """Boundaries for members, keys and data."""
 
     def archive(self, *, undo: bool = False, project: str | None = None) -> Project:
         """Archive a project: it can be read and not changed.

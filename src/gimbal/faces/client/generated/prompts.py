@@ -10,7 +10,7 @@ from gimbal.kernel.refs import Ref
 
 
 class Prompts(Group):
-    """Operations on prompts."""
+    """Messages with placeholders, as versions, synced from files."""
 
     def render(
         self, ref: Ref | str, *, variables: dict[str, str] | UnsetType = UNSET, project: str | None = None

@@ -15,7 +15,7 @@ from gimbal.kernel.pages import Page
 
 
 class Runs(Group):
-    """Operations on runs."""
+    """Tracked computations: parameters, metrics, files, inputs and outputs."""
 
     def artifact(self, id: str, path: str, *, project: str | None = None) -> Iterator[bytes]:
         """Download one file of a run.

@@ -11,7 +11,7 @@ from gimbal.faces.client.group import Group
 
 
 class Schedules(Group):
-    """Operations on schedules."""
+    """Jobs that start by the clock."""
 
     def list(self, *, project: str | None = None) -> list[Schedule]:
         """List the schedules of the project."""

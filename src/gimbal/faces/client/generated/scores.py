@@ -8,7 +8,7 @@ from gimbal.kernel.pages import Page
 
 
 class Scores(Group):
-    """Operations on scores."""
+    """Judgements by code, judges, people and users."""
 
     def list(
         self,

@@ -11,7 +11,7 @@ from gimbal.kernel.refs import Ref
 
 
 class Suites(Group):
-    """Operations on suites."""
+    """Examples with the scorers that judge answers to them."""
 
     def create(
         self,

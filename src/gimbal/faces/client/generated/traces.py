@@ -10,7 +10,7 @@ from gimbal.kernel.pages import Page
 
 
 class Traces(Group):
-    """Operations on traces."""
+    """What happened, span by span: LLM calls, agent turns, predictions."""
 
     def list(
         self,
@@ -33,9 +33,10 @@ class Traces(Group):
         Args:
             since: Started at or after this.
             until: Started before this.
-            status: Only roots with this status: ok, error, cancelled, unset.
+            status: Only traces that ended so: error when any span failed, else the root's ok, cancelled or
+                unset.
             kind: Only roots of this kind: llm, chain, agent …
-            model: Only roots that called this model.
+            model: Only traces with a call of this model.
             feature: Only of this feature.
             user: Only of this end user.
             session: Only of this session.

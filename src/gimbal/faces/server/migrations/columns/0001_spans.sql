@@ -3,6 +3,7 @@ CREATE TABLE IF NOT EXISTS spans (
     trace_id String,
     span_id String,
     parent_id String,
+    remote_parent UInt8 DEFAULT 0,
     is_root UInt8,
     name LowCardinality(String),
     kind LowCardinality(String),

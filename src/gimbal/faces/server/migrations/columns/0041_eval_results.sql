@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS eval_results (
     missing String,
     trace_id String,
     latency_ms Nullable(Float64),
+    cost Nullable(Decimal(28, 12)),
     error String,
     written_us Int64 DEFAULT toUnixTimestamp64Micro(now64(6))
 ) ENGINE = ReplacingMergeTree(written_us)

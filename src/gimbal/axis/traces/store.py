@@ -1,0 +1,199 @@
+"""The column table of spans: what is asked of it.
+
+A span may be stored several times: sent again, or completed later. Its newest version (`written_us`) counts, and every
+question here sees only that one. `is_root` marks heads: spans whose parent was not stored with them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gimbal.axis.traces.model import Span
+from gimbal.axis.traces.rows import COLUMNS, from_row
+from gimbal.engines.storage.columns import Columns
+
+# Spans of one trace lie near its head in time; the bound lets the key prune what the bloom filter leaves.
+BEFORE_US, AFTER_US = 3_600_000_000, 86_400_000_000
+_HEAD = ("span_id", "name", "kind", "start_us", "end_us", "status")
+_OF_ANY_SPAN = ("model", "feature", "user_id", "session_id")
+_SUMMED = ("trace_id", "span_id", "parent_id", "is_root", "name", "kind", "start_us", "end_us", "status", "billable",
+           "input_tokens", "output_tokens", "cost", "unpriced", *_OF_ANY_SPAN)  # fmt: skip
+# What the head says, else the first span that says something.
+# Columns are `s.…` because sums bear their names.
+_SAID = ", ".join(
+    f"argMinIf(s.{name}, tuple(s.is_root = 0, s.parent_id != '', s.start_us), s.{name} != '') AS {name}"
+    for name in _OF_ANY_SPAN
+)
+
+_SINCE = "project = {project:String} AND start_us >= {since:Int64}"
+# A hash of the two ids is compared faster than the ids.
+_NEWEST = "ORDER BY written_us DESC LIMIT 1 BY sipHash128(trace_id, span_id)"
+_IS_CALL = "s.billable = 1 AND (isNotNull(s.input_tokens) OR s.unpriced != '')"
+_COUNTED = (
+    f"countIf({_IS_CALL}) AS calls, sumIf(s.cost, s.billable = 1) AS cost, "
+    "countIf(s.billable = 1 AND isNotNull(s.cost)) AS priced, countIf(s.billable = 1 AND s.unpriced != '') AS unpriced"
+)
+
+
+class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of traces is narrowed by; None and empty mean all."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+    status: str | None = None
+    """Of the trace as lists show it: `error` when any span failed, else of the head."""
+    kind: str | None = None
+    """Of the head."""
+    model: str | None = None
+    """Of any span, like the next three."""
+    feature: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    text: str | None = None
+    """Part of the head's name, in any case."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a list of heads goes on: behind this one."""
+
+    start_us: int
+    trace_id: str
+    span_id: str = ""
+
+
+class SpanStore:
+    """Questions to the table."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    async def spans(self, project: str, trace_id: str, most: int) -> list[Span]:
+        """Return the spans of a trace by start, at most `most`."""
+        names = ", ".join(COLUMNS)
+        rows = await self._columns.query(
+            f"SELECT {names} FROM (SELECT {names} FROM spans "
+            "WHERE project = {project:String} AND trace_id = {id:String} ORDER BY written_us DESC LIMIT 1 BY span_id) "
+            "ORDER BY start_us, span_id LIMIT {most:UInt32}",
+            {"project": project, "id": trace_id, "most": most},
+        )
+        return [from_row(row) for row in rows]
+
+    async def heads(self, project: str, narrowed: TraceFilter, after: Place | None, most: int) -> list[dict[str, Any]]:
+        """Return what may be the heads of the traces asked for, newest first; `totals` tells which of them are."""
+        conditions, values = _conditions(narrowed)
+        if after is not None:
+            conditions.append("(start_us, trace_id, span_id) < ({at:Int64}, {id:String}, {span:String})")
+            values |= {"at": after.start_us, "id": after.trace_id, "span": after.span_id}
+        where = " AND ".join(["project = {project:String}", "is_root = 1", *conditions])
+        return await self._columns.query(
+            f"SELECT trace_id, {', '.join(_HEAD)} FROM spans WHERE {where} "
+            "ORDER BY start_us DESC, trace_id DESC, span_id DESC, written_us DESC "
+            "LIMIT 1 BY start_us, trace_id, span_id LIMIT {most:UInt32}",
+            {**values, "project": project, "most": most},
+        )
+
+    async def totals(
+        self, project: str, trace_ids: Sequence[str], between: tuple[int, int], narrowed: TraceFilter
+    ) -> dict[str, dict[str, Any]]:
+        """Return the sums over the spans of each trace, its head, and whether its spans fit what is asked of any."""
+        fits = [f"countIf(s.{name} = {{{name}:String}}) > 0" for name in _OF_ANY_SPAN if getattr(narrowed, name)]
+        rows = await self._columns.query(
+            "SELECT trace_id, count() AS spans, countIf(s.status = 'error') AS errors, "
+            "sumIf(s.input_tokens, s.billable = 1) AS input_tokens, "
+            "sumIf(s.output_tokens, s.billable = 1) AS output_tokens, "
+            "sumIf(s.cost, s.billable = 1) AS cost, countIf(s.billable = 1 AND s.unpriced != '') AS unpriced, "
+            f"{_SAID}, "
+            # A caller's own root stands before the head of another process's part of the trace.
+            f"argMinIf(tuple({', '.join(f's.{n}' for n in _HEAD)}), tuple(s.parent_id != '', s.start_us, s.span_id), "
+            "s.is_root = 1) AS head, "
+            "notEmpty(arrayIntersect(groupArrayIf(s.span_id, s.billable = 1 AND (isNotNull(s.input_tokens) OR "
+            "s.unpriced != '')), groupUniqArray(s.parent_id))) AS nested, "
+            f"{' AND '.join(fits) or '1'} AS fits "
+            f"FROM ({_current(_SUMMED)}) AS s GROUP BY trace_id",
+            {**_values(project, trace_ids, between), **{n: getattr(narrowed, n) or "" for n in _OF_ANY_SPAN}},
+        )
+        for row in rows:
+            row["head"] = dict(zip(_HEAD, row["head"], strict=True))
+        return {row["trace_id"]: row for row in rows}
+
+    async def activity(self, project: str, since_us: int) -> dict[str, Any]:
+        """Return the traces, failed spans, model calls, known cost and unpriced calls since a moment, of all traces.
+
+        What only repeats a call one or two spans beneath it, because it came in another request, is not counted.
+        """
+        values = {"project": project, "since": since_us}
+        seen, repeated = await asyncio.gather(
+            self._columns.query(
+                "SELECT uniqExact(trace) AS traces, countIf(s.status = 'error') AS errors, "
+                f"{_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, billable, input_tokens, cost, unpriced "
+                f"FROM spans WHERE {_SINCE} {_NEWEST}) AS s",
+                values,
+            ),
+            self._columns.query(
+                f"WITH parts AS (SELECT trace_id FROM spans WHERE {_SINCE} AND is_root = 1 AND parent_id != ''), "
+                "spans_there AS (SELECT trace_id, span_id, parent_id, billable, input_tokens, cost, unpriced "
+                f"FROM spans WHERE {_SINCE} AND trace_id IN (SELECT trace_id FROM parts) {_NEWEST}), "
+                f"above AS (SELECT trace_id, parent_id FROM spans_there AS s WHERE {_IS_CALL} AND parent_id != ''), "
+                "further AS (SELECT trace_id, parent_id FROM spans_there WHERE parent_id != '' "
+                "AND (trace_id, span_id) IN (SELECT * FROM above)) "
+                f"SELECT {_COUNTED} FROM spans_there AS s WHERE (trace_id, span_id) IN (SELECT * FROM above) "
+                "OR (trace_id, span_id) IN (SELECT * FROM further)",
+                values,
+            ),
+        )
+        found, less = seen[0], repeated[0]
+        for name in ("calls", "priced", "unpriced"):
+            found[name] -= less[name]
+        found["cost"] = found["cost"] - (less["cost"] or 0) if found["priced"] else None
+        return found
+
+    async def counted(self, project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> list[dict[str, Any]]:
+        """Return of every span of the traces whose child it is and what it counts."""
+        names = ("trace_id", "span_id", "parent_id", "input_tokens", "output_tokens", "cost", "unpriced")
+        return await self._columns.query(_current(names), _values(project, trace_ids, between))
+
+
+def _current(names: Sequence[str]) -> str:
+    """Return the statement that reads the newest version of each span of some traces."""
+    return (
+        f"SELECT {', '.join(names)} FROM spans WHERE project = {{project:String}} AND trace_id IN {{ids:Array(String)}} "
+        "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id"
+    )
+
+
+def _values(project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> dict[str, Any]:
+    return {"project": project, "ids": list(trace_ids), "low": between[0], "high": between[1]}
+
+
+def _conditions(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
+    """Return what every head that is asked for fulfils; some others may, too."""
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
+    near: list[str] = []
+    if narrowed.since_us is not None:
+        conditions.append("start_us >= {since:Int64}")
+        near.append("start_us >= {since:Int64} - {before:Int64}")
+        values |= {"since": narrowed.since_us, "before": BEFORE_US}
+    if narrowed.until_us is not None:
+        conditions.append("start_us < {until:Int64}")
+        near.append("start_us < {until:Int64} + {behind:Int64}")
+        values |= {"until": narrowed.until_us, "behind": AFTER_US}
+    if narrowed.kind:
+        conditions.append("kind = {kind:String}")
+        values["kind"] = narrowed.kind
+    if narrowed.text:
+        conditions.append("positionCaseInsensitiveUTF8(name, {text:String}) > 0")
+        values["text"] = narrowed.text
+    wanted = {name: getattr(narrowed, name) for name in _OF_ANY_SPAN if getattr(narrowed, name)}
+    if narrowed.status == "error":
+        wanted["status"] = "error"
+    elif narrowed.status:
+        conditions.append("status = {status:String}")
+        values["status"] = narrowed.status
+    for name, value in wanted.items():
+        inside = " AND ".join(["project = {project:String}", f"{name} = {{{name}:String}}", *near])
+        conditions.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {inside})")
+        values[name] = value
+    return conditions, values

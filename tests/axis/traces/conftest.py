@@ -1,0 +1,79 @@
+"""Traces over chDB behind a writer that does not wait for company; each test has a project of its own."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.served import serve
+
+import gimbal.axis.traces.dialect
+import gimbal.axis.traces.operations
+import gimbal.axis.traces.pages  # noqa: F401 - fill the tables
+from gimbal.axis.pricing.service import PriceBook
+from gimbal.axis.projects.model import CreateProject
+from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.service import Traces
+from gimbal.engines.storage.blobs import Blobs
+from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
+from gimbal.kernel.clock import Clock
+from gimbal.kernel.context import Context, Principal, Services
+from gimbal.kernel.ids import new_id
+from gimbal.kernel.operations import ProjectGuard
+from gimbal.kernel.settings import Settings, WriterSettings
+
+
+@pytest.fixture
+def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
+    """Address of a catalog on SQLite: it holds no more than the project here, so that one engine is enough."""
+    path = tmp_path / "catalog.sqlite"
+    shutil.copy(sqlite_template, path)
+    return sqlite_url(path)
+
+
+@pytest.fixture
+async def writer(columns: Columns) -> AsyncIterator[Writer]:
+    """Give a writer that commits at once."""
+    found = Writer(columns, WriterSettings(eager_rows=1, max_wait_ms=1))
+    found.start()
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def traces(services: Services, columns: Columns, blobs: Blobs, writer: Writer) -> Traces:
+    """Give the traces of an installation, and put at hand what taking spans in needs."""
+    found = Traces(columns, writer, PriceBook.read())
+    services.register(Settings, Settings())
+    services.register(Columns, columns)
+    services.register(Blobs, blobs)
+    services.register(Writer, writer)
+    services.register(Traces, found)
+    services.register(PriceBook, PriceBook.read())
+    return found
+
+
+@pytest.fixture
+def here(services: Services, owner: Principal) -> Context:
+    """Give a context in a project that no other test writes to."""
+    return Context(services, owner, f"t{new_id()[-12:]}")
+
+
+@pytest.fixture
+async def site(
+    traces: Traces, here: Context, services: Services, catalog: Catalog, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the real application; requests mean the test's project."""
+    projects = Projects(catalog, services.get(Clock))
+    await projects.ensure_default()
+    await projects.create(here.within(None), CreateProject(slug=str(here.project)))
+    services.register(Projects, projects)
+    services.register(ProjectGuard, projects)
+    async with (
+        serve(services, tmp_path / "cache") as url,
+        httpx.AsyncClient(base_url=url, headers={"x-gimbal-project": str(here.project)}, timeout=30) as client,
+    ):
+        yield client

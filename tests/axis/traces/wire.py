@@ -1,0 +1,122 @@
+"""OTLP requests as instrumentations send them, in protobuf and in JSON."""
+
+import base64
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+START = 1_770_000_000_000_000
+"""Microseconds at which test traces start."""
+_numbers = itertools.count(1)
+
+
+def value(given: Any) -> AnyValue:
+    """Return an attribute value of the wire."""
+    if isinstance(given, bool):
+        return AnyValue(bool_value=given)
+    if isinstance(given, str):
+        return AnyValue(string_value=given)
+    if isinstance(given, int):
+        return AnyValue(int_value=given)
+    if isinstance(given, float):
+        return AnyValue(double_value=given)
+    if isinstance(given, bytes):
+        return AnyValue(bytes_value=given)
+    if isinstance(given, Mapping):
+        return AnyValue(kvlist_value=KeyValueList(values=pairs(given)))
+    if given is None:
+        return AnyValue()
+    return AnyValue(array_value=ArrayValue(values=[value(item) for item in given]))
+
+
+def pairs(given: Mapping[str, Any]) -> list[KeyValue]:
+    """Return attributes of the wire."""
+    return [KeyValue(key=key, value=value(item)) for key, item in given.items()]
+
+
+def trace_id() -> str:
+    """Return a new trace id, the same in every run."""
+    return f"{next(_numbers):032x}"
+
+
+def span(
+    trace: str,
+    number: int,
+    parent: int | None = None,
+    *,
+    name: str = "step",
+    at_ms: float | None = None,
+    ms: float = 10,
+    attributes: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Span:
+    """Return a span; `number` is its id and, without `at_ms`, the millisecond at which it starts."""
+    start = START + round(1000 * (number if at_ms is None else at_ms))
+    given: dict[str, Any] = {
+        "trace_id": bytes.fromhex(trace),
+        "span_id": number.to_bytes(8, "big"),
+        "parent_span_id": b"" if parent is None else parent.to_bytes(8, "big"),
+        "name": name,
+        "start_time_unix_nano": start * 1000,
+        "end_time_unix_nano": (start + round(ms * 1000)) * 1000,
+        "attributes": pairs(attributes or {}),
+    }
+    return Span(**(given | fields))
+
+
+def chat(
+    trace: str, number: int, parent: int | None = None, *, tokens: tuple[int, int] = (1000, 100), **fields: Any
+) -> Span:
+    """Return a model call of gpt-4o with its usage: by the book 0.0035 dollars for the default."""
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": tokens[0],
+        "gen_ai.usage.output_tokens": tokens[1],
+    }
+    return span(
+        trace,
+        number,
+        parent,
+        **{"name": "chat gpt-4o", **fields, "attributes": attributes | fields.get("attributes", {})},
+    )
+
+
+def request(*spans: Span, resource: Mapping[str, Any] | None = None, scope: str = "test") -> ExportTraceServiceRequest:
+    """Return a request with these spans under one resource and scope."""
+    found = ExportTraceServiceRequest()
+    group = found.resource_spans.add()
+    group.resource.attributes.extend(pairs(resource or {"service.name": "shop"}))
+    part = group.scope_spans.add()
+    part.scope.name, part.scope.version = scope, "1.0"
+    part.spans.extend(spans)
+    return found
+
+
+def as_json(given: ExportTraceServiceRequest, *, hex_ids: bool = True) -> dict[str, Any]:
+    """Return the OTLP JSON of a request: 64-bit numbers are texts, ids hex (or base64, as generic writers have them)."""
+    document = json_format.MessageToDict(given)
+    if hex_ids:
+        for group in document["resourceSpans"]:
+            for part in group["scopeSpans"]:
+                for one in part["spans"]:
+                    for key in {"traceId", "spanId", "parentSpanId"} & set(one):
+                        one[key] = base64.b64decode(one[key]).hex()
+    return document
+
+
+def answered(content: bytes) -> ExportTraceServiceResponse:
+    """Read a protobuf answer."""
+    found = ExportTraceServiceResponse()
+    found.ParseFromString(content)
+    return found

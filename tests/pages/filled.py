@@ -1,0 +1,198 @@
+"""A small installation with one of everything that a page can show, hostile words among it; made through the SDK."""
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import msgspec
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+import gimbal
+from gimbal.axis.endpoints.model import Target
+from gimbal.axis.evals.model import Example
+from gimbal.axis.gates.model import Decision, Rule
+from gimbal.axis.monitors.model import Label
+from gimbal.generative.knowledge.model import Document
+from gimbal.generative.prompts.model import PromptFile
+from gimbal.kernel.context import Role
+
+# What a stranger may put into a name, a question or an answer: none of it may ever run, and none may break the page.
+SCRIPT = "<script>window.pwned=1</script>"
+IMAGE = '"><img src=x onerror=window.pwned=1>'
+LONG = "an_unbroken_name_" * 9
+FEATURES = ["hour", "wind"]
+PROMPT = """+++
+model = "local/extractive"
+description = "Answers from two pages."
+
+[params]
+temperature = 0.0
+max_tokens = 60
+
+[retrieval]
+index = "index:help/docs"
+k = {k}
++++
+
+## system
+Use only the numbered sources. {words}
+
+## user
+{{{{context}}}}
+
+Question: {{{{question}}}}
+"""
+PAGES = {
+    "writer.md": "# Writer\n\nA batch is committed at 10,000 rows or after 50 milliseconds.\n\n## Queue\n\nA full queue "
+    "answers 429 with Retry-After.\n",
+    "runs.md": "# Runs\n\nA run is one tracked computation with parameters and metrics.\n\n## Time\n\nTimes are UTC "
+    "with microseconds.\n",
+}
+QUESTIONS = [
+    ("When is a batch committed?", "at 10,000 rows or after 50 milliseconds", "writer.md"),
+    ("What does a full queue answer?", "429 with Retry-After", "writer.md"),
+    ("What is a run?", "one tracked computation with parameters and metrics", "runs.md"),
+    ("In which zone are times?", "UTC with microseconds", "runs.md"),
+]
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the things that were made have their pages, by name; paths with a leading slash."""
+
+    url: str
+    pages: dict[str, tuple[str, str, str]]
+    """Path, heading and the word of the sidebar that must be marked."""
+
+
+def fill(url: str) -> Places:
+    """Make everything; return where it is shown."""
+    client = gimbal.Client(url)
+    client.projects.create(slug="empty", title="Nothing in it")
+    run, decision = predictive(client)
+    evaluations, refused, trace = generative(client)
+    client.keys.create(name=f"nightly {IMAGE}", role=Role.DEVELOPER, days=30)
+    revoked = client.keys.create(name="old laptop")
+    client.keys.revoke(revoked.key.id)
+    (job, *_) = client.jobs.list().items
+    model, prompt = "/assets/model:flights%2Fdelay", "/assets/prompt:help%2Fanswer@v2"
+    here = {
+        "home": ("", "Home", "Home"),
+        "runs": ("/runs", "Runs", "Runs"),
+        "run": (f"/runs/{run}", f"train {SCRIPT}", "Runs"),
+        "assets": ("/assets", "Assets", "Assets"),
+        "model": (model, "flights/delay", "Assets"),
+        "versions": (f"{prompt}?tab=versions", "help/answer", "Assets"),
+        "history": (f"{model}?tab=history", "flights/delay", "Assets"),
+        "lineage": (f"{model}?tab=lineage", "flights/delay", "Assets"),
+        "files": (f"{model}?tab=files", "flights/delay", "Assets"),
+        "difference": (f"{prompt}/compare", "v1 and v2", "Assets"),
+        "evaluations": ("/evaluations", "Evaluations", "Evaluations"),
+        "evaluation": (f"/evaluations/{evaluations[0]}", "prompt:help/answer@v1", "Evaluations"),
+        "comparison": (
+            f"/evaluations/compare?before={evaluations[0]}&after={evaluations[1]}",
+            "prompt:help/answer@v2 against prompt:help/answer@v1",
+            "Evaluations",
+        ),
+        "gates": ("/gates", "Gates", "Gates"),
+        "decision": (f"/gates/decisions/{decision.id}", "model:flights/delay@production", "Gates"),
+        "refusal": (f"/gates/decisions/{refused.id}", "prompt:help/answer@production", "Gates"),
+        "endpoints": ("/endpoints", "Endpoints", "Endpoints"),
+        "endpoint": ("/endpoints/delay", "delay", "Endpoints"),
+        "traces": ("/traces", "Traces", "Traces"),
+        "trace": (f"/traces/{trace}", f"question {SCRIPT}", "Traces"),
+        "monitors": ("/monitors", "Monitors", "Monitors"),
+        "monitor": ("/monitors/delay-quality", "delay-quality", "Monitors"),
+        "jobs": ("/jobs", "Jobs", "Jobs"),
+        "job": (f"/jobs/{job.id}", "evals.run", "Jobs"),
+        "audit": ("/audit?check=1", "Audit", "Audit"),
+        "access": ("/access?revoked=1", "Access", "Access"),
+        "settings": ("/settings", "Settings", "Settings"),
+    }
+    pages = {name: (f"/p/default{path}", heading, nav) for name, (path, heading, nav) in here.items()}
+    client.close()
+    return Places(url=url, pages=pages | {"reference": ("/docs/api", "API reference", "")})
+
+
+def weather(rows: int, start: datetime, seed: int) -> pd.DataFrame:
+    """Return departures every ten minutes: late when the wind is strong, by chance in part."""
+    chance = np.random.default_rng(seed)
+    table = pd.DataFrame({"hour": chance.integers(5, 23, rows).astype(float), "wind": chance.gamma(2.0, 4.0, rows)})
+    table["late"] = (chance.random(rows) < 1 / (1 + np.exp(-(table.wind - 9) / 2))).astype(int)
+    table["at"] = [start + timedelta(minutes=10 * i) for i in range(rows)]
+    return table
+
+
+def predictive(client: gimbal.Client) -> tuple[str, Decision]:
+    """Turn the predictive ring; return the run and the gate's decision."""
+    train, held_out = (weather(800, datetime(2026, month, 1, tzinfo=UTC), month) for month in (1, 2))
+    refs: list[str] = []
+    for name, table in (("flights/train", train), ("flights/held-out", held_out)):
+        buffer = BytesIO()
+        table[[*FEATURES, "late"]].to_parquet(buffer, index=False)
+        version = client.datasets.create(buffer.getvalue(), name=name)
+        refs.append(f"dataset:{version.name}@v{version.number}")
+    params = {"C": 1.0, "solver": "lbfgs", "note": IMAGE}
+    tags = {"origin": SCRIPT}
+    with gimbal.run(
+        f"train {SCRIPT}", experiment=LONG, params=params, inputs=refs[:1], tags=tags, client=client
+    ) as run:
+        for step in range(6):
+            run.log({"loss": 0.7 * 0.9**step, "auc": 0.6 + step / 50}, step=step)
+        model = LogisticRegression().fit(train[FEATURES], train.late == 1)
+        gimbal.log_model("flights/delay", model, example=train[FEATURES].head(), inputs=refs[:1], client=client)
+        run.artifact("notes.txt", f"kept {IMAGE}")
+    rule = Rule(evidence="dataset", source=refs[1], metric="auc", threshold=0.6)
+    client.gates.set(pattern="model:flights/delay@production", rules=[rule])
+    decision = gimbal.promote("model:flights/delay@v1", "production", reason=f"first turn {IMAGE}", client=client)
+    client.endpoints.set(slug="delay", targets=[Target(ref="model:flights/delay@production")])
+    later = weather(900, datetime(2026, 3, 20, tzinfo=UTC), 3)
+    times = [at.to_pydatetime() for at in later["at"]]
+    entities = [f"flight {i} {SCRIPT}" for i in range(len(later))]
+    answer = gimbal.predict("delay", later[FEATURES], event_time=times, entity=entities, client=client)
+    told = zip(answer.ids, later.late.tolist(), times, strict=True)
+    labels = [Label(prediction_id=id_, value=late, at=at + timedelta(days=1)) for id_, late, at in told]
+    client.labels.add(endpoint="delay", labels=labels)
+    client.monitors.set(
+        slug="delay-quality", endpoint="delay", reference=refs[0], baseline=refs[1], label="late", window="week"
+    )
+    gimbal.drift("delay-quality", client=client)
+    client.schedules.set(slug="nightly", cron="0 6 * * *", job="monitors.run", payload={"monitor": "delay-quality"})
+    return run.id, decision
+
+
+def generative(client: gimbal.Client) -> tuple[list[str], Decision, str]:
+    """Turn the generative ring; return two evaluations, a refusal, and a trace."""
+    documents = [Document(source=source, text=text) for source, text in PAGES.items()]
+    client.indexes.build(name="help/docs", documents=documents)
+    for k, words in ((2, "Answer briefly."), (1, f"Answer {SCRIPT}.")):
+        text = PROMPT.format(k=k, words=words)
+        client.prompts.sync(files=[PromptFile(path="help/answer.md", text=text)], note=f"k = {k} {IMAGE}")
+    examples = [
+        Example(
+            id=f"q{number}",
+            input={"question": f"{question} {SCRIPT}"},
+            expected={"answer": answer, "source": source},
+            cluster=source,
+        )
+        for number, (question, answer, source) in enumerate(QUESTIONS, start=1)
+    ]
+    client.suites.create(name="help/questions", examples=examples, scorers=["token_f1", "source_hit"])
+    runs = [
+        gimbal.evaluate("suite:help/questions", f"prompt:help/answer@v{number}", client=client) for number in (1, 2)
+    ]
+    client.assets.move_alias("prompt:help/answer", "production", to="v1", reason=IMAGE)
+    better = Rule(
+        evidence="evaluation", source="suite:help/questions", metric="token_f1", against="incumbent", margin=0.01
+    )
+    client.gates.set(pattern="prompt:help/answer@production", rules=[better])
+    refused = gimbal.promote("prompt:help/answer@v2", "production", reason="less context", client=client)
+    with gimbal.trace(f"question {SCRIPT}", feature=LONG, user=IMAGE, client=client) as span:
+        span.set(input={"question": IMAGE})
+        with gimbal.trace("look up", kind="retriever", client=client) as inner:
+            inner.set(input={"query": SCRIPT}, output=[IMAGE, "runs.md"])
+        with gimbal.trace("chat", kind="llm", client=client) as call:
+            call.set(input=[{"role": "user", "content": SCRIPT}], output=[{"role": "assistant", "content": IMAGE}])
+        span.set(output=f"An answer. {SCRIPT}")
+    gimbal.flush()
+    return [run.id for run in runs], refused, span.trace_id

@@ -1,0 +1,155 @@
+"""Every page, in Chromium: it answers, says where one is, fits the window, can be read in both themes, and runs nothing."""
+
+import asyncio
+import html
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import BrowserContext, Page
+from tests.browser import Opened
+from tests.pages import looks
+from tests.pages.conftest import OpenIn
+from tests.pages.filled import Places
+
+from gimbal.engines import console
+from gimbal.engines.console.pages import all_pages
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+NAMES = (
+    *("home", "runs", "run", "assets", "model", "versions", "history", "lineage", "files", "difference"),
+    *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
+    *("traces", "trace", "monitors", "monitor", "jobs", "job", "audit", "access", "settings", "reference"),
+)
+EMPTY = {
+    "": ("Start here", "make demo"),
+    "/runs": ("No runs yet", "import gimbal"),
+    "/assets": ("No assets yet", "gimbal prompts sync"),
+    "/evaluations": ("No evaluations yet", "gimbal evaluations start"),
+    "/gates": ("No gates yet", "gimbal gates set"),
+    "/endpoints": ("No endpoints yet", "gimbal endpoints set"),
+    "/traces": ("No traces yet", "OTEL_EXPORTER_OTLP_ENDPOINT="),
+    "/monitors": ("No monitors yet", "gimbal monitors set"),
+    "/jobs": ("No jobs yet", "gimbal evaluations start"),
+    "/audit": ("Nothing recorded yet", "gimbal keys create"),
+    "/access": ("No keys yet", "gimbal keys create"),
+}
+ICONS = set(re.findall(r'<symbol id="([\w-]+)"', (Path(console.__file__).parent / "static/icons.svg").read_text()))
+# How Python writes what should have been written for a person.
+RAW = re.compile(r"\b(?:None|True|False)\b|Undefined|object at 0x|datetime\.|Decimal\(|\bnan\b|</?\w+ class=")
+
+
+async def test_no_page_is_forgotten(places: Places) -> None:
+    """Every page that is declared is opened below: a new one must be put into the list, or this fails."""
+    patterns = [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(row.path)) + "$") for row in all_pages()]
+    opened = [path.partition("?")[0].removeprefix("/p/default") or "/" for path, _, _ in places.pages.values()]
+
+    assert set(places.pages) == set(NAMES)
+    assert [pattern.pattern for pattern in patterns if not any(pattern.match(path) for path in opened)] == []
+
+
+async def readable(page: Page, theme: Literal["light", "dark"]) -> list[str]:
+    await page.emulate_media(color_scheme=theme)
+    return [f"{theme}: {words}" for words in await page.evaluate(looks.FAINT)]
+
+
+async def unfold(opened: Opened) -> None:
+    """Open whatever can be opened, and wait until every chart is drawn."""
+    page = opened.page
+    await page.evaluate("document.querySelectorAll('main details').forEach((d) => (d.open = true))")
+    for chart in await page.query_selector_all("[data-chart]"):
+        await chart.scroll_into_view_if_needed()
+    # Not wait_for_function: it makes code from text in the page, which the policy forbids.
+    async with asyncio.timeout(10):
+        while await page.evaluate(looks.UNDRAWN):  # noqa: ASYNC110 - nothing to wait on: the page's own script draws
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_page_is_whole_on_a_desk(places: Places, desktop: BrowserContext, opened: OpenIn, name: str) -> None:
+    """Heading, place in the sidebar, drawings, names for those who hear it, contrast of 4.5 in both themes."""
+    path, heading, nav = places.pages[name]
+    shown = await opened(desktop, places.url + path)
+    page = shown.page
+    await unfold(shown)
+
+    assert shown.status == 200
+    assert await page.title() == f"{heading} · Gimbal"
+    assert await page.locator("h1").all_inner_texts() == [heading]
+    assert await page.locator(".side .nav-link[aria-current=page]").all_inner_texts() == ([nav] if nav else [])
+    assert await page.evaluate(looks.NAMELESS) == []
+    assert set(await page.evaluate(looks.SYMBOLS)) <= ICONS
+    words = await page.locator("main").inner_text()
+    assert name == "reference" or RAW.findall(words) == []
+    assert await readable(page, "light") + await readable(page, "dark") == []
+    assert await shown.overflow() == []
+    assert await page.evaluate(looks.CUT) == []
+    assert await page.evaluate("window.pwned") is None
+    assert shown.complaints == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_page_fits_a_phone(places: Places, phone: BrowserContext, opened: OpenIn, name: str) -> None:
+    """Nothing is wider than 390 pixels, nothing is cut off, and it can be read in both themes."""
+    path, _, _ = places.pages[name]
+    shown = await opened(phone, places.url + path)
+    page = shown.page
+    await unfold(shown)
+
+    assert shown.status == 200
+    assert await shown.overflow() == []
+    assert await page.evaluate(looks.CUT) == []
+    assert await readable(page, "light") + await readable(page, "dark") == []
+    assert await page.evaluate("window.pwned") is None
+    assert shown.complaints == []
+
+
+@pytest.mark.parametrize("path", EMPTY)
+async def test_an_empty_page_says_what_to_do(places: Places, phone: BrowserContext, opened: OpenIn, path: str) -> None:
+    """Where there is nothing yet, the page names it and has what to type."""
+    title, snippet = EMPTY[path]
+    shown = await opened(phone, f"{places.url}/p/empty{path}")
+
+    words = await shown.page.locator("main").inner_text()
+    assert title in words
+    assert snippet in words
+    assert await shown.overflow() == []
+    assert shown.complaints == []
+
+
+async def test_no_page_links_to_nothing(places: Places, desktop: BrowserContext) -> None:
+    """Whatever is linked from any page answers; of each kind of page one is followed."""
+    todo, seen, followed = [f"{places.url}/p/default"], set[str](), set[str]()
+    while todo:
+        url = todo.pop()
+        reply = await desktop.request.get(url, max_redirects=0)
+        assert reply.status == 200, (url, reply.status)
+        if not reply.headers["content-type"].startswith("text/html"):
+            continue
+        for href in re.findall(r'<a[^>]+href="(/[^"#]*)', await reply.text()):
+            link = html.unescape(href)
+            kind = re.sub(r"[0-9a-f]{8,}[-0-9a-f]*|@v\d+|cursor=[^&]*", "…", link)
+            if link not in seen and kind not in followed:
+                seen.add(link)
+                followed.add(kind)
+                todo.append(places.url + link)
+    assert len(seen) > 60
+
+
+@pytest.mark.parametrize(
+    ("path", "within"), [("/p/default/runs/none", True), ("/p/default/nothing", False), ("/nothing", False)]
+)
+async def test_what_is_not_there_is_told(
+    places: Places, phone: BrowserContext, opened: OpenIn, path: str, within: bool
+) -> None:
+    """404, in words, with a way on; inside a project the sidebar stays."""
+    shown = await opened(phone, places.url + path)
+
+    assert shown.status == 404
+    assert await shown.page.locator("h1").inner_text() == "This is not here"
+    assert (await shown.page.locator(".error-status").inner_text()).split() == ["404", "not_found"]
+    assert await shown.page.locator(".bar").count() == int(within)
+    assert await shown.page.get_by_role("link", name="Go to Home").get_attribute("href") in {"/", "/p/default"}
+    assert await shown.overflow() == []
+    assert await readable(shown.page, "light") + await readable(shown.page, "dark") == []
