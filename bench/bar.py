@@ -79,12 +79,14 @@ def gimbal_up(data: Path | None = None, **settings: str) -> Iterator[Running]:
         environment |= settings
         command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--data", str(data or Path(folder) / "data")]
         command += ["--port", str(port), "--grpc-port", "0"]
+        said = Path(folder) / "said.log"
         begun = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with said.open("wb") as output:
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         url = f"http://127.0.0.1:{port}"
         try:
             while not answers(url):
-                assert process.poll() is None, "Gimbal did not start"
+                assert process.poll() is None, f"Gimbal did not start:\n{said.read_text(errors='replace')[-4000:]}"
                 time.sleep(0.02)
             yield Running(url, process, time.perf_counter() - begun)
         finally:

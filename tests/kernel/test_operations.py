@@ -1,18 +1,14 @@
-"""The operation table: what is declared, how arguments are read, who may, and what is recorded."""
+"""The operation table: what is declared, who may, and what is recorded."""
 
-import inspect
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Annotated, Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.kernel.records import Body, Moved, Part
 
 from gimbal.kernel import operations as table
 from gimbal.kernel.context import NOBODY, Context, Permission, Principal, Role, Services
-from gimbal.kernel.errors import BadInput, Conflict, Forbidden, NotAuthenticated, NotFound, NotReady, UnknownField
+from gimbal.kernel.errors import Conflict, Forbidden, NotAuthenticated, NotFound, NotReady
 from gimbal.kernel.events import Event, EventBus
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.operations import (
@@ -20,34 +16,11 @@ from gimbal.kernel.operations import (
     AuditTrail,
     Operation,
     ProjectGuard,
-    decode_body,
-    decode_value,
     find,
     invoke,
     operation,
 )  # fmt: skip
-from gimbal.kernel.refs import AtVersion, Ref
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a body."""
-
-    size: int
-    more: Any = None
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A body."""
-
-    name: str
-    parts: list[Part] = []
-    labels: dict[str, int] = {}
-
-
-class Moved(Event, frozen=True, kw_only=True):
-    """Something moved."""
-
-    what: str
+from gimbal.kernel.refs import Ref
 
 
 class Trail:
@@ -165,97 +138,6 @@ def test_a_path_without_its_argument_raises_at_import() -> None:
 
     with pytest.raises(RuntimeError, match="does not take"):
         declare(lost, "/things/{id}", name="things.lost")
-
-
-def test_a_good_body_is_read() -> None:
-    """Into its records."""
-    body = decode_body(b'{"name": "x", "parts": [{"size": 1, "more": {"a": [1]}}]}', Body)
-
-    assert body == Body(name="x", parts=[Part(size=1, more={"a": [1]})])
-
-
-@pytest.mark.parametrize(
-    ("raw", "error", "where", "word"),
-    [
-        (b"", BadInput, "name", "name"),
-        (b"{}", BadInput, "name", "missing required"),
-        (b'{"name": 1}', BadInput, "name", "int"),
-        (b'{"name": "x", "nmae": "y"}', UnknownField, "nmae", "unknown field"),
-        (b'{"name": "x", "parts": [{"size": 1}, {"size": "2"}]}', BadInput, "parts[1].size", "int"),
-        (b'{"name": "x", "parts": [{"size": 1, "sizes": 2}]}', UnknownField, "parts[0].sizes", "unknown field"),
-        (b'{"name": "x", "parts": [{}]}', BadInput, "parts[0].size", "missing"),
-        (b'{"name": "x", "parts": {}}', BadInput, "parts", "array"),
-        (b'{"name": "x", "labels": {"a": "b"}}', BadInput, "labels[...]", "int"),
-        (b"[]", BadInput, "body", "object"),
-        (b"null", BadInput, "body", "object"),
-        (b'"x"', BadInput, "body", "object"),
-        (b'{"name": "x"', BadInput, "body", "JSON"),
-        (b'{"name": "x"} y', BadInput, "body", "JSON"),
-        (b"{'name': 'x'}", BadInput, "body", "JSON"),
-        (b'{"name": "\xff"}', BadInput, "body", "JSON"),
-        (b'\xef\xbb\xbf{"name": "x"}', BadInput, "body", "JSON"),
-        (b'{"name": "\\ud800"}', BadInput, "body", "JSON"),
-        (b'{"name": ' + b"[" * 200_000, BadInput, "name", "array"),
-        (b'{"name": "x", "parts": [{"size": 1, "more": ' + b"[" * 200_000, BadInput, "body", "nested"),
-    ],
-)
-def test_a_bad_body_says_what_is_wrong_and_where(raw: bytes, error: type, where: str, word: str) -> None:
-    """The field's path, and whether it is unknown, missing or of a wrong type."""
-    with pytest.raises(BadInput) as caught:
-        decode_body(raw, Body)
-    assert type(caught.value) is error
-    assert caught.value.where == where
-    assert word in caught.value.message
-    assert caught.value.todo
-
-
-@given(st.binary() | st.text().map(lambda t: t.encode("utf-8", "surrogatepass")))
-def test_any_bytes_are_a_body_or_bad_input(raw: bytes) -> None:
-    """No other error."""
-    try:
-        decode_body(raw, Body)
-    except BadInput:
-        return
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "value"),
-    [
-        ("7", int, 7),
-        ("true", bool, True),
-        ("0.5", float, 0.5),
-        ("x", str, "x"),
-        ("x", str | None, "x"),
-        ("2026-05-03T12:00:00Z", datetime, datetime(2026, 5, 3, 12, tzinfo=UTC)),
-        (["a", "b"], list[str], ["a", "b"]),
-        ("model:a@v7", Ref, Ref("model", "a", AtVersion(7))),
-        ("model:a@v7", Ref | None, Ref("model", "a", AtVersion(7))),
-        (None, Ref | None, None),
-        (7, int | None, 7),
-    ],
-)
-def test_a_value_of_the_address_is_read(text: Any, kind: Any, value: Any) -> None:
-    """By the type of its parameter."""
-    assert decode_value(text, kind, "query.x") == value
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("x", int),
-        ("1.5", int),
-        ("maybe", bool),
-        ("x", float),
-        ("yesterday", datetime),
-        ("nothing", Ref),
-        ("9" * 5000, int),
-    ],
-)
-def test_a_bad_value_of_the_address_is_told(text: str, kind: Any) -> None:
-    """With its place."""
-    with pytest.raises(BadInput) as caught:
-        decode_value(text, kind, "query.x")
-    assert caught.value.where in {"query.x", "ref"}
 
 
 async def plain(ctx: Context, project: str) -> str:
@@ -378,56 +260,3 @@ async def test_events_come_after_the_work(ctx: Context, services: Services, trai
     assert await invoke(declare(make), ctx, {"project": "default"}) == "answer"
     assert steps == ["made", "broken", "told"]
     assert bus.failures == 1
-
-
-async def test_an_event_reaches_its_own_kind_only() -> None:
-    """Not the listeners of its parents or of others."""
-
-    class Fallen(Moved, frozen=True, kw_only=True):
-        """Something fell."""
-
-    seen: list[str] = []
-
-    async def listen(event: Event) -> None:
-        seen.append(type(event).__name__)
-
-    bus = EventBus()
-    bus.subscribe(Moved, listen)
-    await bus.publish(Fallen(project="p", what="x"))
-    await bus.publish(Moved(project="p", what="x"))
-
-    assert seen == ["Moved"]
-    assert msgspec.json.decode(msgspec.json.encode(Moved(project="p", what="x")))["type"] == "Moved"
-
-
-def test_a_service_that_is_not_there_is_unavailable(services: Services) -> None:
-    """With what to do, not an accident."""
-    from gimbal.kernel.errors import Unavailable
-
-    with pytest.raises(Unavailable, match="Body"):
-        services.get(Body)
-    assert not services.has(Body)
-
-
-def iterate_errors() -> Iterator[type]:
-    """Yield every error class of the tree."""
-    from gimbal.kernel.errors import error_kinds
-
-    yield from error_kinds().values()
-
-
-def test_every_error_has_a_code_of_its_own_and_a_place_in_the_drawing() -> None:
-    """The drawing at the top of the module is the tree."""
-    from gimbal.kernel import errors
-
-    kinds = list(iterate_errors())
-    for kind in kinds:
-        if kind.__module__ == errors.__name__:
-            assert kind.__name__ in (errors.__doc__ or "")
-            assert inspect.getdoc(kind)
-    assert len({k.code for k in kinds}) == len(kinds)  # type: ignore[attr-defined]
-    body = Conflict("a", where="b", kept="c", todo="d", retry_after=2)
-    assert msgspec.json.decode(body.as_json()) == {
-        "error": {"code": "conflict", "message": "a", "where": "b", "kept": "c", "todo": "d"}
-    }
-    assert str(body) == "a (at b) Kept: c To do: d"

@@ -135,7 +135,7 @@ async def test_a_direct_move_is_refused_and_recorded(ready: Gates, ctx: Context)
     assert await standing(ctx) == 1
     records = (await ctx.get(AuditLog).page("default", outcome="denied")).items
     assert [r.action for r in records] == ["assets.remove-alias", "assets.move-alias"]
-    assert records[1].details["alias"] == "production"
+    assert (records[1].details["alias"], records[1].details["to"]) == ("production", "v2")
     assert "A gate guards" in records[1].details["refused"]
     assert (await ctx.get(AuditLog).verify()).sound
 

@@ -23,10 +23,7 @@ from gimbal.axis.gates.service import Gates
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import (
-    Conflict,
-    NotReady,
-)
+from gimbal.kernel.errors import Conflict, NotReady
 from gimbal.kernel.events import EventBus
 
 __all__ = ["catalog_address", "ready"]
@@ -94,6 +91,18 @@ async def test_a_version_that_is_no_better_is_refused_and_that_is_kept(ready: Ga
     assert await ready.decision(ctx, decision.id) == decision
     record = (await ctx.get(AuditLog).page("default")).items[0]
     assert record.details["verdict"] == "refused"
+
+
+async def test_a_candidate_that_was_evaluated_until_it_passed_is_told(ready: Gates, ctx: Context) -> None:
+    """The newest evaluation counts, and the decision says how many there were."""
+    again = await store_subject(ctx, 3, wrong=WRONG[1:])
+    for _ in range(3):
+        await evaluate(ctx, again)
+
+    sources = [outcome.source for outcome in (await promote(ctx, 3)).outcomes]
+
+    assert all(source.endswith(f"the newest of 3 of {SUBJECT}@v3") for source in sources)
+    assert all("newest of" not in outcome.source for outcome in (await promote(ctx, 2)).outcomes)
 
 
 async def test_all_rules_must_hold(ready: Gates, ctx: Context) -> None:

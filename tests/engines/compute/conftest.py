@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.engines.compute.doing import BODIES, Do
 
 import gimbal.engines.compute.worker as worker_module
-from gimbal.engines.compute.jobs import Jobs
+from gimbal.engines.compute.jobs import JobContext, Jobs
 from gimbal.engines.compute.model import ENDED, Job
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.worker import Worker
@@ -65,6 +66,28 @@ class Crew:
 
         await until(over, f"the job did not end, it is {(await self.state(job))}")
         return await self.state(job)
+
+    async def failed_once(self, job: Job, attempt: int) -> Job:
+        async def failed() -> bool:
+            row = await self.state(job)
+            return row.status == "queued" and row.attempt == attempt
+
+        await until(failed, f"attempt {attempt} did not fail")
+        return await self.state(job)
+
+    async def idle_rounds(self) -> None:
+        """Let the workers look at the queue: a job that is enqueued now is done, so what was due earlier was seen."""
+
+        async def nothing(jc: JobContext) -> None:
+            return None
+
+        BODIES["idle"] = nothing
+        await self.ended(await self.queue.enqueue(self.ctx, "worker.do", Do(body="idle")))
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    BODIES.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,16 @@
-"""Backups: what comes back is what was there, what was tampered with is named, and half a backup has no name."""
+"""Taking backups: what comes back is what was there, half a backup has no name, and only an admin takes one."""
 
 import asyncio
 import errno
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from tests.engines.storage.conftest import AT, LABEL, Installation
 
-import gimbal.engines.storage.columns as columns_module
 from gimbal.engines.compute.store import schedules
 from gimbal.engines.storage import backup, migrate
 from gimbal.engines.storage.blobs import Blobs
@@ -25,88 +20,11 @@ from gimbal.faces.server import safekeeping
 from gimbal.faces.server.safekeeping import TakeBackup
 from gimbal.faces.server.stores import MIGRATIONS
 from gimbal.kernel.context import Context, Principal, Role
-from gimbal.kernel.errors import BadInput, ConfigurationError, Conflict, DataFolderLocked, DiskFull, Forbidden
-from gimbal.kernel.ids import new_id
+from gimbal.kernel.errors import BadInput, Conflict, DiskFull, Forbidden
 from gimbal.kernel.operations import AuditEntry, AuditTrail, find, invoke
 from gimbal.kernel.settings import CatalogSettings, Settings
 
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-METRICS = {
-    "project": ["default"] * 3, "run_id": ["r"] * 3, "name": ["auc", "auc", "loss"], "step": [1, 2, 1],
-    "at_us": [1, 2, 3], "value": [0.5, float("nan"), float("inf")],
-}  # fmt: skip
-LABEL = "INSERT INTO labels (project, endpoint, prediction_id, value, at_us, author) VALUES "
 NOTHING_STRANGE = 'it\'s a "name" with `ticks`'
-
-
-class Installation:
-    """A data folder with a catalog, a database of columns and blobs, all with something in them."""
-
-    def __init__(self, folder: Path, columns: Columns) -> None:
-        self.folder, self.columns = folder, columns
-        self.blobs = Blobs.open(f"file://{folder / 'blobs'}")
-        self.digests: list[str] = []
-
-    async def fill(self) -> None:
-        migrate.catalog(sqlite_url(self.folder / "catalog.sqlite"), MIGRATIONS / "catalog")
-        await migrate.columns(self.columns, MIGRATIONS / "columns")
-        await self.columns.insert("run_metrics", pa.table(METRICS))
-        await self.columns.command(f"{LABEL} ('default', 'delay', 'p1', 1, 7, 'é\n\\0')")
-        for content in (b"", b"a blob", bytes(range(256)) * 5000):
-            self.digests.append((await self.blobs.put(content)).digest)
-        await self.note("first")
-
-    async def note(self, slug: str) -> None:
-        catalog = Catalog.open(sqlite_url(self.folder / "catalog.sqlite"))
-        async with catalog.write() as tx:
-            await tx.execute(
-                schedules.insert().values(
-                    project="default", slug=slug, cron="* * * * *", job="x", payload={"a": [1.5, None, "é"]},
-                    principal=Principal(kind="owner", id="o", name="o"), enabled=True, next_at=AT, missed=0,
-                )
-            )  # fmt: skip
-        await catalog.close()
-
-    async def backup(self, target: Path) -> backup.Manifest:
-        return await backup.backup(
-            catalog=self.folder / "catalog.sqlite", columns=self.columns, blobs=self.folder / "blobs",
-            target=target, version="9.9", at=AT,
-        )  # fmt: skip
-
-
-@pytest.fixture
-async def database(columns: Columns, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], object]]:
-    """Make databases in the one engine that a process can have; each stands for one data folder's columns."""
-    made: list[tuple[str, Columns]] = []
-
-    async def make() -> Columns:
-        name = "b_" + new_id().replace("-", "")
-        monkeypatch.setattr(columns_module, "DATABASE", name)
-        store = await Columns.open(columns.url)
-        made.append((name, store))
-        return store
-
-    yield make
-    for name, store in made:
-        await store.command(f"DROP DATABASE {name}")
-        await store.close()
-
-
-@pytest.fixture
-async def there(database: Callable[[], object], tmp_path: Path) -> Installation:
-    """Give an installation with something in every store."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    found = Installation(folder, await database())  # pyright: ignore[reportGeneralTypeIssues]
-    await found.fill()
-    return found
-
-
-@pytest.fixture
-async def taken(there: Installation, tmp_path: Path) -> Path:
-    """Give a backup of it."""
-    await there.backup(tmp_path / "backup")
-    return tmp_path / "backup"
 
 
 async def test_what_comes_back_is_what_was_there(
@@ -158,100 +76,6 @@ async def test_a_backup_is_one_whole_copy(taken: Path) -> None:
     with sqlite3.connect(f"file:{taken}/catalog.sqlite?mode=ro", uri=True) as catalog:
         assert catalog.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not taken.with_name("backup.part").exists()
-
-
-def _flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def _cut(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:-1])
-
-
-HARM: dict[str, Callable[[Path], None]] = {"changed": _flip, "cut": _cut, "gone": Path.unlink}
-
-
-async def test_a_damaged_file_is_found_and_named(taken: Path, tmp_path: Path) -> None:
-    """One bit, one byte or the whole file; nothing is restored."""
-    blob = max((p for p in (taken / "blobs").rglob("*") if p.is_file()), key=lambda path: path.stat().st_size)
-    settings = Settings(data=str(tmp_path / "new"))
-    for name in ("catalog.sqlite", "columns/labels.native", blob.relative_to(taken).as_posix()):
-        for kind, harm in HARM.items():
-            copy = Path(shutil.copytree(taken, tmp_path / "copies" / kind / Path(name).name))
-            backup.check(copy)
-            harm(copy / name)
-            with pytest.raises(ConfigurationError) as caught:
-                await asyncio.to_thread(safekeeping.restore, copy, settings)
-            assert caught.value.message == f"{name} is missing or was changed."
-            assert caught.value.kept == "nothing was restored"
-    assert not (tmp_path / "new").exists()
-
-
-async def test_what_was_slipped_in_is_found_and_named(taken: Path) -> None:
-    """A file that the manifest does not know, and a file that has become a link."""
-    extra = taken / "columns" / "scores2.native"
-    extra.write_bytes(b"")
-    with pytest.raises(ConfigurationError, match=r"scores2\.native does not belong"):
-        backup.check(taken)
-    extra.unlink()
-    catalog = taken / "catalog.sqlite"
-    catalog.rename(taken.parent / "elsewhere")
-    catalog.symlink_to(taken.parent / "elsewhere")
-    with pytest.raises(ConfigurationError, match=r"catalog\.sqlite is missing or was changed"):
-        backup.check(taken)
-
-
-async def test_a_manifest_that_says_less_is_no_way_round(taken: Path) -> None:
-    """Without its lines the files are strangers; without files there is no catalog."""
-    manifest = msgspec.json.decode((taken / "manifest.json").read_bytes(), type=backup.Manifest)
-    bare = msgspec.structs.replace(manifest, files={})
-    (taken / "manifest.json").write_bytes(msgspec.json.encode(bare))
-    with pytest.raises(ConfigurationError, match="does not belong"):
-        backup.check(taken)
-    for path in taken.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != "manifest.json":
-            path.unlink()
-    with pytest.raises(ConfigurationError, match=r"catalog\.sqlite is missing"):
-        backup.check(taken)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"format": 2}', b"\xff\xfe"])
-def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    """A folder without a manifest, or with something else by that name."""
-    if content is not None:
-        (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(ConfigurationError, match="is not a backup"):
-        backup.check(tmp_path)
-
-
-async def test_a_backup_in_another_format_is_refused(taken: Path) -> None:
-    """With the version that wrote it."""
-    manifest = msgspec.json.decode((taken / "manifest.json").read_bytes(), type=backup.Manifest)
-    (taken / "manifest.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, format=1)))
-    with pytest.raises(ConfigurationError, match="format 1") as caught:
-        backup.check(taken)
-
-    assert "9.9" in caught.value.todo
-
-
-async def test_nothing_is_restored_over_something(taken: Path, tmp_path: Path) -> None:
-    """A data folder in use stays as it is; so does a file where the folder should be."""
-    data = tmp_path / "used"
-    data.mkdir()
-    (data / "catalog.sqlite").write_bytes(b"mine")
-    with pytest.raises(BadInput, match="not empty"):
-        await asyncio.to_thread(safekeeping.restore, taken, Settings(data=str(data)))
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(BadInput):
-        await asyncio.to_thread(safekeeping.restore, taken, Settings(data=str(tmp_path / "file")))
-
-    assert [path.name for path in data.iterdir()] == ["catalog.sqlite"]
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 async def test_an_existing_target_is_not_touched(there: Installation, taken: Path) -> None:
@@ -382,64 +206,3 @@ async def test_only_embedded_stores_are_backed_up_and_restored(ctx: Context, tra
     with pytest.raises(BadInput, match="catalog are not embedded"):
         await asyncio.to_thread(safekeeping.restore, taken, remote)
     assert not (taken.parent / "new").exists()
-
-
-async def test_a_restore_that_breaks_off_leaves_no_data_folder(
-    taken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody starts on half of one; a killed restore's leavings are cleared, and another one's are not touched."""
-    settings = Settings(data=str(tmp_path / "new"))
-    building = tmp_path / "new.restoring"
-
-    async def breaks(*_: object) -> dict[str, int]:
-        message = "half-way"
-        raise RuntimeError(message)
-
-    async def fine(*_: object) -> dict[str, int]:
-        return {}
-
-    monkeypatch.setattr(safekeeping, "_load", breaks)
-    with pytest.raises(RuntimeError, match="half-way"):
-        await asyncio.to_thread(safekeeping.restore, taken, settings)
-    assert not (tmp_path / "new").exists()
-    assert not building.exists()
-    (building / "columns").mkdir(parents=True)
-    (building / "catalog.sqlite").write_bytes(b"half")
-    monkeypatch.setattr(safekeeping, "_load", fine)
-    with safekeeping.preflight.folder_lock(Settings(data=str(building))), pytest.raises(DataFolderLocked):
-        await asyncio.to_thread(safekeeping.restore, taken, settings)
-    await asyncio.to_thread(safekeeping.restore, taken, settings)
-
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["blobs", "catalog.sqlite", "lock"]
-    assert (tmp_path / "new" / "catalog.sqlite").read_bytes() == (taken / "catalog.sqlite").read_bytes()
-    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
-
-
-# A process has one engine of columns, so what was restored is looked at by another one.
-LOOK = """
-import asyncio, sys
-from gimbal.engines.storage.columns import Columns
-async def look():
-    store = await Columns.open("chdb://" + sys.argv[1])
-    print((await store.query("SELECT count() AS n, max(step) AS step FROM run_metrics"))[0])
-    print((await store.query("SELECT uniqMerge(n) AS n FROM (SELECT uniqState(name) AS n FROM run_metrics_latest)"))[0])
-    await store.close()
-asyncio.run(look())
-"""
-
-
-async def test_the_command_restores_into_a_new_folder_and_never_twice(taken: Path, tmp_path: Path) -> None:
-    """Everything is under the final name, in the engine's own files; a second time the folder is in use."""
-    command = [sys.executable, "-m", "gimbal.faces.cli.main", "restore", str(taken), "--data", str(tmp_path / "new")]
-    done, again = [
-        await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
-        for _ in range(2)
-    ]
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "run metrics   3" in done.stdout
-    assert not (tmp_path / "new.restoring").exists()
-    look = [sys.executable, "-c", LOOK, str(tmp_path / "new" / "columns")]
-    seen = await asyncio.to_thread(subprocess.run, look, capture_output=True, text=True, check=True, timeout=60)
-    assert seen.stdout.splitlines() == ["{'n': 3, 'step': 2}", "{'n': 2}"]
-    assert again.returncode == 1
-    assert "is not empty" in " ".join(again.stderr.split())

@@ -7,17 +7,12 @@ import re
 
 import httpx
 import pytest
+from tests.faces.server.asking import told
 
 from gimbal.faces.server.app import disposition, plain_error
 from gimbal.kernel import errors
 
 RUNS = "/api/v1/projects/default/runs"
-
-
-def told(reply, status: int, code: str) -> dict[str, str]:
-    error = reply.json()["error"]
-    assert (reply.status_code, error["code"]) == (status, code), error
-    return error
 
 
 def test_an_unknown_path_is_not_found_with_a_hint(client):

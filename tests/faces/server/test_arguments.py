@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from tests.faces.server.asking import told
 
 from gimbal.faces.server import arguments
 from gimbal.faces.server.exchange import Exchange
@@ -10,12 +11,6 @@ from gimbal.kernel.operations import find
 from gimbal.kernel.refs import AtVersion, Ref
 
 RUNS = "/api/v1/projects/default/runs"
-
-
-def told(reply, status: int, code: str) -> dict[str, str]:
-    error = reply.json()["error"]
-    assert (reply.status_code, error["code"]) == (status, code), error
-    return error
 
 
 def test_an_unknown_query_parameter_is_named_with_the_nearest_known(client):

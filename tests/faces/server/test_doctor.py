@@ -1,12 +1,14 @@
 """The doctor looks at everything, goes on when something is wrong, and each finding that is says how to mend it."""
 
 import importlib.metadata
+import re
 import socket
+import sqlite3
 
 import pytest
 
 from gimbal.faces.server import doctor, preflight
-from gimbal.kernel.settings import BlobsSettings, ServerSettings, Settings
+from gimbal.kernel.settings import BlobsSettings, CatalogSettings, ColumnsSettings, ServerSettings, Settings
 
 
 def examine(settings: Settings) -> dict[str, doctor.Finding]:
@@ -28,7 +30,19 @@ def test_a_healthy_machine_has_nothing_to_mend(settings):
     found = examine(settings)
 
     assert {finding.state for finding in found.values()} == {"ok"}
-    assert {"python", "chdb", "sqlite", "data folder", "disk", "port", "grpc port", "clock", "stores"} <= set(found)
+    assert {
+        "python",
+        "chdb",
+        "sqlite",
+        "data folder",
+        "disk",
+        "port",
+        "grpc port",
+        "clock",
+        "catalog",
+        "columns",
+        "blobs",
+    } <= set(found)
     assert found["chdb"].message == importlib.metadata.version("chdb")
     assert found["port"].message == f"127.0.0.1:{settings.server.port} is free"
     assert found["clock"].message.endswith("UTC")
@@ -40,15 +54,16 @@ def test_a_data_folder_that_cannot_be_is_a_finding_and_the_rest_is_looked_at(set
 
     assert found["data folder"].state == "fail"
     assert "--data" in found["data folder"].todo
-    assert found["stores"].state == "ok"
+    assert found["blobs"].state == "ok"
 
 
-def test_a_data_folder_under_a_file_fails_for_the_disk_as_well(tmp_path):
+def test_a_data_folder_under_a_file_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     found = examine(Settings(data=str(tmp_path / "file" / "data"), server=ServerSettings(port=free(), grpc_port=0)))
 
-    assert [found[part].state for part in ("data folder", "disk")] == ["fail", "fail"]
-    assert all(found[part].todo for part in ("data folder", "disk"))
+    assert found["data folder"].state == "fail"
+    assert "--data" in found["data folder"].todo
+    assert found["disk"].state == "ok"
     assert found["port"].state == "ok"
 
 
@@ -89,12 +104,73 @@ def test_an_engine_that_is_missing_says_how_to_install_it(settings, monkeypatch)
     assert "pip install 'gimbal-ops[server]'" in found["no-such-engine"].todo
 
 
-def test_stores_elsewhere_are_named_without_their_addresses(settings):
-    """Addresses have passwords in them."""
-    found = examine(Settings(data=settings.data, server=settings.server, blobs=BlobsSettings(url="s3://key:pw@bucket")))
+def test_a_look_changes_nothing(settings):
+    """Neither the folder nor a database is made by asking for it."""
+    found = examine(settings)
 
-    assert "blobs" in found["stores"].message
-    assert "pw" not in found["stores"].message
+    assert not settings.folder.exists()
+    assert found["data folder"].message == f"{settings.folder} can be made"
+    assert "made at the first start" in found["catalog"].message
+    assert found["columns"].message.startswith("chDB runs, ClickHouse 2")
+
+
+def test_a_sound_and_a_damaged_catalog_are_told_apart(settings):
+    settings.folder.mkdir()
+    file = settings.folder / "catalog.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE t (x TEXT)")
+        database.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 200)
+    database.close()
+    assert examine(settings)["catalog"].message.endswith("MB, sound")
+
+    raw = bytearray(file.read_bytes())
+    raw[4096:12288] = b"\xff" * 8192
+    file.write_bytes(raw)
+    found = examine(settings)["catalog"]
+    assert found.state == "fail"
+    assert found.todo
+
+
+def test_stores_elsewhere_are_asked(settings, postgres):
+    """One that answers says its version; the look leaves nothing behind in it."""
+    there = Settings(
+        data=settings.data,
+        server=settings.server,
+        catalog=CatalogSettings(url=postgres.render_as_string(hide_password=False)),
+    )
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+.* answers", examine(there)["catalog"].message)
+
+
+def test_an_engine_that_ends_its_process_is_told(settings, monkeypatch, tmp_path):
+    (tmp_path / "chdb.py").write_text("import os; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = examine(settings)["columns"]
+
+    assert found.state == "fail"
+    assert "chDB does not run here" in found.message
+    assert "Install" in found.todo
+
+
+def test_stores_that_do_not_answer_are_found_without_their_passwords(settings, monkeypatch):
+    """Each by itself, with where to look."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(doctor, "_PATIENCE_S", 2.0)
+    found = examine(
+        Settings(
+            data=settings.data,
+            server=settings.server,
+            catalog=CatalogSettings(url="postgresql://me:hidden@127.0.0.1:9/x"),
+            columns=ColumnsSettings(url="http://me:hidden@127.0.0.1:9/x"),
+            blobs=BlobsSettings(url="s3://bucket/x", endpoint="http://127.0.0.1:9"),
+        )
+    )
+
+    failed = [found[part] for part in ("catalog", "columns", "blobs")]
+    assert [finding.state for finding in failed] == ["fail"] * 3
+    assert "postgresql://me:***@127.0.0.1:9/x" in failed[0].todo
+    assert not any("hidden" in finding.message + finding.todo for finding in failed)
+    assert not any("\n" in finding.message for finding in failed)
 
 
 def test_every_failure_has_a_way_to_mend_it(settings, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from backports import zstd
+from tests.faces.server.asking import told
 
 from gimbal.faces.server.unpack import STEP, Unpacking
 from gimbal.kernel.errors import CorruptUpload, WrongMediaType
@@ -27,12 +28,6 @@ def wait_for(what: Callable[[], bool], message: str) -> None:
     deadline = time.monotonic() + 20
     while not what():
         assert time.monotonic() < deadline, message
-
-
-def told(reply, status: int, code: str) -> dict[str, str]:
-    error = reply.json()["error"]
-    assert (reply.status_code, error["code"]) == (status, code), error
-    return error
 
 
 def given_up(client, route: str, method: str) -> int:

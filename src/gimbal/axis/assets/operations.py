@@ -118,6 +118,7 @@ async def move_alias(
 ) -> AliasMove:
     """Let an alias stand on a version; one that a gate guards moves by `gates.promote` only."""
     _without_selector(ref)
+    ctx.audit(to=body.to)
     return await ctx.get(Assets).move_alias(
         ctx, ref.kind, ref.name, alias, body.to, reason=body.reason, expected=body.expected
     )

@@ -218,21 +218,19 @@ class Evaluations:
         items = items[:limit]
         return Page(items=items, next=encode_cursor({"id": items[-1].id}) if more else None)
 
-    async def latest(self, ctx: Context, suite: ResolvedRef, subject: ResolvedRef) -> EvaluationRun | None:
-        """Return the newest finished run of exactly this subject on exactly this suite."""
-        query = (
-            _RUNS.where(
-                evaluations.c.project == ctx.project,
-                evaluations.c.suite_ref == str(suite),
-                evaluations.c.subject_ref == str(subject),
-                evaluations.c.status == "done",
-            )
-            .order_by(evaluations.c.id.desc())
-            .limit(1)
+    async def latest(self, ctx: Context, suite: ResolvedRef, subject: ResolvedRef) -> tuple[EvaluationRun | None, int]:
+        """Return the newest finished run of exactly this subject on exactly this suite, and how many there are."""
+        same = (
+            evaluations.c.project == ctx.project,
+            evaluations.c.suite_ref == str(suite),
+            evaluations.c.subject_ref == str(subject),
+            evaluations.c.status == "done",
         )
         async with self._catalog.read() as tx:
+            count = (await tx.execute(sa.select(sa.func.count()).select_from(evaluations).where(*same))).scalar_one()
+            query = _RUNS.where(*same).order_by(evaluations.c.id.desc()).limit(1)
             row = (await tx.execute(query)).mappings().first()
-        return _run(row) if row is not None else None
+        return (_run(row) if row is not None else None), count
 
 
 def summarise(scorer: str, results: Sequence[EvaluationResult]) -> ScorerSummary:

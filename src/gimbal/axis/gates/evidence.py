@@ -60,7 +60,7 @@ async def evaluation_evidence(ctx: Context, rule: Rule, version: Version) -> tup
     """Return the scores of the newest finished evaluation of a version on the rule's suite; raise NotReady."""
     evaluations = ctx.get(Evaluations)
     suite = await ctx.get(Assets).resolve(ctx, Ref.parse(rule.source, kind="suite"))
-    run = await evaluations.latest(ctx, suite.ref, version.ref)
+    run, looks = await evaluations.latest(ctx, suite.ref, version.ref)
     if run is None:
         raise NotReady(
             f"{version.ref} has not been evaluated on {suite.ref}.",
@@ -72,7 +72,9 @@ async def evaluation_evidence(ctx: Context, rule: Rule, version: Version) -> tup
     rows = [r for r in results if rule.metric in r.scores]
     # Without an expectation there is nothing to judge: that is the suite's, not the candidate's.
     missing = Counter(r.missing[rule.metric] for r in results if r.missing.get(rule.metric, _NOT_ASKED) != _NOT_ASKED)
-    return f"{suite.ref}, evaluation {run.id}", UnitScores(
+    # Whoever evaluates until it passes is seen to have done so.
+    source = f"{suite.ref}, evaluation {run.id}" + (f", the newest of {looks} of {version.ref}" if looks > 1 else "")
+    return source, UnitScores(
         units=[r.example_id for r in rows],
         values=np.array([r.scores[rule.metric] for r in rows], dtype=np.float64),
         clusters=[r.cluster for r in rows],

@@ -28,6 +28,7 @@ from gimbal.kernel.settings import Settings
 CACHE_S = 1.0
 _MOST_KNOWN = 10_000
 _COARSE = timedelta(hours=1)
+_ASK_AGAIN = "Let somebody who is, ask for it again."
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A key that belongs to a member counts only as long as the member is one.
 _with_members = api_keys.outerjoin(members, members.c.id == api_keys.c.member_id)
@@ -152,6 +153,27 @@ class Keys:
         if revocations == self._revocations:  # else it may have been revoked since it was read
             self._known[hashed] = _Known(time.monotonic() + CACHE_S, row["expires_at"], principal)
         await self._note_use(row["id"], row["last_used_at"], now)
+        return principal
+
+    async def still(self, principal: Principal, project: str) -> Principal:
+        """Return a key's or member's principal with the role that it has in a project now.
+
+        Raise NotAuthenticated when the key was revoked or has expired, or the member is one no longer.
+        """
+        if principal.kind == "key":
+            query = sa.select(api_keys, members.c.role.label("member_role"), members.c.email).select_from(_with_members)
+            async with self._catalog.read() as tx:
+                row = (await tx.execute(query.where(api_keys.c.id == principal.id))).mappings().first()
+            return _principal(row, self._clock.now())
+        if principal.kind == "member":
+            same = (members.c.id == principal.id, members.c.project == project)
+            async with self._catalog.read() as tx:
+                role = (await tx.execute(sa.select(members.c.role).where(*same))).scalar()
+            had = principal.roles.get(project)
+            if role is None or had is None:
+                raise NotAuthenticated(f"{principal.name} is no member of {project!r} any more.", todo=_ASK_AGAIN)
+            role = min(had, Role(role), key=lambda r: r.permission)
+            return msgspec.structs.replace(principal, roles={project: role})
         return principal
 
     async def _note_use(self, key_id: str, last: datetime | None, now: datetime) -> None:

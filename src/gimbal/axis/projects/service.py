@@ -26,7 +26,7 @@ _ALWAYS = frozenset({"projects.archive", "members.remove", "keys.revoke"})
 
 
 class Projects(Keys):
-    """Projects, members and keys on the catalog; also the ProjectGuard of the operations."""
+    """Projects, members and keys on the catalog; also the ProjectGuard of the operations and the Standing of jobs."""
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         super().__init__(catalog, clock)
@@ -73,12 +73,18 @@ class Projects(Keys):
         if ctx.project is None:
             return
         project = await self.get(ctx, ctx.project)
-        if project.archived and op.allow > Permission.VIEW and op.name not in _ALWAYS:
-            raise NotReady(
-                f"The project {project.slug!r} is archived: it can be read and not changed.",
-                where="project",
-                todo="Take it back with projects.archive and `undo`.",
-            )
+        if op.allow > Permission.VIEW and op.name not in _ALWAYS:
+            _must_be_open(project)
+
+    async def standing(self, principal: Principal, project: str) -> Principal:
+        """Return who somebody who asked for work in a project is now, with the role that is left.
+
+        Raise NotAuthenticated when the key or membership is gone, NotReady when the project is archived.
+        """
+        async with self._catalog.read() as tx:
+            row = (await tx.execute(sa.select(projects).where(projects.c.slug == project))).mappings().one()
+        _must_be_open(Project(**row))
+        return await self.still(principal, project)
 
     async def visible_to(self, principal: Principal) -> list[Project]:
         """Return the projects that the principal may see, by slug."""
@@ -185,6 +191,15 @@ class Projects(Keys):
     def local_owner() -> Principal:
         """Return who a caller on loopback is while there are no members."""
         return Principal(kind="owner", id="owner", name="local owner", everywhere=Role.ADMIN)
+
+
+def _must_be_open(project: Project) -> None:
+    if project.archived:
+        raise NotReady(
+            f"The project {project.slug!r} is archived: it can be read and not changed.",
+            where="project",
+            todo="Take it back with projects.archive and `undo`.",
+        )
 
 
 async def _one_member(tx: AsyncConnection, project: str, member_id: str) -> Member:

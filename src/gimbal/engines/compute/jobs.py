@@ -5,7 +5,7 @@ renews; when the worker dies the lease runs out and the job is tried again, from
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 import msgspec
 import sqlalchemy as sa
@@ -23,6 +23,14 @@ from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.plugins import Registry
 
 R = TypeVar("R")
+
+
+class Standing(Protocol):
+    """What somebody who asked for work some time ago may do now; `axis/projects` implements it."""
+
+    async def standing(self, principal: Principal, project: str) -> Principal:
+        """Return who it is now; raise NotAuthenticated when the key was revoked since, NotReady in an archived project."""
+        ...
 
 
 class JobContext:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from gimbal.engines.compute.jobs import KINDS, JobContext, Jobs, to_job
+from gimbal.engines.compute.jobs import KINDS, JobContext, Jobs, Standing, to_job
 from gimbal.engines.compute.model import Job, JobError
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.store import job_steps, jobs
@@ -167,10 +167,14 @@ class Worker:
             raise BadInput(
                 f"A job {kind.name} cannot be given this: {problem}.", where="payload", todo="Enqueue it anew."
             ) from None
+        principal = claim.principal
+        if self._services.has(Standing):
+            # A schedule, or a job that waited long, does not outlive the key of whoever asked for it.
+            principal = await self._services.get(Standing).standing(principal, claim.job.project)
         jc = JobContext(
             self._services,
             claim.job,
-            claim.principal,
+            principal,
             tell=lambda done, total, message: self._tell(claim, done, total, message),
             checkpoint=lambda step, run: self._step(claim, step, run),
         )

@@ -123,8 +123,8 @@ class Blobs:
         if self._folder is not None:
             return (self._folder / key_of(digest)).exists()
         try:
-            await obstore.head_async(self._store, key_of(digest))
-        except FileNotFoundError:
+            await self.size(digest)
+        except NotFound:
             return False
         return True
 
@@ -155,7 +155,7 @@ class Blobs:
 
     async def delete(self, digest: str) -> None:
         """Remove a blob; one that is not here is fine."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(NotFound), _mapped(digest):
             await obstore.delete_async(self._store, key_of(digest))
 
     def local_path(self, digest: str) -> Path | None:
@@ -200,6 +200,11 @@ def _write_durably(folder: Path, key: str, spool: IO[bytes]) -> None:
             os.close(entry)
 
 
+def _first(problem: Exception) -> str:
+    """Return the first line of what obstore says, short enough to be read."""
+    return str(problem).strip().partition("\n")[0][:160]
+
+
 @contextlib.contextmanager
 def _mapped(digest: str = "") -> Iterator[None]:
     try:
@@ -208,5 +213,5 @@ def _mapped(digest: str = "") -> Iterator[None]:
         raise NotFound(f"There is no blob {digest}.", where=digest, todo="Upload it again.") from None
     except obstore.exceptions.BaseError as problem:
         raise Unavailable(
-            f"The blob store does not answer: {str(problem)[:200]}.", todo="Check blobs.url and its credentials."
+            f"The blob store does not answer: {_first(problem)}.", todo="Check blobs.url and its credentials."
         ) from problem

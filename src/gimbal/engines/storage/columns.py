@@ -29,6 +29,16 @@ _MEMORY_EXCEEDED, _TIMEOUT, _DUPLICATE = 241, 159, 57
 _SEMICOLON = re.compile(r";\s*(?:\n|$)")
 
 
+def server_version(url: str) -> str:
+    """Return the version of the ClickHouse server at an address; nothing is made there. Raise Unavailable."""
+    with _mapped():
+        client = clickhouse_connect.get_client(dsn=url)
+        try:
+            return str(client.command("SELECT version()"))
+        finally:
+            client.close()
+
+
 class Columns:
     """Runs statements off the event loop; made by `Columns.open`."""
 

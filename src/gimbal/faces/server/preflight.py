@@ -73,16 +73,17 @@ def make_folder(settings: Settings) -> Path:
     return folder
 
 
+def nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest of its parents that is there."""
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def check_disk(settings: Settings) -> int:
     """Return the free bytes where the data folder is; raise DiskFull when they would not last."""
-    try:
-        free = shutil.disk_usage(settings.folder).free
-    except OSError as problem:
-        raise ConfigurationError(
-            f"The room in the data folder cannot be told: {problem.strerror}.",
-            where=str(settings.folder),
-            todo="Make the folder, or give another one with --data.",
-        ) from None
+    free = shutil.disk_usage(nearest(settings.folder)).free
     if free < LEAST_FREE:
         raise DiskFull(
             f"Only {free // MIB} MB are free, and {LEAST_FREE // MIB} MB is the least to work with.",

@@ -28,7 +28,7 @@ from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces import grpc
 from gimbal.axis.traces.service import Traces
-from gimbal.engines.compute.jobs import Jobs
+from gimbal.engines.compute.jobs import Jobs, Standing
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.worker import Worker
 from gimbal.engines.console.console import Console, ProjectLink
@@ -80,6 +80,7 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     projects = Projects(stores.catalog, clock)
     services.register(Projects, projects)
     services.register(ProjectGuard, projects)
+    services.register(Standing, projects)
     assets = Assets(stores.catalog, stores.blobs)
     services.register(Assets, assets)
     services.register(LineageQuery, LineageQuery(stores.catalog, assets))
