@@ -26,6 +26,8 @@ def environment() -> dict[str, str]:
 
 def interrupted(folder: Path) -> None:
     """Start the demo and press Ctrl-C while the model is being trained."""
+    # A shell ignores SIGINT in what it runs in the background, and programs hand that on to their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         demo(folder), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
