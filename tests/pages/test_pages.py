@@ -18,7 +18,8 @@ from gimbal.engines.console.pages import all_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 NAMES = (
-    *("home", "runs", "run", "assets", "model", "versions", "history", "lineage", "files", "difference"),
+    *("home", "runs", "run", "assets", "dataset", "model", "prompt", "suite", "index"),
+    *("versions", "history", "lineage", "files", "difference"),
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "monitors", "monitor", "jobs", "job", "audit", "access", "settings", "reference"),
 )

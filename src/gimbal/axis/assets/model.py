@@ -230,6 +230,10 @@ class AssetKind(msgspec.Struct, frozen=True, kw_only=True):
     """`predictive`, `generative` or `axis`."""
     check: Callable[[dict[str, Any], list[FileEntry]], None] | None = None
     """Raises BadInput when a manifest does not fit."""
+    template: str = ""
+    """Jinja template below the owner's `templates` folder that shows a version on the asset's page, for instance
+    `datasets/version.html`. It gets `version` (a Version) and `manifest` (its JSON), and is left out for a manifest that
+    `check` would refuse today; fields that have a default may be missing. Empty: the manifest is shown as it is stored."""
 
 
 KINDS: Registry[AssetKind] = Registry("asset_kinds")

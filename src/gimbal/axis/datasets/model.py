@@ -104,4 +104,6 @@ def check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
         )
 
 
-register_kind(AssetKind(name="dataset", title="Datasets", ring="axis", check=check_manifest))
+register_kind(
+    AssetKind(name="dataset", title="Datasets", ring="axis", check=check_manifest, template="datasets/version.html")
+)

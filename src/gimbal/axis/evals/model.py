@@ -240,4 +240,4 @@ def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
         )
 
 
-register_kind(AssetKind(name="suite", title="Suites", ring="axis", check=_check_manifest))
+register_kind(AssetKind(name="suite", title="Suites", ring="axis", check=_check_manifest, template="evals/suite.html"))

@@ -158,4 +158,6 @@ def _check(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     decode_manifest(manifest)
 
 
-KIND = register_kind(AssetKind(name="index", title="Indexes", ring="generative", check=_check))
+KIND = register_kind(
+    AssetKind(name="index", title="Indexes", ring="generative", check=_check, template="knowledge/version.html")
+)

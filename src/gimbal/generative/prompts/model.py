@@ -231,4 +231,6 @@ def _check(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     decode_manifest(manifest)
 
 
-KIND = register_kind(AssetKind(name="prompt", title="Prompts", ring="generative", check=_check))
+KIND = register_kind(
+    AssetKind(name="prompt", title="Prompts", ring="generative", check=_check, template="prompts/version.html")
+)

@@ -73,4 +73,4 @@ def _check(manifest: dict[str, Any], files: list[FileEntry]) -> None:
         raise BadInput("The inputs of a signature are named, each once.", where="manifest.signature", todo="Mend it.")
 
 
-register_kind(AssetKind(name="model", title="Models", ring="predictive", check=_check))
+register_kind(AssetKind(name="model", title="Models", ring="predictive", check=_check, template="flavors/version.html"))
