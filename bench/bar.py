@@ -24,6 +24,8 @@ class Figure(NamedTuple):
     against: str
     """What the limit is."""
     lower_is_better: bool = True
+    physical: bool = False
+    """Whether the limit is what the machine can do at all: a share of it is reached, it is not held or missed."""
 
     @property
     def ratio(self) -> float:
@@ -37,7 +39,7 @@ class Figure(NamedTuple):
 
     def line(self) -> str:
         """Return the line that is printed."""
-        mark = "ok  " if self.holds else "MISS"
+        mark = "of  " if self.physical else "ok  " if self.holds else "MISS"
         return f"{mark}  {self.what:<52} {self.value:>10,.1f} {self.unit:<7} {self.ratio:>6.2f} × {self.against}"
 
 
@@ -45,6 +47,11 @@ def median(run: Callable[[], float], times: int = 5) -> float:
     """Return the median of several runs, after one that is not counted."""
     run()
     return statistics.median(run() for _ in range(times))
+
+
+def over(base: list[str], command: list[str], times: int = 9) -> float:
+    """Return by how many seconds a command takes longer than another: the median over pairs, one after the other."""
+    return median(lambda: -seconds(base) + seconds(command), times)
 
 
 def seconds(command: list[str]) -> float:

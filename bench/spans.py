@@ -93,4 +93,4 @@ def figures() -> Iterator[Figure]:
         for senders in (1, SENDERS):
             value = acknowledged(running.url, senders)
             what = f"spans/s acknowledged durable, batch {BATCH}, {senders} sender{'s' * (senders > 1)}"
-            yield Figure(what, value, "/s", limit, f"chDB alone ({limit:,.0f}/s)", lower_is_better=False)
+            yield Figure(what, value, "/s", limit, f"chDB alone ({limit:,.0f}/s)", lower_is_better=False, physical=True)

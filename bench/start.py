@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import psutil
 
-from bench.bar import Figure, gimbal_up, median, seconds
+from bench.bar import Figure, gimbal_up, over
 
 IDLE_S = 20.0
 
 
 def figures() -> Iterator[Figure]:
     """Measure against bare Python and the bars of the design."""
-    bare = median(lambda: seconds([sys.executable, "-c", "pass"]))
-    imported = median(lambda: seconds([sys.executable, "-c", "import gimbal"]))
-    helped = median(lambda: seconds([sys.executable, "-m", "gimbal.faces.cli.main", "--help"]))
-    yield Figure("import gimbal, over bare Python", (imported - bare) * 1000, "ms", 50, "50 ms")
-    yield Figure("gimbal --help, over bare Python", (helped - bare) * 1000, "ms", 200, "200 ms")
+    bare = [sys.executable, "-c", "pass"]
+    imported = over(bare, [sys.executable, "-c", "import gimbal"])
+    helped = over(bare, [sys.executable, "-m", "gimbal.faces.cli.main", "--help"])
+    yield Figure("import gimbal, over bare Python", imported * 1000, "ms", 50, "50 ms")
+    yield Figure("gimbal --help, over bare Python", helped * 1000, "ms", 200, "200 ms")
     starts: list[float] = []
     for _ in range(3):
         with gimbal_up() as running:
