@@ -1,9 +1,7 @@
 """What evaluations and gates are tried on: a kind of asset whose versions answer as a test says, suites, the services."""
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +14,7 @@ from gimbal.axis.evals.suites import Suites
 from gimbal.axis.gates.service import Gates
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Services
@@ -85,13 +83,6 @@ async def evaluate(ctx: Context, subject: Version, suite: str = SUITE) -> Evalua
     evaluations = ctx.get(Evaluations)
     run = await evaluations.start(ctx, StartEvaluation(suite=suite, subject=str(subject.ref)))
     return await evaluations.run(ctx, run.id, concurrency=64)
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    shutil.copy(sqlite_template, tmp_path / "catalog.sqlite")
-    return sqlite_url(tmp_path / "catalog.sqlite")
 
 
 @pytest.fixture

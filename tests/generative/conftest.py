@@ -1,11 +1,10 @@
 """A gateway as it really stands: the server's application over a real catalog, chDB, blobs and a loopback upstream."""
 
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 from tests.upstreams import Upstream, serve
 
 from gimbal.axis.assets.service import Assets
@@ -14,7 +13,7 @@ from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server.app import App
@@ -30,14 +29,6 @@ from gimbal.kernel.settings import ProviderSettings, Settings
 
 # The rooms whose operations and routes are served here; importing them fills the tables.
 ROOMS = (dialect, index_operations, prompt_operations)
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    path = tmp_path / "catalog.sqlite"
-    shutil.copy(sqlite_template, path)
-    return sqlite_url(path)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The overview of each kind shows what its owner says a version is, and stays a page whatever the manifest holds."""
 
 import html
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.browser import OpenPage, browser_page
 from tests.pages import looks
 from tests.served import serve
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.assets.pages
 import gimbal.axis.scores.builtin
@@ -25,7 +25,6 @@ from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.evals.model import EXAMPLES_FILE
 from gimbal.axis.scores.model import SCORERS
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import sqlite_url
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.errors import BadInput
 
@@ -117,13 +116,6 @@ register_kind(
 register_kind(AssetKind(name="stray", title="Strays", ring="axis", template="stray/nowhere.html"))
 for own in OWN:
     register_kind(AssetKind(name=f"bare{own}", title="Bare", ring="axis", template=KINDS.get(own).template))
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    shutil.copy(sqlite_template, tmp_path / "catalog.sqlite")
-    return sqlite_url(tmp_path / "catalog.sqlite")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The pages of assets and of the audit, served by the real application; in a browser where there is one."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import httpx
 import pytest
 from tests.browser import OpenPage, browser_page
 from tests.served import serve
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.assets.pages
 import gimbal.axis.projects.operations
@@ -15,7 +15,6 @@ import gimbal.axis.projects.pages  # noqa: F401 - fill the tables
 from gimbal.axis.assets.model import FileEntry, GatePolicy, MoveAlias
 from gimbal.axis.assets.service import Assets
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import sqlite_url
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.operations import find, invoke
 from gimbal.kernel.refs import Ref
@@ -36,13 +35,6 @@ PATHS = {
     "bare": "/assets/draft%3Ahelp%2Fdocs?tab=history",
     "audit": "/audit?check=1",
 }
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    shutil.copy(sqlite_template, tmp_path / "catalog.sqlite")
-    return sqlite_url(tmp_path / "catalog.sqlite")
 
 
 @pytest.fixture

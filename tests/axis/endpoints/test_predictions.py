@@ -1,16 +1,14 @@
 """The prediction log: stored once with all inputs, read back by windows of event time."""
 
-import shutil
 import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 from gimbal.axis.endpoints.predictions import PredictionBatch, Predictions
-from gimbal.engines.storage.catalog import sqlite_url
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us
@@ -20,14 +18,6 @@ from gimbal.kernel.operations import find, invoke
 
 DAY = 86_400_000_000
 START = 20_000 * DAY  # 2024-10-04
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: nothing here is in the catalog."""
-    path = tmp_path / "catalog.sqlite"
-    shutil.copy(sqlite_template, path)
-    return sqlite_url(path)
 
 
 @pytest.fixture

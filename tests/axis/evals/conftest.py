@@ -1,6 +1,7 @@
 """Evaluations over SQLite, chDB and blobs in a folder."""
 
-from tests.axis.evaluating import answers, catalog_address, evaluations
+from tests.axis.evaluating import answers, evaluations
+from tests.sqlite import catalog_address
 
 import gimbal.axis.evals.operations  # noqa: F401 - fills the operation table
 

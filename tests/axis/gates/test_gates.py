@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from tests.axis.evaluating import (
     SUBJECT,
-    catalog_address,
     evaluate,
     store_subject,
 )
 from tests.axis.gates.promoting import BETTER, FLOOR, PATTERN, WRONG, gate, promote, ready, standing
+from tests.sqlite import catalog_address
 
 from gimbal.axis.gates.model import Promote, SetGate, guards, specific
 from gimbal.axis.gates.service import Gates

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.axis.evaluating import (
     SUBJECT,
-    catalog_address,
     store_subject,
 )
 from tests.axis.gates.promoting import FLOOR, PATTERN, gate, promote, ready, standing
+from tests.sqlite import catalog_address
 
 from gimbal.axis.assets.model import MoveAlias, Version
 from gimbal.axis.assets.service import Assets

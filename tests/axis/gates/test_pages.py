@@ -9,7 +9,6 @@ from tests.axis.evaluating import (
     SUBJECT,
     SUITE,
     Answers,
-    catalog_address,
     evaluate,
     examples,
     store_subject,
@@ -17,6 +16,7 @@ from tests.axis.evaluating import (
 )
 from tests.browser import OpenPage, browser_page
 from tests.served import serve
+from tests.sqlite import catalog_address
 
 import gimbal.axis.gates.pages  # noqa: F401 - fills the table
 from gimbal.axis.assets.model import Version

@@ -6,13 +6,13 @@ from tests.axis.evaluating import (
     SUBJECT,
     SUITE,
     Answers,
-    catalog_address,
     evaluate,
     examples,
     store_subject,
     store_suite,
 )
 from tests.axis.gates.promoting import BETTER, FLOOR, WRONG, gate, promote, ready, standing
+from tests.sqlite import catalog_address
 
 from gimbal.axis.assets.model import AliasMoved, Version
 from gimbal.axis.assets.service import Assets

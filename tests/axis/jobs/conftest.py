@@ -1,11 +1,9 @@
 """Jobs and schedules over the stores of an installation, with one job in each state."""
 
-import shutil
-from pathlib import Path
-
 import msgspec
 import pytest
 import sqlalchemy as sa
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.jobs.operations
 import gimbal.axis.jobs.pages  # noqa: F401 - fill the tables
@@ -13,7 +11,7 @@ from gimbal.engines.compute.jobs import JobContext, Jobs, job
 from gimbal.engines.compute.model import STATUSES, Job, JobError
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.store import jobs as rows
-from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context, Services
 from gimbal.testing.clock import FrozenClock
 
@@ -27,13 +25,6 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 @job("axis-jobs.look", retries=2)
 async def look(jc: JobContext, payload: Look) -> None:
     return None
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    shutil.copy(sqlite_template, tmp_path / "catalog.sqlite")
-    return sqlite_url(tmp_path / "catalog.sqlite")
 
 
 @pytest.fixture

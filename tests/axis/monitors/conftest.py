@@ -1,16 +1,15 @@
 """Monitors over real stores. The judge is a model that is a formula: its probabilities are known exactly."""
 
-import shutil
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import expit
 from tests.axis.endpoints.conftest import AddModel, add_model
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.endpoints.operations
 import gimbal.axis.monitors.operations
@@ -25,21 +24,13 @@ from gimbal.axis.gates.evidence import LabelledScores
 from gimbal.axis.monitors.model import CreateMonitor, Label
 from gimbal.axis.monitors.service import Monitors
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Services
 
 __all__ = ["add_model"]
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    path = tmp_path / "catalog.sqlite"
-    shutil.copy(sqlite_template, path)
-    return sqlite_url(path)
 
 
 def world(n: int, seed: int, *, shift: float = 0.0, noise: float = 0.0) -> tuple[pa.Table, np.ndarray]:

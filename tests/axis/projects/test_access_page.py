@@ -1,7 +1,6 @@
 """The page of members and keys, served by the real application to an admin who signed in."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,24 +8,17 @@ import httpx
 import pytest
 from tests.browser import OpenPage, browser_page
 from tests.served import serve
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.projects.pages  # noqa: F401 - fills the table of pages
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.model import AddMember, CreateKey
 from gimbal.axis.projects.service import Projects
-from gimbal.engines.storage.catalog import sqlite_url
 from gimbal.kernel.context import Context, Role, Services
 from gimbal.kernel.settings import Settings
 from gimbal.testing.clock import FrozenClock
 
 __all__ = ["browser_page"]
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    shutil.copy(sqlite_template, tmp_path / "catalog.sqlite")
-    return sqlite_url(tmp_path / "catalog.sqlite")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Scores over chDB; the catalog is SQLite, because nothing of a score is in it."""
 
 import pytest
-from tests.axis.evaluating import catalog_address
+from tests.sqlite import catalog_address
 
 import gimbal.axis.scores.operations  # noqa: F401 - fills the operation table
 from gimbal.axis.scores.service import Scores

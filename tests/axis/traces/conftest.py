@@ -1,12 +1,12 @@
 """Traces over chDB behind a writer that does not wait for company; each test has a project of its own."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.served import serve
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.traces.dialect
 import gimbal.axis.traces.operations
@@ -16,7 +16,7 @@ from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.engines.storage.catalog import Catalog, sqlite_url
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import Clock
@@ -24,14 +24,6 @@ from gimbal.kernel.context import Context, Principal, Services
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import ProjectGuard
 from gimbal.kernel.settings import Settings, WriterSettings
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Address of a catalog on SQLite: it holds no more than the project here, so that one engine is enough."""
-    path = tmp_path / "catalog.sqlite"
-    shutil.copy(sqlite_template, path)
-    return sqlite_url(path)
 
 
 @pytest.fixture

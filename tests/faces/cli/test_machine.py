@@ -70,7 +70,7 @@ def test_the_doctor_finds_a_sound_machine(alone: Cli, tmp_path: Path, monkeypatc
 
     assert (done.code, done.lines[-1]) == (0, "all well")
     assert {line[:4] for line in done.lines[:-1]} == {"ok  "}
-    for part in ("python", "chdb", "sqlite", "data folder", "disk", "port", "clock", "stores"):
+    for part in ("python", "chdb", "sqlite", "data folder", "disk", "port", "clock", "catalog", "columns", "blobs"):
         assert any(line[6:25].strip() == part for line in done.lines), part
     assert " GB free" in done.out
 

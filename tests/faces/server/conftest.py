@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import uvicorn
+from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.model import CreateKey, IssuedKey
@@ -187,14 +188,6 @@ def client(served: Served) -> Iterator[httpx.Client]:
     """Give a plain HTTP client of the whole server: the local owner."""
     with httpx.Client(base_url=served.url, timeout=20) as found:
         yield found
-
-
-@pytest.fixture
-def catalog_address(tmp_path: Path, sqlite_template: Path) -> str:
-    """Use SQLite: what differs between the engines is tested where the tables are."""
-    path = tmp_path / "catalog.sqlite"
-    shutil.copy(sqlite_template, path)
-    return sqlite_url(path)
 
 
 @functools.cache

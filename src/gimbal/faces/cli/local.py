@@ -1,6 +1,5 @@
 """Commands of this machine, which need no running server: up, settings, doctor, backup, restore."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,10 +41,9 @@ def up(
     for name in loaded.unknown_variables:
         show.line(f"note: {name} names no setting; see `gimbal settings`", style="yellow")
     if role != "all":
-        sys.argv = [sys.argv[0], role]
         from gimbal.faces.server import process
 
-        raise SystemExit(process.main())
+        raise SystemExit(process.run_alone(role, settings))
     address = f"http://{settings.server.host}:{settings.server.port}"
 
     def ready(seconds: float) -> None:

@@ -15,19 +15,18 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import uvicorn
 
-from gimbal.faces.server import logs
+from gimbal.faces.server import logs, preflight
 from gimbal.faces.server.supervisor import watch_parent
 from gimbal.faces.server.wiring import model_process, server_app, worker_process
-from gimbal.kernel.errors import GimbalError
-from gimbal.kernel.settings import Settings, load_settings
+from gimbal.kernel.errors import ConfigurationError, GimbalError
+from gimbal.kernel.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
 def resolved_settings() -> Settings:
-    """Return the settings that the supervisor resolved, or those of this process's own environment."""
-    text = os.environ.get("GIMBAL_RESOLVED_SETTINGS")
-    return msgspec.json.decode(text, type=Settings) if text else load_settings().settings
+    """Return the settings that the supervisor resolved."""
+    return msgspec.json.decode(os.environ["GIMBAL_RESOLVED_SETTINGS"], type=Settings)
 
 
 async def _until_stopped(run: Callable[[Settings, asyncio.Event], Awaitable[None]], settings: Settings) -> None:
@@ -79,12 +78,10 @@ ROLES: dict[str, Callable[[Settings, asyncio.Event], Awaitable[None]]] = {
 }
 
 
-def main() -> int:
-    """Run the role that the command line names; return the exit code."""
+def run(role: str, settings: Settings) -> int:
+    """Run one role until stopped; return the exit code."""
     import uvloop
 
-    role = sys.argv[1]
-    settings = resolved_settings()
     logs.set_up(settings.log, role)
     try:
         uvloop.run(_until_stopped(ROLES[role], settings))
@@ -92,6 +89,28 @@ def main() -> int:
         _log.error("%s", error)
         return 1
     return 0
+
+
+def run_alone(role: str, settings: Settings) -> int:
+    """Run one role without a supervisor; raise ConfigurationError when its stores are not where others reach them."""
+    stores = {"catalog.url": settings.catalog.url, "columns.url": settings.columns.url, "blobs.url": settings.blobs.url}
+    missing = [name for name, url in stores.items() if not url]
+    if missing:
+        raise ConfigurationError(
+            f"A {role} alone needs stores that the others reach too: {', '.join(missing)} not set.",
+            where="role",
+            kept="everything as it was",
+            todo="Set them, or leave --role out: `gimbal up` runs everything over stores in the data folder.",
+        )
+    preflight.make_folder(settings)
+    if role == "server":
+        preflight.check(settings)
+    return run(role, settings)
+
+
+def main() -> int:
+    """Run the role that the supervisor names."""
+    return run(sys.argv[1], resolved_settings())
 
 
 if __name__ == "__main__":
