@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,8 +14,9 @@ from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import NotFound
+from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.operations import find, invoke
+from gimbal.kernel.pages import encode_cursor
 
 DAY = 86_400_000_000
 START = 20_000 * DAY  # 2024-10-04
@@ -73,7 +75,7 @@ async def test_a_batch_that_is_sent_again_counts_once(predictions: Predictions, 
         await predictions.record(ctx, batch(slug))
     assert len((await predictions.window(ctx, slug, START, START + 9 * DAY)).ids) == 3
     assert [day.predictions for day in await predictions.traffic(ctx, slug)] == [1, 1, 1]
-    assert len(await predictions.newest(ctx, slug)) == 3
+    assert len((await predictions.page(ctx, slug)).items) == 3
 
 
 async def test_versions_of_other_signatures_stand_beside_each_other(
@@ -111,7 +113,9 @@ async def test_odd_values_are_recorded(predictions: Predictions, ctx: Context, s
     (day,) = await predictions.traffic(ctx, slug)
     assert (day.predictions, day.mean_score) == (2, None)
     await predictions.record(ctx, batch(f"{slug}x", 1, inputs=pa.table({"x": [1.0]})))
-    assert (await predictions.newest(ctx, f"{slug}x"))[0]["inputs"] == {"x": 1.0}
+    assert (await predictions.page(ctx, f"{slug}x")).items[0].inputs == {"x": 1.0}
+    raw = msgspec.to_builtins(await predictions.page(ctx, slug))["items"]
+    assert [row["inputs"]["x"] for row in raw] == [0.0, "inf"]
 
 
 async def test_traffic_and_days_go_by_the_time_of_the_event(predictions: Predictions, ctx: Context, slug: str) -> None:
@@ -125,13 +129,43 @@ async def test_traffic_and_days_go_by_the_time_of_the_event(predictions: Predict
     assert found[2].mean_score == pytest.approx(0.3)
 
 
-async def test_the_newest_are_shown_with_their_inputs(predictions: Predictions, ctx: Context, slug: str) -> None:
-    """By event time, as many as asked for."""
+async def test_predictions_are_listed_newest_first_page_by_page(
+    predictions: Predictions, ctx: Context, slug: str
+) -> None:
+    """By event time, with their inputs; what comes in meanwhile makes no page skip or repeat."""
     await predictions.record(ctx, batch(slug, 5))
-    found = await predictions.newest(ctx, slug, 2)
-    assert [row["prediction_id"] for row in found] == [f"{slug}-4", f"{slug}-3"]
-    assert found[0]["inputs"] == {"name": "c", "x": 4.0, "gap": 1.0, "n": 4.0, "flag": 1.0}
-    assert (found[0]["at"], found[0]["entity"], found[0]["version"]) == (from_us(START + 4 * DAY), "N4", "model:a@v1")
+    first = await predictions.page(ctx, slug, limit=2)
+    assert [row.id for row in first.items] == [f"{slug}-4", f"{slug}-3"]
+    newest = first.items[0]
+    assert newest.inputs == {"name": "c", "x": 4.0, "gap": 1.0, "n": 4.0, "flag": 1.0}
+    assert (newest.at, newest.entity, newest.version) == (from_us(START + 4 * DAY), "N4", "model:a@v1")
+
+    late = batch(slug, 1, ids=[f"{slug}-late"], event_us=[START + 9 * DAY])
+    await predictions.record(ctx, late)
+    second = await predictions.page(ctx, slug, cursor=first.next, limit=2)
+    third = await predictions.page(ctx, slug, cursor=second.next, limit=2)
+    assert [row.id for row in (*second.items, *third.items)] == [f"{slug}-2", f"{slug}-1", f"{slug}-0"]
+    assert third.next is None
+
+
+async def test_predictions_are_narrowed_by_time_and_entity(predictions: Predictions, ctx: Context, slug: str) -> None:
+    """From a moment on, before another, about one thing."""
+    await predictions.record(ctx, batch(slug, 5))
+    since, until = from_us(START + DAY), from_us(START + 3 * DAY)
+
+    assert [r.id for r in (await predictions.page(ctx, slug, since=since, until=until)).items] == [
+        f"{slug}-2",
+        f"{slug}-1",
+    ]
+    assert [r.id for r in (await predictions.page(ctx, slug, entity="N3")).items] == [f"{slug}-3"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", encode_cursor({}), encode_cursor({"at": "1", "id": "a"})])
+async def test_a_cursor_of_somebody_elses_is_refused(
+    predictions: Predictions, ctx: Context, slug: str, cursor: str
+) -> None:
+    with pytest.raises(BadInput, match="cursor"):
+        await predictions.page(ctx, slug, cursor=cursor)
 
 
 async def test_projects_and_endpoints_are_kept_apart(predictions: Predictions, ctx: Context, slug: str) -> None:
@@ -140,7 +174,7 @@ async def test_projects_and_endpoints_are_kept_apart(predictions: Predictions, c
     await predictions.record(ctx, batch(slug))
     await predictions.record(elsewhere, batch(slug, 1, ids=["theirs"]))
     assert (await predictions.window(elsewhere, slug, START, START + 9 * DAY)).ids == ["theirs"]
-    assert [row["prediction_id"] for row in await predictions.newest(elsewhere, slug)] == ["theirs"]
+    assert [row.id for row in (await predictions.page(elsewhere, slug)).items] == ["theirs"]
     assert len(await predictions.traffic(elsewhere, slug)) == 1
     assert (await predictions.window(ctx, f"{slug}x", START, START + 9 * DAY)).ids == []
     with pytest.raises(NotFound, match="no endpoint"):

@@ -237,25 +237,23 @@ async def test_predictions_are_stored_with_their_inputs_before_the_answer(house:
     times = ["2026-03-01T10:00:00Z", "2026-03-02T23:59:59.999999+01:00"]
     answer = await house.infer("captured", rows, parameters={"event_time": times, "entity": ["N1", "<b>N2</b>"]})
     told = answer.json()
-    found = {
-        row["prediction_id"]: row for row in await house.services.get(Predictions).newest(house.context(), "captured")
-    }
+    found = {row.id: row for row in (await house.services.get(Predictions).page(house.context(), "captured")).items}
     assert list(found) == told["parameters"]["prediction_ids"][::-1]
     probability = told["outputs"][1]["data"]
     for at, id_ in enumerate(told["parameters"]["prediction_ids"]):
         row = found[id_]
-        assert row["inputs"] == {
+        assert row.inputs == {
             "carrier": rows["carrier"][at],
             "distance": rows["distance"][at],
             "hour": float(rows["hour"][at]),
             "night": float(rows["night"][at]),
         }
-        assert row["version"] == "model:flights/delay@v1"
-        assert row["predicted"] == told["outputs"][0]["data"][at]
-        assert row["score"] == probability[2 * at + 1]
-        assert row["trace_id"] == told["parameters"]["trace_id"]
-    assert [found[i]["entity"] for i in told["parameters"]["prediction_ids"]] == ["N1", "<b>N2</b>"]
-    assert [found[i]["at"].isoformat() for i in told["parameters"]["prediction_ids"]] == [
+        assert row.version == "model:flights/delay@v1"
+        assert row.predicted == told["outputs"][0]["data"][at]
+        assert row.score == probability[2 * at + 1]
+        assert row.trace_id == told["parameters"]["trace_id"]
+    assert [found[i].entity for i in told["parameters"]["prediction_ids"]] == ["N1", "<b>N2</b>"]
+    assert [found[i].at.isoformat() for i in told["parameters"]["prediction_ids"]] == [
         "2026-03-01T10:00:00+00:00",
         "2026-03-02T22:59:59.999999+00:00",
     ]
@@ -266,7 +264,7 @@ async def test_without_capture_nothing_is_stored(house: House) -> None:
     body = SetEndpoint(slug="silent", targets=[Target(ref="model:flights/minutes@v1")], capture=False)
     await house.services.get(Endpoints).set(house.context(), body)
     assert (await house.infer("silent", pd.DataFrame({"hour": [3]}))).status_code == 200
-    assert await house.services.get(Predictions).newest(house.context(), "silent") == []
+    assert (await house.services.get(Predictions).page(house.context(), "silent")).items == []
 
 
 async def test_a_prediction_is_a_span_of_the_callers_trace(house: House) -> None:

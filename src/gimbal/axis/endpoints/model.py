@@ -48,6 +48,27 @@ class EndpointTraffic(msgspec.Struct, frozen=True, kw_only=True):
     mean_score: float | None
 
 
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One row that an endpoint predicted."""
+
+    id: str
+    """By which its label is given later."""
+    at: datetime
+    """Event time: when what it is about happened, as the caller said, else when it was asked for."""
+    recorded_at: datetime
+    entity: str
+    """What it is about, as the caller said."""
+    version: str
+    """The version that predicted, resolved."""
+    predicted: str
+    """Class name, or number as text."""
+    score: float | None
+    """Probability of the positive class; null when the model gives none."""
+    trace_id: str
+    inputs: dict[str, str | float | None]
+    """What went in; null where it was missing, `inf` and `-inf` as text."""
+
+
 def check_endpoint(body: SetEndpoint) -> None:
     """Raise BadInput when an endpoint cannot be as it is described."""
     check_slug(body.slug)

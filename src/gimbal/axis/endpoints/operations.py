@@ -1,12 +1,14 @@
 """The operations on endpoints."""
 
+from datetime import datetime
 from typing import Annotated
 
-from gimbal.axis.endpoints.model import Endpoint, EndpointTraffic, SetEndpoint
+from gimbal.axis.endpoints.model import Endpoint, EndpointTraffic, Prediction, SetEndpoint
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.operations import describe, operation
+from gimbal.kernel.pages import DEFAULT_LIMIT, Page
 
 describe("endpoints", "What callers call: targets that follow aliases, and their traffic.")
 
@@ -45,3 +47,23 @@ async def endpoint_traffic(ctx: Context, project: str, slug: Slug) -> list[Endpo
     """Show how many predictions an endpoint recorded per day of event time."""
     await ctx.get(Endpoints).get(ctx, slug)
     return await ctx.get(Predictions).traffic(ctx, slug)
+
+
+@operation(
+    "GET", "/projects/{project}/endpoints/{slug}/predictions", name="endpoints.predictions", allow=Permission.VIEW
+)
+async def endpoint_predictions(
+    ctx: Context,
+    project: str,
+    slug: Slug,
+    since: Annotated[datetime | None, "Event time at or after this."] = None,
+    until: Annotated[datetime | None, "Event time before this."] = None,
+    entity: Annotated[str | None, "What they are about."] = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[Prediction]:
+    """List what an endpoint predicted, with the inputs, newest event time first."""
+    await ctx.get(Endpoints).get(ctx, slug)
+    return await ctx.get(Predictions).page(
+        ctx, slug, since=since, until=until, entity=entity, cursor=cursor, limit=limit
+    )

@@ -6,6 +6,8 @@ from gimbal.engines.console import charts
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.kernel.context import Context
 
+_NEWEST = 20
+
 
 @page("/endpoints", title="Endpoints", nav="Endpoints", order=60, icon="endpoints")
 async def endpoints_page(ctx: Context, request: PageRequest) -> View:
@@ -32,6 +34,6 @@ async def endpoint_page(ctx: Context, request: PageRequest) -> View:
         "total": sum(day.predictions for day in traffic),
         "counts": charts.line(counts, y_title="predictions a day", zero=True) if counts else None,
         "means": charts.line(means, y_title="mean score") if means else None,
-        "newest": await predictions.newest(ctx, endpoint.slug),
+        "newest": (await predictions.page(ctx, endpoint.slug, limit=_NEWEST)).items,
     }
     return View("endpoints/detail.html", data)

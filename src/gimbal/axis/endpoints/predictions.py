@@ -1,17 +1,20 @@
 """What endpoints predicted, with inputs: recorded before the caller is answered, read by windows of event time."""
 
+import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from gimbal.axis.endpoints.model import EndpointTraffic
+from gimbal.axis.endpoints.model import EndpointTraffic, Prediction
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
-from gimbal.kernel.clock import from_us
+from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
+from gimbal.kernel.pages import DEFAULT_LIMIT, Page, check_limit, cursor_number, cursor_text, encode_cursor
 
 
 class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,19 +122,62 @@ class Predictions:
             for r in rows
         ]
 
-    async def newest(self, ctx: Context, endpoint: str, limit: int = 20) -> list[dict[str, Any]]:
-        """Return the newest predictions by event time, with their inputs, for people."""
+    async def page(
+        self,
+        ctx: Context,
+        endpoint: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        entity: str | None = None,
+        cursor: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Page[Prediction]:
+        """Return predictions by event time, newest first, with their inputs."""
+        conditions = ["project = {project:String}", "endpoint = {endpoint:String}"]
+        values: dict[str, Any] = {"project": ctx.project or "default", "endpoint": endpoint}
+        if since is not None:
+            conditions.append("event_us >= {since:Int64}")
+            values["since"] = to_us(since)
+        if until is not None:
+            conditions.append("event_us < {until:Int64}")
+            values["until"] = to_us(until)
+        if entity is not None:
+            conditions.append("entity = {entity:String}")
+            values["entity"] = entity
+        if cursor is not None:
+            conditions.append("(event_us, prediction_id) < ({at:Int64}, {id:String})")
+            values |= {"at": cursor_number(cursor, "at"), "id": cursor_text(cursor, "id")}
+        values["limit"] = check_limit(limit) + 1
         rows = await self._columns.query(
-            "SELECT prediction_id, event_us, entity, version, predicted, score, trace_id, number_names, numbers, "
-            "text_names, texts FROM predictions WHERE project = {project:String} AND endpoint = {endpoint:String} "
+            "SELECT prediction_id, event_us, at_us, entity, version, predicted, score, trace_id, number_names, numbers, "
+            f"text_names, texts FROM predictions WHERE {' AND '.join(conditions)} "
             "ORDER BY event_us DESC, prediction_id DESC LIMIT 1 BY prediction_id LIMIT {limit:UInt32}",
-            {"project": ctx.project or "default", "endpoint": endpoint, "limit": limit},
+            values,
         )
-        for row in rows:
-            names = (*row.pop("text_names"), *row.pop("number_names"))
-            row["inputs"] = dict(zip(names, (*row.pop("texts"), *row.pop("numbers")), strict=True))
-            row["at"] = from_us(row.pop("event_us"))
-        return rows
+        items = [_prediction(row) for row in rows[:limit]]
+        more = encode_cursor({"at": to_us(items[-1].at), "id": items[-1].id}) if len(rows) > limit else None
+        return Page(items=items, next=more)
+
+
+def _prediction(row: dict[str, Any]) -> Prediction:
+    names = (*row["text_names"], *row["number_names"])
+    return Prediction(
+        id=row["prediction_id"],
+        at=from_us(row["event_us"]),
+        recorded_at=from_us(row["at_us"]),
+        entity=row["entity"],
+        version=row["version"],
+        predicted=row["predicted"],
+        score=row["score"],
+        trace_id=row["trace_id"],
+        inputs=dict(zip(names, (*row["texts"], *map(_shown, row["numbers"])), strict=True)),
+    )
+
+
+def _shown(number: float | None) -> float | str | None:
+    # JSON has no infinity, and null would say that it was missing.
+    return number if number is None or math.isfinite(number) else str(number)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import UNSET, UnsetType
 
-from gimbal.axis.endpoints.model import Endpoint, EndpointTraffic, Target
+from gimbal.axis.endpoints.model import Endpoint, EndpointTraffic, Prediction, Target
 from gimbal.faces.client.group import Group
+from gimbal.kernel.pages import Page
 
 
 class Endpoints(Group):
@@ -14,6 +17,35 @@ class Endpoints(Group):
     def list(self, *, project: str | None = None) -> list[Endpoint]:
         """List the endpoints of the project and what they resolve to."""
         return self._transport.call("GET", "/projects/{project}/endpoints", list[Endpoint], path={"project": project})
+
+    def predictions(
+        self,
+        slug: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        entity: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        project: str | None = None,
+    ) -> Page[Prediction]:
+        """List what an endpoint predicted, with the inputs, newest event time first.
+
+        Args:
+            slug: Slug of the endpoint.
+            since: Event time at or after this.
+            until: Event time before this.
+            entity: What they are about.
+            cursor: `next` of the page before; leave out for the first page.
+            limit: How many items at most, 1 to 1000.
+        """
+        return self._transport.call(
+            "GET",
+            "/projects/{project}/endpoints/{slug}/predictions",
+            Page[Prediction],
+            path={"project": project, "slug": slug},
+            query={"since": since, "until": until, "entity": entity, "cursor": cursor, "limit": limit},
+        )
 
     def remove(self, slug: str, *, project: str | None = None) -> None:
         """Remove an endpoint; what it recorded stays.
