@@ -307,7 +307,9 @@ async def test_a_move_its_history_and_its_audit_are_one(
     assert (done.outcome, refused.outcome) == ("done", "denied")
     assert "A gate guards" in refused.details["refused"]
     assert "moved" not in refused.details
-    assert {"ref": str(REF), "alias": "production", "moved": f"note:{NAME}@production", "from_number": None, "to_number": 2} == done.details  # fmt: skip
+    asked = {"ref": str(REF), "alias": "production", "to": "v2"}
+    assert asked | {"moved": f"note:{NAME}@production", "from_number": None, "to_number": 2} == done.details
+    assert asked | {"to": "v3"} == {name: refused.details[name] for name in asked}
 
 
 async def test_aliases_take_a_releaser(assets: Assets, versions: list[Version], services: Services) -> None:
