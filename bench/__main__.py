@@ -1,19 +1,28 @@
-"""Run every bar, or those that are named: `python -m bench start spans`."""
+"""Run the bars: `python -m bench` all that need nothing but this machine, `python -m bench start spans` those named.
+
+Two run only when they are named: `ingest` measures mlflow and arize-phoenix in the same run and installs them with pip
+into `.bench/` at first, for which it needs a network; `soak` takes ten minutes.
+"""
 
 import os
 import platform
 import sys
 
-from bench import metrics, pages, spans, start
+from bench import ingest, latency, memory, metrics, pages, soak, spans, start
 
-BARS = {"start": start, "spans": spans, "metrics": metrics, "pages": pages}
+BARS = {"start": start, "spans": spans, "latency": latency, "memory": memory, "metrics": metrics, "pages": pages}
+NAMED_ONLY = {"ingest": ingest, "soak": soak}
 
 
 def main() -> None:
     """Measure and print; a missed bar is told, not failed: machines differ."""
+    known = BARS | NAMED_ONLY
+    if unknown := [name for name in sys.argv[1:] if name not in known]:
+        told = "" if unknown[0] in {"-h", "--help"} else f"There is no bar {unknown[0]}.\n\n"
+        sys.exit(f"{told}{__doc__}\nBars: {', '.join(known)}.")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in sys.argv[1:] or BARS:
-        for figure in BARS[name].figures():
+        for figure in known[name].figures():
             print(figure.line(), flush=True)
 
 

@@ -29,8 +29,8 @@ class Figure(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Value over limit."""
-        return self.value / self.limit
+        """Value over limit; the value itself where none is allowed."""
+        return self.value / self.limit if self.limit else self.value
 
     @property
     def holds(self) -> bool:

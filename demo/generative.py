@@ -97,7 +97,7 @@ def ask(client: gimbal.Client, story: Story, openai: OpenAI, prompt: str, chosen
             span.set(input={"question": QUESTION})
             settings = client.prompts.show(prompt).manifest.retrieval
             assert settings is not None
-            with gimbal.trace("look up the docs", kind="retriever", client=client) as inner:
+            with gimbal.span("look up the docs", kind="retriever") as inner:
                 hits = client.indexes.search(settings.index, query=QUESTION, k=settings.k).hits
                 inner.set(input={"query": QUESTION}, output=[hit.source for hit in hits])
             context = "\n\n".join(f"[{i}] {hit.source}\n{hit.text}" for i, hit in enumerate(hits, start=1))

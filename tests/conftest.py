@@ -5,6 +5,7 @@ Each test gets a database of its own, copied from one that has all tables of the
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +26,12 @@ from gimbal.testing.clock import FrozenClock
 
 _numbers = itertools.count(1)
 _COLUMN_SCRIPTS = Path(gimbal.faces.server.__file__).parent / "migrations" / "columns"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _spool(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # What a test's programs could not send must not be sent by the programs of whoever ran the tests.
+    os.environ["GIMBAL_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
 
 
 @pytest.fixture(scope="session")

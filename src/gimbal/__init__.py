@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gimbal.faces.client.client import Client
+    from gimbal.faces.client.instrument import instrument
     from gimbal.faces.client.models import log_model, predict
     from gimbal.faces.client.runs import log, run
     from gimbal.faces.client.session import drift, evaluate, promote, prompt, score
-    from gimbal.faces.client.tracing import flush, trace
+    from gimbal.faces.client.tracing import carry, current_span, flush, span, trace
     from gimbal.kernel.errors import GimbalError
 
 __all__ = [
     "Client",
     "GimbalError",
+    "carry",
+    "current_span",
     "drift",
     "evaluate",
     "flush",
+    "instrument",
     "log",
     "log_model",
     "predict",
@@ -34,15 +38,19 @@ __all__ = [
     "prompt",
     "run",
     "score",
+    "span",
     "trace",
 ]
 
 _HOMES = {
     "Client": "gimbal.faces.client.client",
     "GimbalError": "gimbal.kernel.errors",
+    "carry": "gimbal.faces.client.tracing",
+    "current_span": "gimbal.faces.client.tracing",
     "drift": "gimbal.faces.client.session",
     "evaluate": "gimbal.faces.client.session",
     "flush": "gimbal.faces.client.tracing",
+    "instrument": "gimbal.faces.client.instrument",
     "log": "gimbal.faces.client.runs",
     "log_model": "gimbal.faces.client.models",
     "predict": "gimbal.faces.client.models",
@@ -50,6 +58,7 @@ _HOMES = {
     "prompt": "gimbal.faces.client.session",
     "run": "gimbal.faces.client.runs",
     "score": "gimbal.faces.client.session",
+    "span": "gimbal.faces.client.tracing",
     "trace": "gimbal.faces.client.tracing",
 }
 

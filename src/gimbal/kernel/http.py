@@ -107,6 +107,8 @@ class DialectRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Whether bodies up to the upload limit are taken, instead of the ordinary limit."""
     on_error: Callable[[Any], HttpReply] | None
     """Writes a GimbalError in the dialect's own form; None means ours."""
+    on_error_in: Callable[[Any, str], HttpReply] | None
+    """The same for a dialect that answers in the form of the request, given the request's media type."""
 
 
 _routes: dict[tuple[str, str], DialectRoute] = {}
@@ -125,12 +127,20 @@ def dialect(
     allow: Permission,
     large: bool = False,
     on_error: Callable[[Any], HttpReply] | None = None,
+    on_error_in: Callable[[Any, str], HttpReply] | None = None,
 ) -> Callable[[DialectHandler], DialectHandler]:
     """Declare a route of a foreign dialect; one function may serve several."""
 
     def declare(handler: DialectHandler) -> DialectHandler:
         _routes[method, path] = DialectRoute(
-            method=method, path=path, allow=allow, handler=handler, dialect=dialect, large=large, on_error=on_error
+            method=method,
+            path=path,
+            allow=allow,
+            handler=handler,
+            dialect=dialect,
+            large=large,
+            on_error=on_error,
+            on_error_in=on_error_in,
         )
         return handler
 

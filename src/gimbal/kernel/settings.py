@@ -96,6 +96,18 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     span_attribute_bytes: Positive = 64 * KIB
     """An attribute value larger than this goes to the blob store by reference."""
+    span_bytes: Positive = 1 * MIB
+    """What a span may take in the tables; past it its longest values go to the blob store, too."""
+    span_attributes: Positive = 1_000
+    """Attributes of a span, of an event, of a link or of a resource; those after it go to the blob store in one piece."""
+    attribute_name_length: Positive = 256
+    """Characters of an attribute's name; attributes with longer ones go to the blob store likewise."""
+    attribute_depth: Annotated[int, msgspec.Meta(ge=1, le=100)] = 32
+    """Lists and maps within each other in an attribute's value; what is deeper stays as JSON text."""
+    span_events: Positive = 1_000
+    """Events of a span; those after it go to the blob store in one piece."""
+    span_links: Positive = 1_000
+    """Links of a span; those after it likewise."""
     spans_per_request: Positive = 20_000
     """Spans in one OTLP request."""
     rows_per_inference: Positive = 100_000
@@ -203,6 +215,8 @@ _OTHER_VARIABLES = frozenset(
         "GIMBAL_DEMO_LLM_URL",
         "GIMBAL_PROJECT",
         "GIMBAL_RESOLVED_SETTINGS",
+        "GIMBAL_SPOOL",
+        "GIMBAL_SPOOL_BYTES",
     }
 )
 

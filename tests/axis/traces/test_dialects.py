@@ -168,8 +168,12 @@ def test_openinference_messages_tools_and_usage() -> None:
         {"role": "tool"},
     ]
     calls = seen.output[0]["tool_calls"]
-    assert calls[0] == {"id": "call_1", "function.name": "weather", "function.arguments": '{"city":"Bern"}'}
-    assert calls[1] == {"function.name": "time"}
+    assert calls[0] == {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "weather", "arguments": '{"city":"Bern"}'},
+    }
+    assert calls[1] == {"type": "function", "function": {"name": "time"}}
     assert (seen.finish, seen.session_id, seen.user_id, seen.feature) == ("tool_calls", "s", "u", "f")
 
 

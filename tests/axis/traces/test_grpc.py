@@ -23,6 +23,7 @@ from tests.axis.traces import wire
 
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.traces import grpc as otlp_grpc
+from gimbal.axis.traces import status
 from gimbal.axis.traces.service import Traces
 from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
@@ -129,6 +130,24 @@ async def test_bad_spans_are_named_and_the_good_ones_stored(traces: Traces, here
     assert len((await traces.get(here, trace)).spans) == 2
 
 
+async def test_a_span_that_cannot_be_decoded_is_rejected_alone(traces: Traces, here: Context, address: str) -> None:
+    """GRPC's own decoder would refuse the whole call."""
+    trace = wire.trace_id()
+    body = wire.request(wire.span(trace, 1), wire.span(trace, 2, 1, name="XXXX")).SerializeToString()
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(f"/{otlp_grpc.SERVICE}/Export")
+        metadata = (("x-role", "developer"),)
+        answer = wire.answered(await call(body.replace(b"XXXX", b"X\xff\xfeX"), metadata=metadata))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(b"\x0a\xff", metadata=metadata)
+
+    assert answer.partial_success.rejected_spans == 1
+    assert [s.span_id for s in (await traces.get(here, trace)).spans] == [f"{1:016x}"]
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    told = Status.FromString(dict(refused.value.trailing_metadata())["grpc-status-details-bin"])
+    assert (told.code, told.message) == (3, "The body is not an OTLP trace request.")
+
+
 @pytest.mark.parametrize(
     ("role", "code"),
     [
@@ -189,7 +208,7 @@ async def test_a_full_writer_says_when_to_come_again(here: Context, export: Call
     told = Status.FromString(trailing["grpc-status-details-bin"])
     assert (told.code, told.message) == (14, "1 rows wait to be stored already.")
     info = RetryInfo()
-    assert told.details[0].Unpack(info)
+    assert told.details[1].Unpack(info)
     assert info == RetryInfo.FromString(trailing["google.rpc.retryinfo-bin"])
     assert info.retry_delay.ToMilliseconds() >= 1000
     found = {item.trace_id for item in (await here.get(Traces).page(here, TraceFilter())).items}
@@ -220,4 +239,4 @@ async def test_the_official_exporter_comes_again_and_loses_nothing(
 def test_fields_are_as_protobuf_writes_them(size: int) -> None:
     """Lengths of one, two and three bytes."""
     content = b"x" * size
-    assert Status.FromString(otlp_grpc._field(2, content)).message == content.decode()
+    assert Status.FromString(status.field(2, content)).message == content.decode()

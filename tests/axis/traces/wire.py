@@ -5,7 +5,10 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 from google.protobuf import json_format
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -113,6 +116,16 @@ def as_json(given: ExportTraceServiceRequest, *, hex_ids: bool = True) -> dict[s
                     for key in {"traceId", "spanId", "parentSpanId"} & set(one):
                         one[key] = base64.b64decode(one[key]).hex()
     return document
+
+
+def told(reply: httpx.Response) -> dict[str, str]:
+    """Return what an error answer says, from the form of the request: code, message, where, kept and todo."""
+    if reply.headers["content-type"] != PROTOBUF:
+        return reply.json()["error"]
+    status, info = Status.FromString(reply.content), ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.domain == "gimbal"
+    return {"code": info.reason, "message": status.message, **info.metadata}
 
 
 def answered(content: bytes) -> ExportTraceServiceResponse:

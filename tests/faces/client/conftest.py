@@ -1,7 +1,8 @@
-"""A cable to the server that can be pulled, and patience for when it is plugged in again."""
+"""A cable to the server that can be pulled, patience for when it is plugged in again, and a spool for each test."""
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from bench.bar import Running
@@ -18,6 +19,13 @@ def until_done(finish: Callable[[], None]) -> None:
             return finish()
         except PASSING:
             assert time.monotonic() < deadline
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a spool of its own."""
+    monkeypatch.setenv("GIMBAL_SPOOL", str(tmp_path / "spool"))
+    return tmp_path / "spool"
 
 
 @pytest.fixture

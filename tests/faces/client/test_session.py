@@ -84,7 +84,7 @@ def test_a_prompt_is_filled(client: gimbal.Client) -> None:
 def test_a_score_is_recorded(client: gimbal.Client) -> None:
     """By its target; NaN and unknown kinds are refused instead of becoming something else."""
     trace_id = "ab" * 16
-    stored = gimbal.score(trace_id, "helpful", np.float64(0.5), label="so so", source="user", client=client)
+    stored = gimbal.score("helpful", np.float64(0.5), target_id=trace_id, label="so so", source="user", client=client)
 
     assert (stored.value, stored.label, stored.source, stored.target_kind) == (0.5, "so so", "user", "trace")
     assert [s.id for s in client.scores.list(target_id=trace_id).items] == [stored.id]
@@ -94,7 +94,7 @@ def test_a_score_is_recorded(client: gimbal.Client) -> None:
         ({"value": 1.0, "source": "oracle"}, "source"),
     ):
         with pytest.raises(BadInput) as caught:
-            gimbal.score(trace_id, "helpful", client=client, **wrong)  # type: ignore[arg-type]
+            gimbal.score("helpful", target_id=trace_id, client=client, **wrong)  # type: ignore[arg-type]
         assert caught.value.where == where
 
 

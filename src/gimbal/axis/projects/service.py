@@ -74,7 +74,7 @@ class Projects(Keys):
             return
         project = await self.get(ctx, ctx.project)
         if op.allow > Permission.VIEW and op.name not in _ALWAYS:
-            _must_be_open(project)
+            must_be_open(project)
 
     async def standing(self, principal: Principal, project: str) -> Principal:
         """Return who somebody who asked for work in a project is now, with the role that is left.
@@ -83,7 +83,7 @@ class Projects(Keys):
         """
         async with self._catalog.read() as tx:
             row = (await tx.execute(sa.select(projects).where(projects.c.slug == project))).mappings().one()
-        _must_be_open(Project(**row))
+        must_be_open(Project(**row))
         return await self.still(principal, project)
 
     async def visible_to(self, principal: Principal) -> list[Project]:
@@ -193,7 +193,8 @@ class Projects(Keys):
         return Principal(kind="owner", id="owner", name="local owner", everywhere=Role.ADMIN)
 
 
-def _must_be_open(project: Project) -> None:
+def must_be_open(project: Project) -> None:
+    """Raise NotReady when a project is archived."""
     if project.archived:
         raise NotReady(
             f"The project {project.slug!r} is archived: it can be read and not changed.",

@@ -1,13 +1,31 @@
-"""OTLP over HTTP: `POST /v1/traces`, protobuf and JSON, answered in the form of the request."""
+"""OTLP over HTTP: `POST /v1/traces`, protobuf and JSON, answered in the form of the request.
 
-from gimbal.axis.traces import otlp
-from gimbal.axis.traces.ingest import ingest
+The same under the paths of other products, so that moving here is a change of address: their exporters keep their
+headers, which `faces/server/access` reads the key from and this the project.
+"""
+
+from collections.abc import Mapping
+
+from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces import otlp, status
+from gimbal.axis.traces.ingest import take
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import WrongMediaType
+from gimbal.kernel.errors import NotFound, WrongMediaType
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 
+PATHS = (
+    "/v1/traces",
+    # Langfuse
+    "/api/public/otel/v1/traces",
+    # Opik
+    "/api/v1/private/otel/v1/traces",
+    # LangSmith, Weave, Braintrust
+    "/otel/v1/traces",
+)
+# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust.
+_PROJECT_HEADERS = ("projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent")
 
-@dialect("POST", "/v1/traces", dialect="otlp", allow=Permission.DEVELOP)
+
 async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
     """Store the spans; the answer means that they are durable."""
     media_type = request.body.media_type or otlp.PROTOBUF
@@ -15,6 +33,31 @@ async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
         raise WrongMediaType(
             f"{media_type!r} is not read here.", where="Content-Type", todo=f"Send {otlp.PROTOBUF} or {otlp.JSON}."
         )
-    rejected = await ingest(ctx, otlp.parse(await request.body.read(), media_type))
+    ctx = await _in_named_project(ctx, request.headers)
+    rejected = await take(ctx, await request.body.read(), media_type)
     await ctx.settle()
     return HttpReply(body=otlp.response(rejected, media_type), media_type=media_type)
+
+
+for _path in PATHS:
+    dialect("POST", _path, dialect="otlp", allow=Permission.DEVELOP, on_error_in=status.reply)(export_traces)
+
+
+async def _in_named_project(ctx: Context, headers: Mapping[str, str]) -> Context:
+    """Return a context in the project that another product's header names, where it exists and may be written to.
+
+    Other products' projects have names of their own: one that means nothing here is no error, the key's project stands.
+    """
+    if headers.get("x-gimbal-project"):
+        return ctx
+    for header in _PROJECT_HEADERS:
+        # Weave writes `entity/project`, Braintrust `project_name:project`.
+        name = headers.get(header, "").rpartition("/")[2].rpartition(":")[2].strip()
+        if not name or not ctx.principal.may(Permission.DEVELOP, name):
+            continue
+        try:
+            await ctx.get(Projects).get(ctx, name)
+        except NotFound:
+            continue
+        return ctx.within(name)
+    return ctx

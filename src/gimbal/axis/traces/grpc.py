@@ -5,52 +5,40 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from gimbal.axis.traces import otlp
-from gimbal.axis.traces.ingest import ingest
+from gimbal.axis.traces import otlp, status
+from gimbal.axis.traces.ingest import take
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import Busy, DeadlineExceeded, Forbidden, GimbalError, NotAuthenticated, NotFound, Unavailable
+from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.ids import new_id
 
 _log = logging.getLogger(__name__)
 
 Identify = Callable[[dict[str, str]], Awaitable[Context]]
-_CODES: tuple[tuple[type[GimbalError], grpc.StatusCode], ...] = (
-    (NotAuthenticated, grpc.StatusCode.UNAUTHENTICATED),
-    (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
-    (NotFound, grpc.StatusCode.NOT_FOUND),
-    # The protocol's sign of back-pressure. Not RESOURCE_EXHAUSTED: with that, some exporters drop the spans.
-    (Busy, grpc.StatusCode.UNAVAILABLE),
-    (Unavailable, grpc.StatusCode.UNAVAILABLE),
-    (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
-)
+SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class TraceService(trace_service_pb2_grpc.TraceServiceServicer):
-    """The collector's service; `identify` turns the call's metadata into a context."""
+class TraceService:
+    """The collector's service; `identify` turns the call's metadata into a context.
+
+    It takes the request's bytes: gRPC's own decoder would refuse all spans for one that cannot be read.
+    """
 
     def __init__(self, identify: Identify) -> None:
         self._identify = identify
 
-    async def Export(  # noqa: N802 - the name in the protocol
-        self, request: ExportTraceServiceRequest, context: Any
-    ) -> ExportTraceServiceResponse:
+    async def export(self, body: bytes, context: Any) -> ExportTraceServiceResponse:
         """Store the spans of one request."""
         metadata = {key.lower(): str(value) for key, value in context.invocation_metadata() or ()}
         try:
             ctx = await self._identify(metadata)
             ctx.require(Permission.DEVELOP)
-            rejected = await ingest(ctx, request)
+            rejected = await take(ctx, body, otlp.PROTOBUF)
             await ctx.settle()
         except GimbalError as error:
-            code = next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INVALID_ARGUMENT)
-            await context.abort(code, str(error), _retry_info(code, error))
+            await context.abort(_CODES[status.code_of(error)], str(error), _trailing(error))
             raise
         except Exception as problem:
             incident = new_id()
@@ -60,36 +48,21 @@ class TraceService(trace_service_pb2_grpc.TraceServiceServicer):
         return otlp.answer(rejected)
 
 
-def _retry_info(code: grpc.StatusCode, error: GimbalError) -> tuple[tuple[str, bytes], ...]:
-    """Return when to come again, in the two places where exporters look for `google.rpc.RetryInfo`.
-
-    Source: google/rpc/status.proto and error_details.proto; written here because their Python package is not needed
-    for anything else.
-    """
+def _trailing(error: GimbalError) -> tuple[tuple[str, bytes], ...]:
+    """Return the details of an error; when to come again stands in both places where exporters look for it."""
+    found = (("grpc-status-details-bin", status.status(error)),)
     if error.retry_after is None:
-        return ()
-    delay = Duration()
-    delay.FromMilliseconds(round(error.retry_after * 1000))
-    info = _field(1, delay.SerializeToString())
-    detail = _field(1, b"type.googleapis.com/google.rpc.RetryInfo") + _field(2, info)
-    number: int = code.value[0]
-    status = bytes([1 << 3, number]) + _field(2, error.message.encode()) + _field(3, detail)
-    return (("google.rpc.retryinfo-bin", info), ("grpc-status-details-bin", status))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Return a length-delimited field of a protobuf message."""
-    size, length = len(content), bytearray()
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([number << 3 | 2, *length, size]) + content
+        return found
+    return (("google.rpc.retryinfo-bin", status.retry_info(error.retry_after)), *found)
 
 
 async def serve(address: str, identify: Identify, *, most_bytes: int) -> grpc.aio.Server:
     """Start the service on `host:port` without TLS; the caller stops it."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", most_bytes)])
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(TraceService(identify), server)
+    handler = grpc.unary_unary_rpc_method_handler(
+        TraceService(identify).export, response_serializer=ExportTraceServiceResponse.SerializeToString
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
     server.add_insecure_port(address)
     await server.start()
     return server

@@ -1,5 +1,12 @@
-"""The path of a span in: decode → dialect → limits → price → writer; answered only when it is durable."""
+"""The path of a span in: decode → limits → dialect → price → writer; answered only when it is durable.
 
+Everything on the way is counted for /metrics: spans received are those stored, rejected one by one and refused with
+their request, together.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -7,62 +14,158 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from gimbal.axis.traces import otlp
 from gimbal.axis.traces.dialects import read
+from gimbal.axis.traces.fitting import LINKS, MARK, Fitting
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.otlp import RawSpan, Rejected
 from gimbal.axis.traces.service import Traces
-from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import TooLarge
-from gimbal.kernel.settings import Settings
+from gimbal.kernel.errors import GimbalError, TooLarge
+from gimbal.kernel.settings import LimitSettings, Settings
 
 _json = msgspec.json.Encoder(enc_hook=str)
-_MOST_NAME, _MOST_MESSAGE = 1000, 10_000
-# Bytes of a long value that stay beside the reference to the whole.
-_START = 1000
+# A span that starts later than this after its arrival, or before the year 2000, comes from a clock that is wrong.
+_AHEAD_US = 24 * 3600 * 1_000_000
+_EARLIEST_US = 946_684_800 * 1_000_000
+_SPANS = "gimbal_ingest_spans_"
 
 
-async def ingest(ctx: Context, request: ExportTraceServiceRequest) -> list[Rejected]:
-    """Store the spans of one OTLP request durably; return those that were rejected.
+async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
+    """Store the spans of a request as it came over the wire durably; return those that were rejected.
 
-    Raise TooLarge for too many spans, Busy and Unavailable from the writer; then nothing of the request is stored.
+    Raise CorruptUpload for what is no request, and what `ingest` raises.
     """
-    limits = ctx.get(Settings).limits
-    good: list[RawSpan] = []
-    rejected: list[Rejected] = []
-    for raw in otlp.spans(request):
-        if isinstance(raw, Rejected):
-            rejected.append(raw)
-        else:
-            good.append(raw)
-        if len(good) > limits.spans_per_request:
-            raise TooLarge(
-                f"A request may have {limits.spans_per_request} spans.",
-                where="resource_spans",
-                kept="nothing of this request",
-                todo="Lower the exporter's batch size, or raise limits.spans_per_request.",
-            )
-    await ctx.get(Traces).record(ctx, [await _normal(ctx, raw, limits.span_attribute_bytes) for raw in good])
+    ctx.count("gimbal_ingest_bytes_total", "Bytes of OTLP requests, unpacked.", len(body))
+    outcome = "internal"
+    try:
+        request, unreadable = otlp.read(body, media_type)
+        rejected = await ingest(ctx, request, unreadable)
+        outcome = "stored"
+    except GimbalError as error:
+        outcome = error.code
+        raise
+    finally:
+        ctx.count("gimbal_ingest_requests_total", "OTLP requests by what became of them.", outcome=outcome)
     return rejected
 
 
-async def _normal(ctx: Context, raw: RawSpan, most: int) -> Span:
-    """Return the span in normal form; what is longer than `most` bytes goes to the blobs and is marked."""
-    truncated = len(raw.name) > _MOST_NAME or len(raw.status_message) > _MOST_MESSAGE
-    # The resource is one object for all spans beneath it: only the first of them finds anything to move.
-    for values in (raw.attributes, *(event["attributes"] for event in raw.events), raw.resource):
-        truncated |= await _to_blobs(ctx, values, most)
+async def ingest(
+    ctx: Context, request: ExportTraceServiceRequest, unreadable: Sequence[Rejected] = ()
+) -> list[Rejected]:
+    """Store the spans of one OTLP request durably; return those that were rejected, `unreadable` among them.
+
+    Raise TooLarge for too many spans, Busy and Unavailable from the writer; then nothing of the request is stored.
+    """
+    began, limits = time.perf_counter(), ctx.get(Settings).limits
+    good: list[RawSpan] = []
+    rejected = list(unreadable)
+    count = sum(len(part.spans) for group in request.resource_spans for part in group.scope_spans)
+    ctx.count(f"{_SPANS}received_total", "Spans that came in by OTLP.", count + len(rejected))
+    try:
+        _check_count(count, limits)
+        for raw in otlp.spans(request, limits.attribute_depth):
+            if isinstance(raw, Rejected):
+                rejected.append(raw)
+            else:
+                good.append(raw)
+        spans = await _normal(ctx, good, limits)
+        await ctx.get(Traces).record(ctx, spans)
+    except GimbalError as error:
+        _refused(ctx, count, error.code, rejected=len(unreadable))
+        raise
+    except BaseException:
+        _refused(ctx, count, "internal", rejected=len(unreadable))
+        raise
+    _stored(ctx, spans, rejected)
+    ctx.count(
+        "gimbal_ingest_lag_seconds_total",
+        "Seconds from a request to its spans being durable, summed over the stored requests.",
+        time.perf_counter() - began,
+    )
+    return rejected
+
+
+def _check_count(count: int, limits: LimitSettings) -> None:
+    if count > limits.spans_per_request:
+        raise TooLarge(
+            f"A request may have {limits.spans_per_request} spans.",
+            where="resource_spans",
+            kept="nothing of this request",
+            todo="Lower the exporter's batch size, or raise limits.spans_per_request.",
+        )
+
+
+def _refused(ctx: Context, count: int, reason: str, *, rejected: int) -> None:
+    ctx.count(f"{_SPANS}refused_total", "Spans refused with their whole request.", count + rejected, reason=reason)
+
+
+def _stored(ctx: Context, spans: Sequence[Span], rejected: Sequence[Rejected]) -> None:
+    for dialect, number in Counter(span.dialect for span in spans).items():
+        ctx.count(f"{_SPANS}stored_total", "Spans that are durable, by dialect.", number, dialect=dialect)
+    for reason, number in Counter(one.code for one in rejected).items():
+        ctx.count(f"{_SPANS}rejected_total", "Spans rejected one by one.", number, reason=reason)
+
+
+async def _normal(ctx: Context, good: Sequence[RawSpan], limits: LimitSettings) -> list[Span]:
+    """Return the spans in normal form, each within its limits and marked where something was done to it."""
+    now_us = time.time_ns() // 1000
+    # A resource is one object for all spans beneath it.
+    resources: dict[int, bool] = {}
+    cut: Counter[str] = Counter()
+    marked = late = 0
+    found: list[Span] = []
+    for raw in good:
+        beneath = resources.get(id(raw.resource))
+        if beneath is None:
+            fitting = Fitting(ctx, limits)
+            mark = await fitting.resource(raw.resource)
+            if mark:
+                raw.resource[MARK] = mark
+            cut.update({f"resource_{what}": number for what, number in fitting.cut.items()})
+            beneath = resources[id(raw.resource)] = bool(mark)
+        fitting = Fitting(ctx, limits)
+        mark = await fitting.span(raw)
+        cut.update(fitting.cut)
+        marked += beneath or bool(mark)
+        clock = _clock(raw, now_us)
+        late += bool(clock)
+        found.append(_span(raw, mark | clock, truncated=beneath or bool(mark)))
+    if marked:
+        ctx.count(f"{_SPANS}truncated_total", "Spans of which something was cut or moved to the blobs.", marked)
+    if late:
+        ctx.count(f"{_SPANS}misdated_total", "Spans whose times cannot be right.", late)
+    for what, number in cut.items():
+        ctx.count("gimbal_ingest_cut_total", "Things cut or moved to the blobs, by what they are.", number, what=what)
+    return found
+
+
+def _clock(raw: RawSpan, now_us: int) -> dict[str, Any]:
+    """Return what to mark a span with whose times cannot be right; they are stored as they came."""
+    mark: dict[str, Any] = {}
+    if raw.start_us > now_us + _AHEAD_US or raw.start_us < _EARLIEST_US:
+        mark["clock_off_s"] = (raw.start_us - now_us) // 1_000_000
+    if raw.early_end_us is not None:
+        mark["end_us"] = raw.early_end_us
+    return mark
+
+
+def _span(raw: RawSpan, mark: dict[str, Any], *, truncated: bool) -> Span:
     seen = read(raw)
+    attributes = raw.attributes
+    if raw.links:
+        attributes[LINKS] = raw.links
+    if mark:
+        attributes[MARK] = mark
     return Span(
         trace_id=raw.trace_id,
         span_id=raw.span_id,
         parent_id=raw.parent_id,
         remote_parent=raw.remote_parent,
-        name=raw.name[:_MOST_NAME],
+        name=raw.name,
         kind=seen.kind,
         start_us=raw.start_us,
         end_us=raw.end_us,
         status=raw.status,
-        status_message=raw.status_message[:_MOST_MESSAGE],
+        status_message=raw.status_message,
         provider=seen.provider,
         model=seen.model,
         usage=seen.usage,
@@ -75,30 +178,13 @@ async def _normal(ctx: Context, raw: RawSpan, most: int) -> Span:
         user_id=seen.user_id,
         feature=seen.feature,
         refs=seen.refs,
-        attributes=raw.attributes,
+        attributes=attributes,
         events=raw.events,
         resource=raw.resource,
         scope=f"{raw.scope} {raw.scope_version}".strip(),
         dialect=seen.dialect,
         truncated=truncated,
     )
-
-
-async def _to_blobs(ctx: Context, values: dict[str, Any], most: int) -> bool:
-    """Move the values that are too long to the blobs, in place; tell whether there was one."""
-    moved = False
-    for name, value in list(values.items()):
-        if not isinstance(value, str | list | dict):
-            continue
-        # No character has more than four bytes: most texts need not be encoded to see that they are short.
-        if isinstance(value, str) and len(value) * 4 <= most:
-            continue
-        whole = value.encode() if isinstance(value, str) else _json.encode(value)
-        if len(whole) > most:
-            blob = await ctx.get(Blobs).put(whole)
-            values[name] = {"blob": blob.digest, "size": blob.size, "start": whole[:_START].decode(errors="ignore")}
-            moved = True
-    return moved
 
 
 def _text(value: Any) -> str:

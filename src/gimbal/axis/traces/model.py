@@ -138,6 +138,19 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """Calls whose cost is unknown."""
 
 
+class Renormalised(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading stored spans anew came to."""
+
+    traces: int
+    """That were looked at."""
+    spans: int
+    """That were read anew."""
+    changed: int
+    """Rows that say something else now."""
+    next: str | None
+    """Where to go on; null when the whole stretch of time is done."""
+
+
 class SpansStored(Event, frozen=True, kw_only=True):
     """Spans are durable."""
 

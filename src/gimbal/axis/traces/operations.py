@@ -3,7 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from gimbal.axis.traces.model import Trace, TraceSummary
+import msgspec
+
+from gimbal.axis.traces import renormalise
+from gimbal.axis.traces.model import Renormalised, Trace, TraceSummary
 from gimbal.axis.traces.service import Traces, moment_us
 from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.context import Context, Permission
@@ -50,3 +53,25 @@ async def list_traces(
 async def show_trace(ctx: Context, project: str, id: str) -> Trace:  # noqa: A002 - the name in the path
     """Show a trace with its spans."""
     return await ctx.get(Traces).get(ctx, id)
+
+
+class Renormalise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which traces to read anew."""
+
+    since: datetime
+    """Traces with a span that started at or after this."""
+    until: datetime | None = None
+    """And before this; null means no end."""
+    cursor: str | None = None
+    """`next` of the call before."""
+    limit: int = renormalise.MOST_TRACES
+    """At most so many traces in one call, up to 10,000."""
+
+
+@operation("POST", "/projects/{project}/traces/renormalise", name="traces.renormalise", allow=Permission.DEVELOP)
+async def renormalise_traces(ctx: Context, project: str, body: Renormalise) -> Renormalised:
+    """Read stored spans anew from the attributes they came with, when Gimbal has learned to understand more.
+
+    Only rows that say something else then are written; a second call changes nothing. Attributes stay as they are.
+    """
+    return await renormalise.renormalise(ctx, body.since, body.until, cursor=body.cursor, limit=body.limit)

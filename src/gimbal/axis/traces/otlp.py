@@ -8,7 +8,7 @@ import base64
 import binascii
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,13 +21,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
+from gimbal.axis.traces import salvage
 from gimbal.kernel.errors import CorruptUpload
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
-_MOST_DEPTH = 32
+_json = msgspec.json.Encoder(enc_hook=str)
 # So many rejected spans are named one by one in an answer; of the rest it says how many there are for which reason.
 _MOST_NAMED = 200
+_JSON_ERRORS = (
+    msgspec.DecodeError, json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError,
+)  # fmt: skip
 # Bytes of a trace id and of a span id.
 _ID_BYTES = (16, 8)
 # Stands for an id that could not be read, so that the span is rejected for it.
@@ -35,6 +39,17 @@ _NO_ID = b"\0"
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 # Bits of Span.flags: whether it is known, and whether, that the parent is remote.
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
+# Kinds of value that are what they are; the others need a look.
+_SIMPLE = frozenset({"string_value", "int_value", "bool_value"})
+_NESTED = frozenset({"array_value", "kvlist_value"})
+# Why a span cannot be stored, by the name that the counters have for it.
+REASONS = {
+    "bad_trace_id": "the trace id is not 16 bytes, or zero",
+    "bad_span_id": "the span id is not 8 bytes, or zero",
+    "bad_parent_id": "the parent's id is not 8 bytes",
+    "no_start": "it has no start time",
+    "unreadable": "it cannot be decoded: malformed, nested too deep, or a text that is not UTF-8",
+}
 _SPAN_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 
 
@@ -56,6 +71,20 @@ class RawSpan(msgspec.Struct, kw_only=True):
     resource: dict[str, Any]
     scope: str
     scope_version: str
+    links: list[dict[str, Any]] = []
+    deep: int = 0
+    """Parts of values that were nested too deep and became JSON text."""
+    early_end_us: int | None = None
+    """The end as it came, where it was before the start."""
+
+
+class Nesting:
+    """How deep values may be, and how many parts of them were deeper."""
+
+    __slots__ = ("cut", "most")
+
+    def __init__(self, most: int = 32) -> None:
+        self.most, self.cut = most, 0
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +92,27 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     span_id: str
     name: str
-    reason: str
+    code: str
+    """One of `REASONS`."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return REASONS[self.code]
+
+
+def read(body: bytes, media_type: str) -> tuple[ExportTraceServiceRequest, list[Rejected]]:
+    """Read a request and tell which of its spans cannot be decoded; raise CorruptUpload when it has none that can."""
+    try:
+        return parse(body, media_type), []
+    except CorruptUpload:
+        try:
+            found, lost = salvage.parsed(_document(body)) if media_type == JSON else salvage.protobuf(body)
+        except (salvage.Unreadable, *_JSON_ERRORS):
+            found, lost = ExportTraceServiceRequest(), []
+        if not any(part.spans for group in found.resource_spans for part in group.scope_spans):
+            raise
+        return found, [Rejected(span_id=one.span_id, name=one.name, code="unreadable") for one in lost]
 
 
 def parse(body: bytes, media_type: str) -> ExportTraceServiceRequest:
@@ -82,20 +131,17 @@ def parse(body: bytes, media_type: str) -> ExportTraceServiceRequest:
 
 def _parse_json(body: bytes) -> ExportTraceServiceRequest:
     try:
-        document = msgspec.json.decode(body, type=dict[str, Any])
-        _ids_to_base64(document)
-        return json_format.ParseDict(document, ExportTraceServiceRequest(), ignore_unknown_fields=True)
-    except (
-        msgspec.DecodeError,
-        json_format.ParseError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as problem:
+        return json_format.ParseDict(_document(body), ExportTraceServiceRequest(), ignore_unknown_fields=True)
+    except _JSON_ERRORS as problem:
         raise CorruptUpload(
             f"The body is not OTLP JSON: {str(problem)[:200]}.", where="body", todo="Ids are hex, 64-bit numbers text."
         ) from None
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = msgspec.json.decode(body, type=dict[str, Any])
+    _ids_to_base64(document)
+    return document
 
 
 def _ids_to_base64(document: dict[str, Any]) -> None:
@@ -104,11 +150,19 @@ def _ids_to_base64(document: dict[str, Any]) -> None:
     for group in groups:
         for scope in group.get("scopeSpans") or group.get("scope_spans") or []:
             for span in scope.get("spans") or []:
-                for holder in (span, *(span.get("links") or [])):
+                for holder in _holders(span):
                     for key in _IDS:
                         if holder.get(key):
                             # A span whose id cannot be read is rejected by itself, with the reason.
                             holder[key] = base64.b64encode(_id_bytes(holder[key])).decode()
+
+
+def _holders(span: Any) -> list[dict[str, Any]]:
+    """Return what has ids of a span: itself and its links; what is no such thing is for the decoder to refuse."""
+    if not isinstance(span, dict):
+        return []
+    links = span.get("links")
+    return [span, *(link for link in links if isinstance(link, dict))] if isinstance(links, list) else [span]
 
 
 def _id_bytes(text: Any) -> bytes:
@@ -126,17 +180,20 @@ def _id_bytes(text: Any) -> bytes:
     return found if len(found) in _ID_BYTES else _NO_ID
 
 
-def plain(value: AnyValue, depth: int = 0) -> Any:
-    """Return an attribute value as plain JSON: bytes become base64, NaN and infinities their names, too deep an ellipsis."""
+def plain(value: AnyValue, nesting: Nesting | None = None, depth: int = 0) -> Any:
+    """Return a value as plain JSON: bytes become base64, NaN and infinities their names, what is too deep JSON text."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
-    if kind == "array_value":
-        if depth > _MOST_DEPTH:
-            return "…"
-        return [plain(item, depth + 1) for item in value.array_value.values]
-    if kind == "kvlist_value":
-        return attributes(value.kvlist_value.values, depth + 1) if depth <= _MOST_DEPTH else "…"
+    if kind in _NESTED:
+        nesting = nesting or Nesting()
+        if depth == nesting.most:
+            nesting.cut += 1
+            # Protobuf itself allows a hundred messages within each other: this ends.
+            return _json.encode(plain(value, Nesting(1000))).decode()
+        if kind == "array_value":
+            return [plain(item, nesting, depth + 1) for item in value.array_value.values]
+        return attributes(value.kvlist_value.values, nesting, depth + 1)
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     if kind == "double_value" and not math.isfinite(value.double_value):
@@ -145,26 +202,32 @@ def plain(value: AnyValue, depth: int = 0) -> Any:
     return getattr(value, kind)
 
 
-def attributes(pairs: "Iterator[KeyValue] | Any", depth: int = 0) -> dict[str, Any]:
+def attributes(pairs: Iterable[KeyValue], nesting: Nesting | None = None, depth: int = 0) -> dict[str, Any]:
     """Return attributes as a dict; of a key that is there twice the last wins."""
-    return {pair.key: plain(pair.value, depth) for pair in pairs}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        value = pair.value
+        kind = value.WhichOneof("value")
+        found[pair.key] = getattr(value, kind) if kind in _SIMPLE else plain(value, nesting, depth)
+    return found
 
 
-def spans(request: ExportTraceServiceRequest) -> Iterator[RawSpan | Rejected]:
-    """Yield every span of a request, or why it cannot be stored."""
+def spans(request: ExportTraceServiceRequest, depth: int = 32) -> Iterator[RawSpan | Rejected]:
+    """Yield every span of a request, or why it cannot be stored; what is nested deeper than `depth` becomes text."""
     for group in request.resource_spans:
-        resource = attributes(group.resource.attributes)
+        resource = attributes(group.resource.attributes, Nesting(depth))
         for part in group.scope_spans:
+            scope, version = part.scope.name, part.scope.version
             for span in part.spans:
-                yield _span(span, resource, part.scope.name, part.scope.version)
+                yield _span(span, resource, scope, version, Nesting(depth))
 
 
-def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str) -> RawSpan | Rejected:
-    reason = _flaw(span)
-    if reason:
+def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str, nesting: Nesting) -> RawSpan | Rejected:
+    flaw = _flaw(span)
+    if flaw:
         named = span.span_id.hex() if len(span.span_id) == _ID_BYTES[1] else ""
-        return Rejected(span_id=named, name=span.name[:100], reason=reason)
-    start = span.start_time_unix_nano // 1000
+        return Rejected(span_id=named, name=span.name[:100], code=flaw)
+    start, end = span.start_time_unix_nano // 1000, span.end_time_unix_nano // 1000
     return RawSpan(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -175,17 +238,27 @@ def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str) ->
         otel_kind=_SPAN_KINDS.get(span.kind, ""),
         start_us=start,
         # A span that never ended is shown as a moment; its status tells that it is unset.
-        end_us=max(span.end_time_unix_nano // 1000, start),
+        end_us=max(end, start),
         status=_STATUS.get(span.status.code, "unset"),
         status_message=span.status.message,
-        attributes=attributes(span.attributes),
+        attributes=attributes(span.attributes, nesting),
         events=[
-            {"name": e.name, "at_us": e.time_unix_nano // 1000, "attributes": attributes(e.attributes)}
+            {"name": e.name, "at_us": e.time_unix_nano // 1000, "attributes": attributes(e.attributes, nesting)}
             for e in span.events
         ],
         resource=resource,
         scope=scope,
         scope_version=version,
+        links=[
+            {
+                "trace_id": link.trace_id.hex(),
+                "span_id": link.span_id.hex(),
+                "attributes": attributes(link.attributes, nesting),
+            }
+            for link in span.links
+        ],
+        deep=nesting.cut,
+        early_end_us=end if 0 < end < start else None,
     )
 
 
@@ -197,15 +270,14 @@ def _is_remote(span: WireSpan) -> bool:
 
 
 def _flaw(span: WireSpan) -> str:
+    """Return which of `REASONS` keeps a span from being stored, or an empty text."""
     if len(span.trace_id) != _ID_BYTES[0] or not any(span.trace_id):
-        return "the trace id is not 16 bytes, or zero"
+        return "bad_trace_id"
     if len(span.span_id) != _ID_BYTES[1] or not any(span.span_id):
-        return "the span id is not 8 bytes, or zero"
+        return "bad_span_id"
     if span.parent_span_id and len(span.parent_span_id) != _ID_BYTES[1]:
-        return "the parent's id is not 8 bytes"
-    if not span.start_time_unix_nano:
-        return "it has no start time"
-    return ""
+        return "bad_parent_id"
+    return "" if span.start_time_unix_nano else "no_start"
 
 
 def response(rejected: Sequence[Rejected], media_type: str) -> bytes:

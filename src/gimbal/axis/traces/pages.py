@@ -12,6 +12,7 @@ from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.engines.console.svg import SpanRow
 from gimbal.kernel.clock import parse_time
 from gimbal.kernel.context import Context
+from gimbal.kernel.counters import Counters
 from gimbal.kernel.settings import Settings
 
 _FILTERS = ("status", "kind", "model", "feature")
@@ -32,8 +33,59 @@ async def traces_page(ctx: Context, request: PageRequest) -> View:
     )
     found = await ctx.get(Traces).page(ctx, narrowed, cursor=query.get("cursor"), limit=request.number("limit", 50))
     filtered = any(query.get(name) for name in (*_FILTERS, "q", "user", "session", "since", "until"))
-    return View(
-        "traces/list.html", {"found": found, "filtered": filtered, "kinds": KINDS, "server": ctx.get(Settings).server}
+    data = {
+        "found": found,
+        "filtered": filtered,
+        "kinds": KINDS,
+        "server": ctx.get(Settings).server,
+        "ingest": _ingest(ctx),
+    }
+    return View("traces/list.html", data)
+
+
+class Ingest(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in by OTLP since this process started, of all projects."""
+
+    received: int
+    stored: dict[str, int]
+    """By dialect."""
+    rejected: dict[str, int]
+    """Spans rejected one by one, by reason."""
+    refused: dict[str, int]
+    """Spans refused with their request, by reason; senders come again with most of them."""
+    truncated: int
+    misdated: int
+    lag_s: float | None
+    """Seconds from a request to its spans being durable, on average."""
+
+
+def _ingest(ctx: Context) -> Ingest | None:
+    """Return the counters of this process; None before the first span, and for who sees only some of the projects."""
+    if ctx.principal.everywhere is None or not ctx.services.has(Counters):
+        return None
+    counts: dict[str, dict[str, float]] = {}
+    for sample in ctx.get(Counters).samples():
+        name = sample.name.removeprefix("gimbal_ingest_").removesuffix("_total")
+        if name != sample.name:
+            counts.setdefault(name, {})[next(iter(sample.labels.values()), "")] = sample.value
+
+    def whole(name: str) -> int:
+        return round(counts.get(name, {}).get("", 0))
+
+    def parts(name: str) -> dict[str, int]:
+        return {label: round(value) for label, value in sorted(counts.get(name, {}).items())}
+
+    if not whole("spans_received"):
+        return None
+    stored = counts.get("requests", {}).get("stored", 0)
+    return Ingest(
+        received=whole("spans_received"),
+        stored=parts("spans_stored"),
+        rejected=parts("spans_rejected"),
+        refused=parts("spans_refused"),
+        truncated=whole("spans_truncated"),
+        misdated=whole("spans_misdated"),
+        lag_s=counts.get("lag_seconds", {}).get("", 0) / stored if stored else None,
     )
 
 

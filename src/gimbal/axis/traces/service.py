@@ -1,16 +1,17 @@
 """Recording and reading traces. What `record` returns from is on disk, exactly once however often it was sent."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from gimbal.axis.pricing.service import FREE_PROVIDERS, PriceBook
 from gimbal.axis.traces import tree
-from gimbal.axis.traces.model import Activity, Span, SpansStored, Trace, TraceSummary
+from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
 from gimbal.axis.traces.rows import to_table
 from gimbal.axis.traces.store import AFTER_US, BEFORE_US, Place, SpanStore, TraceFilter
 from gimbal.engines.storage.columns import Columns
@@ -43,6 +44,33 @@ class Traces:
         priced = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in spans]
         await self._writer.write("spans", to_table(project, priced, written_us=self._stamp(len(spans))))
         ctx.emit(SpansStored(project=project, spans=priced))
+
+    async def reread(
+        self, ctx: Context, between: tuple[int, int], derive: Callable[[Span], Span], *, after: str, most: int
+    ) -> Renormalised:
+        """Read up to `most` traces anew that have a span in a stretch of time, whole, and store the rows that differ.
+
+        `derive` returns what a span says by its attributes. Costs are kept where what they hang on is as it was. A span
+        that comes in meanwhile is newer than what is written here.
+        """
+        project = ctx.project or "default"
+        sizes = await self._store.sizes(project, between, after, most + 1)
+        todo, seen, changed = sizes[:most], 0, 0
+        for ids in _portions(todo):
+            old = await self._store.whole(project, ids)
+            new = [_open_cost(span, derive(span)) for span, _ in old]
+            repeated = tree.repeated(new)
+            new = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in new]
+            differs = [was != now for (was, _), now in zip(old, new, strict=True)]
+            if any(differs):
+                # The heads are told from whole traces; then only what differs is written.
+                versions = pa.array([version + 1 for _, version in old], pa.int64())
+                table = to_table(project, new).append_column("written_us", versions)
+                await self._writer.write("spans", table.filter(pa.array(differs)))
+            seen += len(old)
+            changed += sum(differs)
+        more = encode_cursor({"id": todo[-1][0]}) if len(sizes) > most else None
+        return Renormalised(traces=len(todo), spans=seen, changed=changed, next=more)
 
     def _stamp(self, count: int) -> int:
         """Return the first of `count` moments that are later than any before: of two versions the later one counts."""
@@ -145,6 +173,27 @@ class Traces:
 
 
 _ALWAYS = (-(2**63), 2**63 - 1)
+
+
+def _portions(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
+    """Yield trace ids so many at a time that their rows are at most `MOST_SPANS`, or one larger trace by itself."""
+    ids: list[str] = []
+    rows = 0
+    for trace_id, count in sizes:
+        if ids and rows + count > MOST_SPANS:
+            yield ids
+            ids, rows = [], 0
+        ids.append(trace_id)
+        rows += count
+    if ids:
+        yield ids
+
+
+def _open_cost(old: Span, new: Span) -> Span:
+    """Return a span that is to be counted anew: without its cost where that hangs on something that changed."""
+    if (old.provider, old.model, old.usage, old.kind) == (new.provider, new.model, new.usage, new.kind):
+        return msgspec.structs.replace(new, billable=True)
+    return msgspec.structs.replace(new, billable=True, cost=None, unpriced="", price_book="")
 
 
 def _once(span: Span) -> Span:

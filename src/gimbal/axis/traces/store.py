@@ -80,6 +80,29 @@ class SpanStore:
         )
         return [from_row(row) for row in rows]
 
+    async def sizes(self, project: str, between: tuple[int, int], after: str, most: int) -> list[tuple[str, int]]:
+        """Return the traces with a span that starts in `between` by their ids, behind `after`, with their stored rows."""
+        values = {"project": project, "low": between[0], "high": between[1], "after": after, "most": most}
+        rows = await self._columns.query(
+            "SELECT trace_id, count() AS rows FROM spans WHERE project = {project:String} AND trace_id IN ("
+            "SELECT DISTINCT trace_id FROM spans WHERE project = {project:String} AND start_us >= {low:Int64} "
+            "AND start_us < {high:Int64} AND trace_id > {after:String} ORDER BY trace_id LIMIT {most:UInt32}) "
+            "GROUP BY trace_id ORDER BY trace_id",
+            values,
+        )
+        return [(row["trace_id"], row["rows"]) for row in rows]
+
+    async def whole(self, project: str, trace_ids: Sequence[str]) -> list[tuple[Span, int]]:
+        """Return every span of some traces with the number of its version, trace by trace."""
+        names = ", ".join((*COLUMNS, "written_us"))
+        rows = await self._columns.query(
+            f"SELECT {names} FROM spans WHERE project = {{project:String}} AND trace_id IN {{ids:Array(String)}} "
+            "ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id",
+            {"project": project, "ids": list(trace_ids)},
+        )
+        found = [(from_row(row), row["written_us"]) for row in rows]
+        return sorted(found, key=lambda one: (one[0].trace_id, one[0].start_us, one[0].span_id))
+
     async def heads(self, project: str, narrowed: TraceFilter, after: Place | None, most: int) -> list[dict[str, Any]]:
         """Return what may be the heads of the traces asked for, newest first; `totals` tells which of them are."""
         conditions, values = _conditions(narrowed)

@@ -24,7 +24,8 @@ class Outbox(Generic[T]):
 
     `send` sends one batch and raises what the server answered; a batch that raised one of PASSING is sent again, so it
     must be harmless twice. `weigh` says how much an item counts towards `most` (all that may wait) and `per_batch`; `describe`
-    names items for error messages. `patience` is in seconds.
+    names items for error messages. `patience` is in seconds. `between` is called before each batch and tells after how
+    many seconds without one it wants to be called again, or None; it must not raise.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Outbox(Generic[T]):
         most: int,
         per_batch: int,
         patience: float,
+        between: Callable[[], float | None] | None = None,
     ) -> None:
         self._send = send
+        self._between = between
         self._weigh = weigh
         self._describe = describe
         self._most = most
@@ -46,6 +49,7 @@ class Outbox(Generic[T]):
         self._patience = patience
         self._items: deque[T] = deque()
         self._weight = 0
+        self._flying = 0
         self._condition = threading.Condition()
         self._closed = False
         self._hurry = False
@@ -123,6 +127,17 @@ class Outbox(Generic[T]):
         with self._condition:
             return list(self._items)
 
+    def take(self, *, flying: bool = False) -> list[T]:
+        """Take out what waits, and with `flying` also what is on its way and may arrive all the same."""
+        with self._condition:
+            stays = 0 if flying else self._flying
+            self._flying = stays
+            taken = list(self._items)[stays:]
+            for _ in taken:
+                self._weight -= self._weigh(self._items.pop())
+            self._condition.notify_all()
+            return taken
+
     def _why(self) -> str:
         return self._trouble.message if self._trouble else "the server has not answered yet."
 
@@ -153,32 +168,39 @@ class Outbox(Generic[T]):
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
             except GimbalError as problem:
-                self._done(batch, problem)
+                self._done(problem)
             except Exception as problem:  # noqa: BLE001 - the thread must live, and the program must hear of it
-                self._done(batch, GimbalError(f"It could not be sent: {type(problem).__name__}: {problem}"))
+                self._done(GimbalError(f"It could not be sent: {type(problem).__name__}: {problem}"))
             else:
-                self._done(batch, None)
+                self._done(None)
             pause = _FIRST_PAUSE_S
 
     def _next(self) -> list[T]:
         """Return the items of the next request, which stay in the queue until it is answered; none at the end."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._items or self._closed)
-            batch: list[T] = []
-            weight = 0
-            for item in self._items:
-                if batch and weight + self._weigh(item) > self._per_batch:
-                    break
-                batch.append(item)
-                weight += self._weigh(item)
-            self._sending = bool(batch)
-            return batch
+        while True:
+            pause = self._between() if self._between else None
+            with self._condition:
+                self._condition.wait_for(lambda: self._items or self._closed, timeout=pause)
+                if self._items or self._closed:
+                    return self._batch()
 
-    def _done(self, batch: Sequence[T], refusal: GimbalError | None) -> None:
+    def _batch(self) -> list[T]:
+        batch: list[T] = []
+        weight = 0
+        for item in self._items:
+            if batch and weight + self._weigh(item) > self._per_batch:
+                break
+            batch.append(item)
+            weight += self._weigh(item)
+        self._flying = len(batch)
+        self._sending = bool(batch)
+        return batch
+
+    def _done(self, refusal: GimbalError | None) -> None:
         with self._condition:
-            for item in batch:
-                self._items.popleft()
-                self._weight -= self._weigh(item)
+            for _ in range(self._flying):
+                self._weight -= self._weigh(self._items.popleft())
+            self._flying = 0
             self._trouble = None
             self._hurry = self._sending = False
             self._refusal = self._refusal or refusal
@@ -189,6 +211,7 @@ class Outbox(Generic[T]):
         with self._condition:
             self._trouble = problem
             self._sending = False
+            self._flying = 0
             self._condition.notify_all()
             while not self._hurry and (left := until - time.monotonic()) > 0:
                 self._condition.wait(left)

@@ -11,6 +11,7 @@ from gimbal.axis.gates.model import Decision
 from gimbal.axis.monitors.model import MonitorReport
 from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget
 from gimbal.faces.client.client import Client, default_client
+from gimbal.faces.client.tracing import current_span
 from gimbal.generative.prompts.model import RenderedPrompt
 from gimbal.kernel.errors import BadInput, DeadlineExceeded
 
@@ -21,20 +22,21 @@ def prompt(ref: str, variables: Mapping[str, Any] | None = None, *, client: Clie
 
 
 def score(
-    target_id: str,
     name: str,
     value: float | None = None,
     *,
     label: str = "",
     explanation: str = "",
     target: str = "trace",
+    target_id: str = "",
     source: str = "code",
     client: Client | None = None,
 ) -> Score:
-    """Record a judgement of a trace (or span, session, example, run, prediction).
+    """Record a judgement of the trace of here, or of its span or session: `gimbal.score("helpful", 1.0)`.
 
-    Raise BadInput for a target or source that there is not, and for a value that is not finite: what is missing is
-    said by leaving it out and giving a label.
+    `target` is `trace`, `span`, `session`, `example`, `run` or `prediction`; outside the trace that is judged, and for
+    anything else, give its id as `target_id`. Raise BadInput for a target or source that there is not, for a target
+    without an id, and for a value that is not finite: what is missing is said by leaving it out and giving a label.
     """
     if value is not None and not math.isfinite(value):
         raise BadInput(
@@ -46,16 +48,26 @@ def score(
     for where, given, kinds in (("target", target, ScoreTarget), ("source", source, ScoreSource)):
         if given not in kinds.__members__.values():
             raise BadInput(f"{given!r} is not a {where}.", where=where, kept="nothing", todo=f"Use {_words(kinds)}.")
+    here = current_span()
+    ids = {"trace": here.trace_id, "span": here.span_id, "session": here.session}
+    judged = target_id or ids.get(target, "")
+    if not judged:
+        raise BadInput(
+            f"There is no {target} here to be judged.",
+            where="target_id",
+            kept="nothing",
+            todo="Give its id, or judge inside `with gimbal.trace(...)`.",
+        )
     new = NewScore(
         target_kind=ScoreTarget(target),
-        target_id=target_id,
+        target_id=judged,
         name=name,
         value=value,
         label=label,
         explanation=explanation,
         source=ScoreSource(source),
     )
-    return (client or default_client()).scores.record(scores=[new])[0]
+    return (client or here.client or default_client()).scores.record(scores=[new])[0]
 
 
 def _words(kinds: type[StrEnum]) -> str:

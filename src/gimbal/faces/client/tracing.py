@@ -1,276 +1,309 @@
-"""Spans from a script without an OpenTelemetry SDK: `with gimbal.trace("answer") as span: ...`, or as a decorator.
+"""Traces from a program: `gimbal.trace` opens a unit of work and says whose it is, `gimbal.span` is a step in it.
 
-A span is queued when it ends and sent as OTLP JSON in the background: tracing never slows the program down and never
-breaks it. What cannot be sent is said in the log `gimbal`; `flush` waits until everything is stored. Programs that
-have OpenTelemetry point its exporter at `/v1/traces` instead and need nothing of this.
+    @gimbal.trace(feature="help")
+    def answer(question): ...
+        with gimbal.span("look up", kind="retriever") as step: ...
+
+Both are blocks and decorators alike. A span that has ended is handed to `courier`, which sends it in the background:
+tracing never slows the program down, and nothing that goes wrong in it reaches the program. A program that has
+OpenTelemetry points its exporter at `/v1/traces`, or calls `gimbal.instrument`; its spans and these are one trace.
 """
 
-import atexit
 import contextlib
 import contextvars
 import functools
-import inspect
 import logging
 import time
-import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
 from gimbal.faces.client.client import Client, default_client
-from gimbal.faces.client.outbox import PASSING, Outbox
-from gimbal.faces.client.wire import jsonable, text
-from gimbal.kernel.errors import GimbalError
-from gimbal.kernel.ids import format_traceparent, new_span_id, new_trace_id
+from gimbal.faces.client.courier import Tally, courier
+from gimbal.faces.client.otlp_json import SPAN_BYTES, Row, weight, written
+from gimbal.faces.client.propagation import Headers, Parent, bridges, incoming
+from gimbal.faces.client.streams import traced
+from gimbal.faces.client.wire import text
+from gimbal.kernel.ids import new_span_id, new_trace_id
 
 _log = logging.getLogger("gimbal")
-_current: contextvars.ContextVar["trace | None"] = contextvars.ContextVar("gimbal_span", default=None)
+_current: contextvars.ContextVar["Span | None"] = contextvars.ContextVar("gimbal_span", default=None)
+P = ParamSpec("P")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-Row = dict[str, Any]
 _OK, _ERROR = 1, 2
-_INT64 = 2**63
-_MOST_WAITING = 20_000
-_MOST_PER_REQUEST = 500
-_FAREWELL_S = 5.0
+_MOST_ITEMS = 10_000
+_MOST_ATTRIBUTES = 1_000
+# What holds for a whole trace, so that costs of each step can be told by it.
+_INHERITED = ("gimbal.feature", "user.id", "session.id")
+_lost = Tally("were lost on the way out of the program")
 
 
-class _Sender:
-    """The spans of one client on their way."""
-
-    def __init__(self, client: Client) -> None:
-        # The table of senders must not be what keeps a client alive.
-        self._client = weakref.ref(client)
-        self._quiet = False
-        self._dropped = 0
-        self.outbox: Outbox[Row] = Outbox(
-            self._send,
-            name="gimbal-traces",
-            weigh=lambda _row: 1,
-            describe=lambda rows: f"{sum(1 for _ in rows):,} spans",
-            most=_MOST_WAITING,
-            per_batch=_MOST_PER_REQUEST,
-            patience=client.transport.patience,
-        )
-        client.transport.before_close.append(self.farewell)
-
-    def farewell(self) -> None:
-        """Send what is left; say so when that cannot be done."""
-        if not self.outbox.here:
-            return
-        try:
-            self.outbox.flush(_FAREWELL_S)
-        except GimbalError as problem:
-            _log.warning("spans were not sent: %s", problem)
-
-    def offer(self, row: Row) -> None:
-        """Queue a span, or count it as dropped and say so."""
-        if not self.outbox.offer(row):
-            self._dropped += 1
-            if self._dropped.bit_count() == 1:  # at 1, 2, 4, 8 …: told, but never a flood
-                _log.warning("%d spans were dropped: too many wait for the server", self._dropped)
-
-    def _send(self, rows: Sequence[Row]) -> None:
-        client = self._client()
-        if client is None:
-            return
-        scope = {"scope": {"name": "gimbal"}, "spans": list(rows)}
-        body = {"resourceSpans": [{"resource": {}, "scopeSpans": [scope]}]}
-        try:
-            partial = client.transport.dialect("POST", "/v1/traces", body).get("partialSuccess") or {}
-        except PASSING as problem:
-            if not self._quiet:
-                _log.warning("spans wait to be sent: %s", problem)
-            self._quiet = True
-            raise
-        except GimbalError as problem:
-            _log.warning("%d spans were refused and are lost: %s", len(rows), problem)
-            return
-        self._quiet = False
-        if rejected := int(partial.get("rejectedSpans") or 0):
-            _log.warning("%d spans were rejected: %s", rejected, partial.get("errorMessage", ""))
-
-
-_senders: "weakref.WeakKeyDictionary[Client, _Sender]" = weakref.WeakKeyDictionary()
-
-
-def _sender(client: Client) -> _Sender:
-    found = _senders.get(client)
-    if found is None or not found.outbox.here:
-        found = _senders[client] = _Sender(client)
-    return found
-
-
-def flush(client: Client | None = None, *, patience: float | None = None) -> None:
-    """Wait until every span that has ended is stored; raise Unavailable after `patience` seconds without a server."""
-    found = _senders.get(client or default_client())
-    if found is not None and found.outbox.here:
-        found.outbox.flush(patience)
-
-
-@atexit.register
-def _flush_all() -> None:
-    """Send what is left when the program ends."""
-    for sender in list(_senders.values()):
-        sender.farewell()
-
-
-def _value(value: Any) -> Row:
-    """Return an attribute's value as OTLP JSON has it."""
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int) and -_INT64 <= value < _INT64:
-        return {"intValue": str(int(value))}
-    if isinstance(value, str):
-        return {"stringValue": text(value)}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(item) for item in value]}}
-    plain = jsonable(value)
-    if isinstance(plain, float):
-        return {"doubleValue": plain}
-    return {"stringValue": plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()}
-
-
-def _safe(value: Any) -> Row:
-    """Return the value, or why it has none: a value that cannot be written must not break the program."""
-    try:
-        return _value(value)
-    except Exception as problem:  # noqa: BLE001 - a user's __str__ may raise anything
-        return {"stringValue": f"<{type(value).__name__} that cannot be written: {type(problem).__name__}>"}
-
-
-class trace:  # noqa: N801 - reads as a verb where it is used
-    """A span around a block or a function; spans inside it are its children."""
+class Span:
+    """One timed step, made by `gimbal.trace` and `gimbal.span`: a block, or a decorator of functions of every kind."""
 
     def __init__(
         self,
-        name: str,
+        name: str = "",
         *,
         kind: str = "chain",
-        feature: str = "",
-        user: str = "",
-        session: str = "",
+        labels: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         client: Client | None = None,
     ) -> None:
         self.name = name
-        self._client = client
-        self._attributes: dict[str, Row] = {}
-        told = {"gimbal.kind": kind, "gimbal.feature": feature, "user.id": user, "session.id": session}
-        self.set(**{key: value for key, value in told.items() if value})
         self.trace_id = ""
         self.span_id = ""
-        self._parent: trace | None = None
+        self.session = ""
+        self._kind = kind
+        self.labels = dict(labels or {})
+        self._headers = headers
+        self.client = client
+        self._attributes: dict[str, tuple[Row, int]] = {}
+        self._cut = False
+        self.place: Parent | None = None
+        self._parent: Parent | None = None
+        self.outer: Span | None = None
+        self._around: tuple[Span | None, object] = (None, None)
+        self._inside: tuple[Span | None, object] = (None, None)
+        self.ended = False
         self._items: list[Any] = []
+        self._items_weight = 0
         self._start_ns = 0
 
     def set(self, *, input: Any = None, output: Any = None, **attributes: Any) -> None:  # noqa: A002 - what it is
-        """Note what went in, what came out, and other attributes, as they are now; None notes nothing."""
+        """Note what went in, what came out, and other attributes, as they are now; None notes nothing.
+
+        What is beyond 8 MiB for the whole span is cut and marked.
+        """
         for key, value in {**attributes, "gimbal.input": input, "gimbal.output": output}.items():
-            if value is not None:
-                self._attributes[text(key)] = _safe(value)
+            if value is None:
+                continue
+            name = text(key)
+            self._cut |= len(self._attributes) >= _MOST_ATTRIBUTES
+            if name in self._attributes or len(self._attributes) < _MOST_ATTRIBUTES:
+                free = SPAN_BYTES - sum(size for other, (_, size) in self._attributes.items() if other != name)
+                row, size, cut = written(value, max(free, 0))
+                self._attributes[name] = (row, size)
+                self._cut |= cut
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers by which a call that is made here becomes a child of this span."""
-        return {"traceparent": format_traceparent(self.trace_id, self.span_id)}
+        """W3C headers by which a call that is made here becomes a child of this span; none before it has begun."""
+        return self.place.headers if self.place else {}
 
     def __enter__(self) -> Self:
         """Start the span."""
-        self._parent = _current.get()
-        self.trace_id = self._parent.trace_id if self._parent else new_trace_id()
-        self.span_id = new_span_id()
-        _current.set(self)
-        self._start_ns = time.time_ns()
+        try:
+            self._begin()
+        except Exception as problem:  # noqa: BLE001 - tracing never breaks the program
+            _lost.add(1, _said(problem))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
         """End the span and queue it."""
-        _current.set(self._parent)
-        # Whoever stops reading a stream has not made it fail.
+        try:
+            self._end(error)
+        except Exception as problem:  # noqa: BLE001 - tracing never breaks the program
+            _lost.add(1, _said(problem))
+
+    def __call__(self, function: F) -> F:
+        """Trace every call of a function, with its arguments and result; also of async functions and generators."""
+        name = self.name or getattr(function, "__qualname__", type(function).__name__).rpartition("<locals>.")[2]
+
+        # Decorated functions may run in many threads at once: each call has a span of its own.
+        def made(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
+            span = Span(name, kind=self._kind, labels=self.labels, headers=self._headers, client=self.client)
+            span._attributes = dict(self._attributes)
+            with contextlib.suppress(Exception):
+                span.set(input={"args": list(args), "kwargs": kwargs} if args or kwargs else None)
+            return span
+
+        return traced(function, made)
+
+    def pause(self, item: Any) -> None:
+        """Note an item of a stream and leave the span: what the reader does meanwhile is no child of it."""
+        with contextlib.suppress(Exception):
+            self._collect(item)
+        self._inside = _here()
+        _back(self._around)
+
+    def resume(self) -> None:
+        """Go on with the span where the stream goes on, whoever reads it now."""
+        self._around = _here()
+        _back(self._inside)
+
+    def _collect(self, item: Any) -> None:
+        if not self._cut:
+            self._items_weight += weight(item)
+            if len(self._items) < _MOST_ITEMS and self._items_weight <= SPAN_BYTES:
+                self._items.append(item)
+            else:
+                self._cut = True
+
+    def _begin(self) -> None:
+        self._around = _here()
+        self.ended = False
+        before = _current.get()
+        # A task may outlive the spans around it: they are its parents, but need not be kept for it.
+        self.outer = before and before.running
+        remote = incoming(self._headers) if self._headers is not None else None
+        shared = bridges[0].parent() if bridges and remote is None else None
+        parent = self._parent = remote or shared or (before.place if before else None)
+        self.trace_id = parent.trace_id if parent else new_trace_id()
+        self.span_id = new_span_id()
+        told = Parent(trace_id=self.trace_id, span_id=self.span_id)
+        self.place = msgspec.structs.replace(parent, span_id=self.span_id) if parent else told
+        if before is not None:
+            self.client = self.client or before.client
+            for name in _INHERITED:
+                if value := before.labels.get(name):
+                    self.labels.setdefault(name, value)
+        self.session = self.labels.get("session.id", "")
+        _current.set(self)
+        if bridges:
+            bridges[0].enter(self.place)
+        self._start_ns = time.time_ns()
+
+    def _end(self, error: BaseException | None) -> None:
+        self.ended = True
+        # Somebody else is current when a stream is closed by its reader, or blocks end out of order.
+        if _current.get() is self:
+            _back(self._around)
+        self._around = self._inside = (None, None)
+        if self.place is None or not self.place.sampled:
+            return
         if self._items:
             self.set(output=self._items)
+        # Whoever stops reading a stream has not made it fail.
         fine = error is None or isinstance(error, GeneratorExit)
+        # What the span is comes first: a server that takes only so many attributes takes these.
+        told = {"gimbal.kind": self._kind, **self.labels}
+        attributes: dict[str, Row] = {"gimbal.truncated": {"boolValue": True}} if self._cut else {}
+        attributes |= {name: {"stringValue": text(str(value))} for name, value in told.items()}
+        attributes |= {name: row for name, (row, _) in self._attributes.items()}
         row: Row = {
             "traceId": self.trace_id,
             "spanId": self.span_id,
-            "name": text(self.name),
+            "name": text(str(self.name)),
             "startTimeUnixNano": str(self._start_ns),
             "endTimeUnixNano": str(time.time_ns()),
-            "attributes": [{"key": key, "value": value} for key, value in self._attributes.items()],
+            "attributes": [{"key": key, "value": value} for key, value in attributes.items()],
             "status": {"code": _OK} if fine else {"code": _ERROR, "message": _said(error)},
         }
         if self._parent is not None:
             row["parentSpanId"] = self._parent.span_id
-        try:
-            _sender(self._client or default_client()).offer(row)
-        except GimbalError as problem:  # the environment names no server that could be one
-            _log.warning("a span was dropped: %s", problem)
+        courier(self.client or default_client()).offer(msgspec.json.encode(row))
 
-    def __call__(self, function: F) -> F:
-        """Trace every call of a function, with its arguments and result; also of async functions and generators."""
-        # Decorated functions may run in many threads at once: each call has a span of its own.
-        made = functools.partial(self._again)
-
-        if inspect.isasyncgenfunction(function):
-
-            @functools.wraps(function)
-            async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-                with made(args, kwargs) as span:
-                    async with contextlib.aclosing(function(*args, **kwargs)) as inner:
-                        async for item in inner:
-                            with span.paused(item):
-                                yield item
-
-            return streamed  # type: ignore[return-value]
-        if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def yielded(*args: Any, **kwargs: Any) -> Iterator[Any]:
-                with made(args, kwargs) as span:
-                    for item in function(*args, **kwargs):
-                        with span.paused(item):
-                            yield item
-
-            return yielded  # type: ignore[return-value]
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with made(args, kwargs) as span:
-                    result = await function(*args, **kwargs)
-                    span.set(output=result)
-                    return result
-
-            return awaited  # type: ignore[return-value]
-
-        @functools.wraps(function)
-        def traced(*args: Any, **kwargs: Any) -> Any:
-            with made(args, kwargs) as span:
-                result = function(*args, **kwargs)
-                span.set(output=result)
-                return result
-
-        return traced  # type: ignore[return-value]
-
-    @contextlib.contextmanager
-    def paused(self, item: Any) -> Iterator[None]:
-        """Hand an item of a stream to its reader: what the reader does meanwhile is no child of this span."""
-        self._items.append(item)
-        _current.set(self._parent)
-        yield
-        _current.set(self)
-
-    def _again(self, args: Iterable[Any], kwargs: dict[str, Any]) -> "trace":
-        """Return a span like this one for one call."""
-        span = trace(self.name, client=self._client)
-        span._attributes = dict(self._attributes)
-        given = {"args": list(args), "kwargs": kwargs}
-        span.set(input=given if given["args"] or kwargs else None)
+    @property
+    def running(self) -> "Span | None":
+        """This span, or the nearest one around it that has not ended."""
+        span: Span | None = self
+        while span is not None and span.ended:
+            span = span.outer
         return span
 
 
+@overload
+def trace(name: F, /) -> F: ...
+@overload
+def trace(
+    name: str = "",
+    *,
+    kind: str = "chain",
+    feature: str = "",
+    user: str = "",
+    session: str = "",
+    headers: Headers | None = None,
+    client: Client | None = None,
+) -> Span: ...
+def trace(
+    name: str | Callable[..., Any] = "",
+    *,
+    kind: str = "chain",
+    feature: str = "",
+    user: str = "",
+    session: str = "",
+    headers: Headers | None = None,
+    client: Client | None = None,
+) -> Any:
+    """Open a unit of work: `@gimbal.trace`, `@gimbal.trace(feature="help")` or `with gimbal.trace("answer") as span:`.
+
+    `feature`, `user` and `session` hold for every step in it. `headers` are those of an incoming request: with a valid
+    `traceparent` the caller's trace goes on here, and is not recorded where the caller says so. Without a name a
+    function's own is taken. Inside another trace it is a step of that one.
+    """
+    if callable(name):
+        return Span()(name)
+    told = {"gimbal.feature": feature, "user.id": user, "session.id": session}
+    labels = {key: value for key, value in told.items() if value}
+    return Span(name, kind=kind, labels=labels, headers=headers, client=client)
+
+
+@overload
+def span(name: F, /) -> F: ...
+@overload
+def span(name: str = "", *, kind: str = "chain") -> Span: ...
+def span(name: str | Callable[..., Any] = "", *, kind: str = "chain") -> Any:
+    """Open a step of the surrounding trace, as a block or a decorator; outside a trace it is one of its own.
+
+    `kind` is `llm`, `tool`, `retriever`, `embedding`, `guard`, `agent`, `evaluator` or `chain`.
+    """
+    return Span(kind=kind)(name) if callable(name) else Span(name, kind=kind)
+
+
+def current_span() -> Span:
+    """Return the span that runs here; outside all of them one that notes nothing and has no headers."""
+    return _current.get() or Span()
+
+
+def carry(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function bound to the trace (and run) of here, for threads and executors, which know none.
+
+    `executor.submit(gimbal.carry(work), 1)`. Tasks of asyncio and `asyncio.to_thread` carry it by themselves.
+    """
+    context = contextvars.copy_context()
+
+    @functools.wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
+        # A context can be entered once at a time: each call has a copy.
+        return context.copy().run(function, *args, **kwargs)
+
+    return carried
+
+
+def flush(client: Client | None = None, *, patience: float | None = None) -> None:
+    """Wait until every span that has ended is stored, also those that an earlier program left in the spool.
+
+    Raise Unavailable when the server does not answer for `patience` seconds; then they wait in the spool.
+    """
+    for other in flushes:
+        other()
+    courier(client or default_client()).flush(patience)
+
+
+# What else is to be waited for; `instrument` adds its exporter.
+flushes: list[Callable[[], object]] = []
+
+
+def _here() -> tuple[Span | None, object]:
+    return _current.get(), bridges[0].here() if bridges else None
+
+
+def _back(place: tuple[Span | None, object]) -> None:
+    span, context = place
+    _current.set(span and span.running)
+    if bridges and context is not None:
+        bridges[0].back(context)
+
+
 def _said(error: BaseException | None) -> str:
-    return text(f"{type(error).__name__}: {error}".removesuffix(": "))
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        words = ""
+    return text(f"{type(error).__name__}: {words}".removesuffix(": "))

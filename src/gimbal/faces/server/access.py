@@ -19,7 +19,8 @@ COOKIE = "gimbal_key"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PLACEHOLDERS = frozenset({"none", "local", "unused", "gimbal"})
 # Clients of each dialect put the key where their vendor wants it.
-_KEY_HEADERS = ("x-api-key", "api-key", "x-gimbal-key")
+_KEY_HEADERS = ("x-api-key", "api-key", "x-gimbal-key", "wandb-api-key")
+_OURS = "gk_"
 
 
 def host_name(header: str) -> str:
@@ -39,7 +40,11 @@ def header_secret(headers: Mapping[str, str]) -> str:
             user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return value
-        return password or user
+        # Where a vendor has a public and a secret key, ours may stand in either place.
+        return user if user.startswith(_OURS) and not password.startswith(_OURS) else password or user
+    if not value and scheme.startswith(_OURS):
+        # Some vendors' clients send the bare key.
+        return scheme
     return next((headers[name].strip() for name in _KEY_HEADERS if headers.get(name)), "")
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gimbal.axis.projects.service import Projects
+from gimbal.axis.projects.service import Projects, must_be_open
 from gimbal.faces.server import arguments
 from gimbal.faces.server.access import Access
 from gimbal.faces.server.exchange import Exchange, Message, Receive, Send, send_reply
@@ -199,10 +199,14 @@ class App:
         async def answer(exchange: Exchange, ctx: Context) -> HttpReply:
             ctx.origin = row.dialect
             ctx.require(row.allow)
-            await self.services.get(Projects).get(ctx, ctx.project or "default")
+            project = await self.services.get(Projects).get(ctx, ctx.project or "default")
+            if row.allow > Permission.VIEW:
+                must_be_open(project)
             return await row.handler(ctx, exchange.request(limit))
 
         def written(error: GimbalError, exchange: Exchange) -> HttpReply:
+            if row.on_error_in:
+                return row.on_error_in(error, exchange.media_type)
             return row.on_error(error) if row.on_error else plain_error(error, exchange)
 
         return Route(label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=written)

@@ -52,6 +52,11 @@ class Exchange:
         path = self.raw_path.decode("latin-1")
         return f"{path}?{self._query_string.decode('latin-1')}" if self._query_string else path
 
+    @property
+    def media_type(self) -> str:
+        """What the body is, without parameters, in lower case; empty when the caller did not say."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
     def query(self) -> dict[str, list[str]]:
         """Return the values of each query parameter, in order; raise BadInput when it is not UTF-8."""
         values: dict[str, list[str]] = {}
@@ -68,8 +73,7 @@ class Exchange:
 
     def upload(self, limit: int) -> Upload:
         """Return the decompressed body, which refuses to grow past `limit` bytes."""
-        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Upload(self._decoded(limit), limit=limit, media_type=media_type)
+        return Upload(self._decoded(limit), limit=limit, media_type=self.media_type)
 
     def request(self, limit: int) -> HttpRequest:
         """Return what a dialect handler gets."""

@@ -23,7 +23,7 @@ from gimbal.axis.gates.service import Gates
 from gimbal.axis.monitors.service import Monitors
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
-from gimbal.axis.projects.service import Projects
+from gimbal.axis.projects.service import Projects, must_be_open
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces import grpc
@@ -174,7 +174,7 @@ async def _otlp_grpc(settings: Settings, app: App) -> AsyncGenerator[None]:
         project = metadata.get("x-gimbal-project") or app.home(principal)
         ctx = Context(app.services, principal, project, origin="otlp")
         ctx.require(Permission.DEVELOP)
-        await app.services.get(Projects).get(ctx, project)
+        must_be_open(await app.services.get(Projects).get(ctx, project))
         return ctx
 
     address = f"{settings.server.host}:{settings.server.grpc_port}"

@@ -1,6 +1,6 @@
 """Spans of no known convention: kept as they are, with what OpenTelemetry's general conventions say."""
 
-from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, text
+from gimbal.axis.traces.dialects.reading import Reading, gimbal_part, json_value, session_of, text, user_of
 from gimbal.axis.traces.model import KINDS
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -20,7 +20,7 @@ def read(raw: RawSpan) -> Reading:
         kind=kind if kind in KINDS else "http" if is_http else "other",
         input=json_value(a.get("gimbal.input")),
         output=json_value(a.get("gimbal.output")),
-        session_id=text(first(a, "session.id")),
-        user_id=text(first(a, "user.id", "enduser.id")),
+        session_id=session_of(a),
+        user_id=user_of(a),
         **gimbal_part(a),
     )

@@ -5,7 +5,20 @@ Source: the OpenInference semantic conventions 0.1.x. `llm.token_count.prompt` i
 
 from typing import Any
 
-from gimbal.axis.traces.dialects.reading import Reading, first, gimbal_part, json_value, real, text, usage_of
+from gimbal.axis.traces.dialects.reading import (
+    Reading,
+    finish_of,
+    first,
+    gimbal_part,
+    json_value,
+    numbered,
+    provider_of,
+    real,
+    session_of,
+    text,
+    usage_of,
+    user_of,
+)
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -14,7 +27,6 @@ _KINDS = {
     "RERANKER": "reranker", "EMBEDDING": "embedding", "GUARDRAIL": "guard", "EVALUATOR": "evaluator",
     "PROMPT": "chain",
 }  # fmt: skip
-_MOST_DIGITS = 4
 
 
 def claims(raw: RawSpan) -> bool:
@@ -28,9 +40,10 @@ def read(raw: RawSpan) -> Reading:
     return Reading(
         dialect="openinference",
         kind=_KINDS.get(text(a.get("openinference.span.kind")).upper(), "other"),
-        provider=text(first(a, "llm.provider", "llm.system")),
+        provider=provider_of(first(a, "llm.provider", "llm.system")),
         model=text(
             first(a, "llm.response.model_name", "llm.model_name", "llm.request.model_name", "embedding.model_name")
+            or _asked(a)
         ),
         usage=usage_of(
             a.get("llm.token_count.prompt"),
@@ -39,14 +52,20 @@ def read(raw: RawSpan) -> Reading:
             a.get("llm.token_count.prompt_details.cache_write"),
             a.get("llm.token_count.completion_details.reasoning"),
         ),
-        finish=text(a.get("llm.finish_reason")),
+        finish=finish_of(a.get("llm.finish_reason")),
         input=_messages(a, "llm.input_messages") or json_value(a.get("input.value")),
         output=_messages(a, "llm.output_messages") or json_value(a.get("output.value")),
         documents=_documents(a),
-        session_id=text(a.get("session.id")),
-        user_id=text(a.get("user.id")),
+        session_id=session_of(a),
+        user_id=user_of(a),
         **gimbal_part(a),
     )
+
+
+def _asked(a: dict[str, Any]) -> Any:
+    """Return the model that a call without an answer was to be made with."""
+    parameters = json_value(a.get("llm.invocation_parameters"))
+    return parameters.get("model") if isinstance(parameters, dict) else None
 
 
 def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
@@ -56,12 +75,12 @@ def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
     calls: dict[int, dict[int, dict[str, Any]]] = {}
     start = f"{prefix}."
     for name, value in a.items():
-        index, rest = _numbered(name.removeprefix(start), ".message.") if name.startswith(start) else (None, "")
+        index, rest = numbered(name.removeprefix(start), ".message.") if name.startswith(start) else (None, "")
         if index is None:
             continue
         message = found.setdefault(index, {})
-        part, field = _numbered(rest.removeprefix("contents."), ".message_content.")
-        call, argument = _numbered(rest.removeprefix("tool_calls."), ".tool_call.")
+        part, field = numbered(rest.removeprefix("contents."), ".message_content.")
+        call, argument = numbered(rest.removeprefix("tool_calls."), ".tool_call.")
         if part is not None and rest.startswith("contents."):
             if field == "text":
                 parts.setdefault(index, {})[part] = text(value)
@@ -72,16 +91,15 @@ def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
     for index, texts in parts.items():
         found[index]["content"] = "\n".join(texts[part] for part in sorted(texts))
     for index, made in calls.items():
-        found[index]["tool_calls"] = [made[call] for call in sorted(made)]
+        found[index]["tool_calls"] = [_call(made[call]) for call in sorted(made)]
     return [found[index] for index in sorted(found)]
 
 
-def _numbered(name: str, separator: str) -> tuple[int | None, str]:
-    """Split `{number}{separator}{rest}`; None for the number where the name is not so, or the number absurd."""
-    index, found, rest = name.partition(separator)
-    if not found or not rest or not index.isascii() or not index.isdecimal() or len(index) > _MOST_DIGITS:
-        return None, ""
-    return int(index), rest
+def _call(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool call as OpenAI's wire has it."""
+    function = {name.removeprefix("function."): v for name, v in fields.items() if name.startswith("function.")}
+    rest = {name: v for name, v in fields.items() if not name.startswith("function.")}
+    return {**rest, "type": "function", "function": function}
 
 
 def _documents(a: dict[str, Any]) -> list[Document]:
@@ -89,7 +107,7 @@ def _documents(a: dict[str, Any]) -> list[Document]:
     for name, value in a.items():
         if not name.startswith("retrieval.documents."):
             continue
-        index, field = _numbered(name.removeprefix("retrieval.documents."), ".document.")
+        index, field = numbered(name.removeprefix("retrieval.documents."), ".document.")
         if index is not None:
             found.setdefault(index, {})[field] = value
     return [

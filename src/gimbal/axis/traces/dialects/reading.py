@@ -15,6 +15,32 @@ _MOST_DEPTH = 64
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
+_MOST_DIGITS = 4
+_FINISHES = {
+    "tool_call": "tool_calls", "tool_calls": "tool_calls", "tool_use": "tool_calls", "function_call": "tool_calls",
+    "end_turn": "stop", "stop_sequence": "stop", "stop": "stop", "max_tokens": "length", "length": "length",
+    "content_filter": "content_filter", "safety": "content_filter",
+}  # fmt: skip
+_PROVIDERS = {
+    "azure": "azure.ai.openai", "az.ai.openai": "azure.ai.openai", "azure-openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock", "aws": "aws.bedrock", "amazon-bedrock": "aws.bedrock", "gemini": "gcp.gemini",
+    "vertexai": "gcp.vertex_ai", "vertex_ai": "gcp.vertex_ai", "mistral": "mistral_ai", "mistralai": "mistral_ai",
+    "xai": "x_ai",
+}  # fmt: skip
+# Names that only one maker gives.
+_MAKERS = (
+    ("gpt-", "openai"), ("chatgpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"),
+    ("text-embedding-", "openai"), ("claude", "anthropic"), ("gemini", "gcp.gemini"),
+)  # fmt: skip
+_SESSIONS = (
+    "gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id",
+    "ai.telemetry.metadata.sessionId", "mlflow.trace.session",
+)  # fmt: skip
+_USERS = (
+    "user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id",
+    "ai.telemetry.metadata.userId", "mlflow.trace.user",
+)  # fmt: skip
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What a dialect understood of a span; the rest stays in its attributes."""
@@ -60,7 +86,11 @@ def real(value: Any) -> float | None:
 
 def first(attributes: dict[str, Any], *names: str) -> Any:
     """Return the first of several attributes that is there."""
-    return next((attributes[name] for name in names if attributes.get(name) is not None), None)
+    for name in names:
+        value = attributes.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def json_value(value: Any) -> Any:
@@ -82,6 +112,91 @@ def _is_deep(text: str) -> bool:
         depth += 1 if bracket in "[{" else -1
         deepest = max(deepest, depth)
     return deepest > _MOST_DEPTH
+
+
+def encoded(value: Any) -> Any:
+    """Return what a text attribute that always is JSON says, texts and numbers too."""
+    if not isinstance(value, str) or value[:1] in {"[", "{"}:
+        return json_value(value)
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value
+
+
+def finish_of(value: Any) -> str:
+    """Return why the model stopped in one word for one thing, whatever the provider calls it."""
+    found = json_value(value)
+    if isinstance(found, list):
+        found = next(iter(found), None)
+    word = text(found)
+    return _FINISHES.get(word.lower().replace("-", "_"), word)
+
+
+def provider_of(value: Any) -> str:
+    """Return a provider by its name in the GenAI conventions, as far as it is written otherwise."""
+    name = text(value).lower()
+    return _PROVIDERS.get(name, name)
+
+
+def maker_of(model: str) -> str:
+    """Return the provider whose model bears such a name; empty when the name tells of none."""
+    name = model.lower().rpartition("/")[2]
+    return next((provider for start, provider in _MAKERS if name.startswith(start)), "")
+
+
+def session_of(a: dict[str, Any]) -> str:
+    """Return the session, however it is called: an application may put it on spans of any instrumentation."""
+    return text(first(a, *_SESSIONS))
+
+
+def user_of(a: dict[str, Any]) -> str:
+    """Return the end user, by the same rule."""
+    return text(first(a, *_USERS))
+
+
+def messages_in(value: Any) -> Any:
+    """Return the messages of a provider's request, or of its answer; the value itself when it is neither."""
+    if not isinstance(value, dict):
+        return value
+    body: dict[str, Any] = value
+    for name in ("messages", "choices"):
+        rows = body.get(name)
+        if isinstance(rows, list) and rows:
+            return [
+                row["message"] if name == "choices" and isinstance(row, dict) and "message" in row else row
+                for row in rows
+            ]
+    return [{"role": body["role"], "content": body["content"]}] if body.get("type") == "message" else value
+
+
+def finish_in(value: Any) -> str:
+    """Return why the model stopped from a provider's answer."""
+    if not isinstance(value, dict):
+        return ""
+    body: dict[str, Any] = value
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return finish_of(choice.get("finish_reason") if isinstance(choice, dict) else body.get("stop_reason"))
+
+
+def filled(reading: Reading, other: Reading) -> Reading:
+    """Return a reading with what it leaves open taken from another of the same span."""
+    empty = Reading(dialect="")
+    open_fields = {
+        name: getattr(other, name)
+        for name in Reading.__struct_fields__
+        if name != "dialect" and getattr(reading, name) == getattr(empty, name)
+    }
+    return msgspec.structs.replace(reading, **open_fields)
+
+
+def numbered(name: str, separator: str) -> tuple[int | None, str]:
+    """Split `{number}{separator}{rest}`; None for the number where the name is not so, or the number absurd."""
+    index, found, rest = name.partition(separator)
+    if not found or not rest or not index.isascii() or not index.isdecimal() or len(index) > _MOST_DIGITS:
+        return None, ""
+    return int(index), rest
 
 
 def usage_of(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gimbal.axis.traces.model import Trace, TraceSummary
+from msgspec import UNSET, UnsetType
+
+from gimbal.axis.traces.model import Renormalised, Trace, TraceSummary
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page
 
@@ -62,6 +64,33 @@ class Traces(Group):
                 "cursor": cursor,
                 "limit": limit,
             },
+        )
+
+    def renormalise(
+        self,
+        *,
+        since: datetime,
+        until: datetime | None | UnsetType = UNSET,
+        cursor: str | None | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> Renormalised:
+        """Read stored spans anew from the attributes they came with, when Gimbal has learned to understand more.
+
+        Only rows that say something else then are written; a second call changes nothing. Attributes stay as they are.
+
+        Args:
+            since: Traces with a span that started at or after this.
+            until: And before this; null means no end.
+            cursor: `next` of the call before.
+            limit: At most so many traces in one call, up to 10,000.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/traces/renormalise",
+            Renormalised,
+            path={"project": project},
+            body={"since": since, "until": until, "cursor": cursor, "limit": limit},
         )
 
     def show(self, id: str, *, project: str | None = None) -> Trace:

@@ -1,0 +1,111 @@
+"""Langfuse: observations of its SDKs, and spans on which an application put its attributes.
+
+Source: the attributes of the Langfuse SDKs 3 to 5. Usage comes in the provider's own form, where the input includes what
+was cached, or by Langfuse's types (`input`, `input_cached_tokens`, `output` …), each of which excludes the others. No
+provider is named: it is told from the model where the name tells it.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from gimbal.axis.pricing.model import Usage
+from gimbal.axis.traces.dialects import otel_genai
+from gimbal.axis.traces.dialects.reading import (
+    Reading,
+    encoded,
+    filled,
+    finish_in,
+    finish_of,
+    gimbal_part,
+    json_value,
+    maker_of,
+    messages_in,
+    number,
+    session_of,
+    text,
+    usage_of,
+    user_of,
+)
+from gimbal.axis.traces.otlp import RawSpan
+from gimbal.kernel.clock import to_us
+
+_KINDS = {
+    "generation": "llm", "embedding": "embedding", "agent": "agent", "tool": "tool", "chain": "chain",
+    "retriever": "retriever", "guardrail": "guard", "evaluator": "evaluator",
+}  # fmt: skip
+_HERE = "langfuse.observation."
+_MARKS = frozenset(
+    f"{_HERE}{name}" for name in ("type", "input", "output", "model.name", "usage_details", "metadata", "prompt.name")
+)
+
+
+def claims(raw: RawSpan) -> bool:
+    """Tell whether the span is an observation; what Langfuse puts on every span of a trace does not make it one."""
+    return raw.scope == "langfuse-sdk" or not _MARKS.isdisjoint(raw.attributes)
+
+
+def read(raw: RawSpan) -> Reading:
+    """Read the span."""
+    a = raw.attributes
+    model = text(a.get(f"{_HERE}model.name"))
+    output = json_value(a.get(f"{_HERE}output"))
+    metadata = json_value(a.get(f"{_HERE}metadata"))
+    reason = metadata.get("finish_reason") if isinstance(metadata, dict) else None
+    answer = messages_in(output)
+    reading = Reading(
+        dialect="langfuse",
+        kind=_KINDS.get(text(a.get(f"{_HERE}type")).lower(), "other"),
+        model=model,
+        usage=_usage(json_value(a.get(f"{_HERE}usage_details"))),
+        first_token_us=_first_token(encoded(a.get(f"{_HERE}completion_start_time")), raw.start_us),
+        finish=finish_of(encoded(a.get(f"{_HERE}metadata.finish_reason", reason))) or finish_in(output),
+        input=messages_in(json_value(a.get(f"{_HERE}input", a.get("langfuse.trace.input")))),
+        output=[answer] if isinstance(answer, dict) and "role" in answer else answer,
+        session_id=session_of(a),
+        user_id=user_of(a),
+        **gimbal_part(a),
+    )
+    return filled(filled(reading, otel_genai.read(raw)), Reading(dialect="", provider=maker_of(model)))
+
+
+def _usage(details: Any) -> Usage | None:
+    if not isinstance(details, dict):
+        return None
+    given: dict[str, Any] = details
+    for names in (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")):
+        inner = [given.get(f"{name}_details") for name in names]
+        if (names[0] == "prompt_tokens" and names[0] in given) or any(isinstance(one, dict) for one in inner):
+            of_input, of_output = (one if isinstance(one, dict) else {} for one in inner)
+            return usage_of(
+                given.get(names[0]),
+                given.get(names[1]),
+                of_input.get("cached_tokens"),
+                of_input.get("cache_write_tokens"),
+                of_output.get("reasoning_tokens"),
+            )
+    return _by_types(given)
+
+
+def _by_types(given: dict[str, Any]) -> Usage | None:
+    """Return the usage of types that exclude each other: what is cached stands beside `input`, not in it."""
+    counts = {name: count for name, value in given.items() if (count := number(value)) is not None}
+    inputs = {name: count for name, count in counts.items() if "input" in name}
+    outputs = {name: count for name, count in counts.items() if "output" in name}
+    if not inputs and not outputs:
+        return None
+    written = {name for name in inputs if "cache_creation" in name or "cache_write" in name}
+    return Usage(
+        input_tokens=sum(inputs.values()),
+        output_tokens=sum(outputs.values()),
+        cache_read_tokens=sum(count for name, count in inputs.items() if "cache" in name and name not in written),
+        cache_write_tokens=sum(inputs[name] for name in written),
+        reasoning_tokens=sum(count for name, count in outputs.items() if "reasoning" in name),
+    )
+
+
+def _first_token(moment: Any, start_us: int) -> int | None:
+    try:
+        at = datetime.fromisoformat(moment)
+    except (TypeError, ValueError):
+        return None
+    return number(to_us(at) - start_us) if at.tzinfo else None
