@@ -78,14 +78,16 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def gimbal_up(data: Path | None = None, **settings: str) -> Iterator[Running]:
+def gimbal_up(
+    data: Path | None = None, *, port: int | None = None, grpc_port: int = 0, **settings: str
+) -> Iterator[Running]:
     """Start Gimbal on `data` or a fresh folder, with these environment variables besides, and stop it again."""
     with tempfile.TemporaryDirectory(prefix="gimbal-bench-") as folder:
-        port = free_port()
+        port = port or free_port()
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment |= settings
         command = [sys.executable, "-m", "gimbal.faces.cli.main", "up", "--data", str(data or Path(folder) / "data")]
-        command += ["--port", str(port), "--grpc-port", "0"]
+        command += ["--port", str(port), "--grpc-port", str(grpc_port)]
         said = Path(folder) / "said.log"
         begun = time.perf_counter()
         with said.open("wb") as output:

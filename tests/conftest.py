@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -23,6 +24,16 @@ from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.events import EventBus
 from gimbal.testing.clock import FrozenClock
+
+# The same examples every time, however slow the machine happens to be; a function's fixtures may serve all of them.
+hypothesis.settings.register_profile(
+    "gimbal",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("gimbal")
 
 _numbers = itertools.count(1)
 _COLUMN_SCRIPTS = Path(gimbal.faces.server.__file__).parent / "migrations" / "columns"

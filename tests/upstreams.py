@@ -59,6 +59,8 @@ class Upstream:
         self.closed = asyncio.Event()
         """Set when a caller of ours has gone away in the middle."""
         self.tools = False
+        self.answers_as = ""
+        """The model that answers say they are of; one of their own without it."""
         self.url = ""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -123,7 +125,7 @@ class Upstream:
             "id": "chatcmpl-up",
             "object": "chat.completion",
             "created": 1,
-            "model": "tiny-2026",
+            "model": self.answers_as or "tiny-2026",
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
             "usage": OPENAI_USAGE,
             "service_tier": "default",
@@ -136,7 +138,8 @@ class Upstream:
 
     def _openai_events(self, request: dict[str, Any], fault: str | None) -> list[str]:
         include = (request.get("stream_options") or {}).get("include_usage")
-        head = {"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": "tiny-2026"}
+        model = self.answers_as or "tiny-2026"
+        head = {"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": model}
         if include:
             head |= {"usage": None}
 
@@ -171,7 +174,7 @@ class Upstream:
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
-            "model": "claude-tiny",
+            "model": self.answers_as or "claude-tiny",
             "content": content,
             "stop_reason": "tool_use" if self.tools else "end_turn",
             "stop_sequence": None,

@@ -53,6 +53,14 @@ def test_ids_go_on_when_the_clock_steps_back(monkeypatch: pytest.MonkeyPatch) ->
     assert [before, *made] == sorted([before, *made])
 
 
+@given(one=st.lists(st.text(max_size=4), max_size=4), two=st.lists(st.text(max_size=4), max_size=4))
+def test_a_derived_id_is_that_of_its_parts(one: list[str], two: list[str]) -> None:
+    """The same in every process, and another for other parts, wherever one ends and the next begins."""
+    assert (ids.derived_id(*one) == ids.derived_id(*two)) == (one == two)
+    assert ids.parse_id(ids.derived_id(*one)) == ids.derived_id(*one)
+    assert ids.derived_id("a", "bc") == "60807f9c-2b2d-58d0-81f5-31bc4bcbbea5"
+
+
 def test_an_id_knows_when_it_was_made() -> None:
     """To the millisecond."""
     before = datetime.now(UTC)

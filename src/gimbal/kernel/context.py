@@ -172,6 +172,11 @@ class Context:
         if self.services.has(Counters):
             self.services.get(Counters).add(name, help_, by, **labels)
 
+    def time(self, name: str, help_: str, seconds: float) -> None:
+        """Note how long something took for a histogram of /metrics, where this process has `Counters`."""
+        if self.services.has(Counters):
+            self.services.get(Counters).time(name, help_, seconds)
+
     async def settle(self) -> None:
         """Run what was left for after the commit; faces call it when an operation has succeeded."""
         hooks, self.after_commit = self.after_commit, []

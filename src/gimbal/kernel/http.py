@@ -4,14 +4,15 @@ A dialect is a face that others defined (OTLP, OpenAI, Open Inference): its room
 `faces/server` authenticates, dispatches and carries the bytes.
 """
 
+import contextlib
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import TooLarge
+from gimbal.kernel.errors import Busy, TooLarge
 
 
 def is_loopback(host: str) -> bool:
@@ -25,11 +26,55 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Upload:
-    """A raw request body that is read in chunks; it stops with TooLarge past `limit` bytes."""
+class BodyRoom:
+    """The memory that the bodies of all requests of a process may take at once; what is only passed on takes none."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], *, limit: int, media_type: str = "") -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.taken = 0
+        """Bytes that are held now."""
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raise Busy where they would be too many, unless nobody holds any."""
+        if self.taken and self.taken + size > self._most:
+            raise Busy(
+                f"Requests of {self.taken} bytes in all are being read already.",
+                kept="nothing of this request",
+                todo="Send the same again after the time in Retry-After, or raise server.max_held_bytes.",
+                retry_after=1.0,
+            )
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Hold so many bytes less."""
+        self.taken -= size
+
+    @contextlib.contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold so many bytes for as long as the block runs; raise Busy as `take` does."""
+        self.take(size)
+        try:
+            yield
+        finally:
+            self.give_back(size)
+
+
+class Upload:
+    """A raw request body that is read in chunks; it stops with TooLarge past `limit` bytes.
+
+    `hold` is told of every chunk that `read` keeps in memory, and may raise Busy.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        limit: int,
+        media_type: str = "",
+        hold: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._chunks = chunks
+        self._hold = hold
         self.limit = limit
         self.media_type = media_type
         self.received = 0
@@ -47,8 +92,11 @@ class Upload:
             yield chunk
 
     async def read(self) -> bytes:
-        """Return the whole body."""
-        parts = [chunk async for chunk in self]
+        """Return the whole body; raise Busy when too much is in memory already."""
+        parts: list[bytes] = []
+        async for chunk in self:
+            self._hold(len(chunk))
+            parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -3,6 +3,7 @@
 Sources: RFC 9562 section 5.7 (UUIDv7), W3C Trace Context level 2 (traceparent).
 """
 
+import json
 import re
 import secrets
 import threading
@@ -15,6 +16,7 @@ from gimbal.kernel.errors import BadInput
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _HEX = frozenset("0123456789abcdef")
+_DERIVED = uuid.UUID("0f6c1a5e-7a53-5d0c-9a41-3a0c4f5a7b21")
 
 
 class _Sequence:
@@ -40,6 +42,11 @@ def new_id() -> str:
     stamp = _sequence.next()
     value = (stamp >> 12) << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def derived_id(*parts: str) -> str:
+    """Return the UUID that the same parts always give: whatever has a name of its own is known again by it."""
+    return str(uuid.uuid5(_DERIVED, json.dumps(parts)))
 
 
 def parse_id(text: str, where: str = "id") -> str:

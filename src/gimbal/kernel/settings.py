@@ -41,6 +41,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Host names that a browser may use besides the listening address (guards against DNS rebinding)."""
     max_body_bytes: Positive = 64 * MIB
     """Largest request body of an ordinary route, after decompression."""
+    max_held_bytes: Positive = 256 * MIB
+    """Request bodies in memory at once; callers past it get 429 with Retry-After."""
     max_upload_bytes: Positive = 5 * 1024 * MIB
     """Largest single artifact, pack or model file; it is streamed to the blob store."""
     request_timeout_s: Seconds = 60.0
@@ -80,14 +82,14 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How telemetry is grouped into durable commits."""
 
     max_batch_rows: Positive = 10_000
-    """A batch is committed at this many rows …"""
+    """No commit has more rows than this, whole requests aside."""
     max_wait_ms: Positive = 50
-    """… or after this many milliseconds, whichever is first."""
+    """Fewer than `eager_rows` are committed this many milliseconds after the commit before began; after a pause, at once."""
     eager_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
     """With this many rows waiting and no commit under way, a group does not wait for company."""
-    max_queued_rows: Positive = 200_000
+    max_queued_rows: Positive = 50_000
     """With more rows than this waiting, senders get 429 with Retry-After."""
-    max_queued_bytes: Positive = 512 * MIB
+    max_queued_bytes: Positive = 256 * MIB
     """The same for bytes."""
 
 

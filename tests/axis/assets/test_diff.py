@@ -92,7 +92,7 @@ def patched(before: str, patch: str) -> str:
 _line = st.sampled_from(["a", "b", "", "x\u2028y", "é\f"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_line), st.lists(_line), st.booleans(), st.booleans())
 def test_a_text_difference_is_a_patch(before: list[str], after: list[str], left_ends: bool, right_ends: bool) -> None:
     """Applied to the first text it gives the second, also without a newline at the end of either."""

@@ -30,7 +30,7 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.text(), JSON, max_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.builds(Example, id=st.text(min_size=1), input=OBJECTS, expected=OBJECTS, cluster=st.none() | st.text()), max_size=4, unique_by=lambda e: e.id))  # fmt: skip
 def test_examples_survive_json_lines(rows: list[Example]) -> None:
     """Line separators of Unicode inside texts are no ends of lines."""

@@ -58,7 +58,7 @@ def test_cached_input_without_a_price_of_its_own_costs_as_input() -> None:
     assert cost(price(cache_read="0"), usage, "").amount == Decimal("1.20")
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=200)
 @given(
     counts=st.tuples(*[st.integers(0, 2**40)] * 5),
     rates=st.tuples(*[st.decimals("0", "999", places=6)] * 4),

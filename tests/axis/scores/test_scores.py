@@ -36,6 +36,7 @@ async def test_what_is_recorded_is_read_back_exactly(scores: Scores, ctx: Contex
             new(target, 4.5, explanation="ein “Grund” 🜚", source="human"),
             new(target, None, label="rude"),
             new(target, None, missing="timeout", source="judge"),
+            new(target, 1, target_kind="span", trace_id="a" * 32, metadata={"judge": {"model": "größe", "t": 0.5}}),
         ],
     )
 
@@ -46,6 +47,7 @@ async def test_what_is_recorded_is_read_back_exactly(scores: Scores, ctx: Contex
         (4.5, "", "", ScoreSource.HUMAN, "local owner"),
         (None, "rude", "", ScoreSource.CODE, "local owner"),
         (None, "", "timeout", ScoreSource.JUDGE, "local owner"),
+        (1.0, "", "", ScoreSource.CODE, "local owner"),
     }
     assert {s.at for s in found} == {ctx.now()}
 
@@ -89,6 +91,8 @@ async def test_an_id_stays_with_what_it_judged(scores: Scores, ctx: Context, tar
         (new("t", label="l" * 201), "scores[1].label"),
         (new("t", explanation="e" * 20_001), "scores[1].explanation"),
         (new("t", id="mine"), "scores[1].id"),
+        (new("t", target_kind="span", trace_id="mine"), "scores[1].trace_id"),
+        (new("t", metadata={"why": "m" * 20_000}), "scores[1].metadata"),
     ],
 )
 async def test_one_bad_score_refuses_them_all(

@@ -8,12 +8,17 @@ import pytest
 from tests.served import serve
 from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
+import gimbal.axis.scores.dialect
+import gimbal.axis.scores.operations
 import gimbal.axis.traces.dialect
 import gimbal.axis.traces.operations
 import gimbal.axis.traces.pages  # noqa: F401 - fill the tables
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.scores.service import Scores
+from gimbal.axis.traces.judgements import Judgements
+from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -21,6 +26,7 @@ from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Services
+from gimbal.kernel.counters import Counters
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import ProjectGuard
 from gimbal.kernel.settings import Settings, WriterSettings
@@ -36,7 +42,7 @@ async def writer(columns: Columns) -> AsyncIterator[Writer]:
 
 
 @pytest.fixture
-def traces(services: Services, columns: Columns, blobs: Blobs, writer: Writer) -> Traces:
+def traces(services: Services, columns: Columns, blobs: Blobs, writer: Writer, catalog: Catalog) -> Traces:
     """Give the traces of an installation, and put at hand what taking spans in needs."""
     found = Traces(columns, writer, PriceBook.read())
     services.register(Settings, Settings())
@@ -44,7 +50,11 @@ def traces(services: Services, columns: Columns, blobs: Blobs, writer: Writer) -
     services.register(Blobs, blobs)
     services.register(Writer, writer)
     services.register(Traces, found)
+    services.register(SamplingPolicies, SamplingPolicies(catalog, services.get(Clock)))
     services.register(PriceBook, PriceBook.read())
+    scores = Scores(columns, writer)
+    services.register(Scores, scores)
+    services.register(Judgements, scores)
     return found
 
 
@@ -69,3 +79,18 @@ async def site(
         httpx.AsyncClient(base_url=url, headers={"x-gimbal-project": str(here.project)}, timeout=30) as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def policies(traces: Traces, here: Context, catalog: Catalog) -> SamplingPolicies:
+    """Give the sampling policies of an installation that has the test's project."""
+    await Projects(catalog, here.get(Clock)).create(here.within(None), CreateProject(slug=str(here.project)))
+    return here.get(SamplingPolicies)
+
+
+@pytest.fixture
+def counters(services: Services) -> Counters:
+    """Give counters that start at nothing."""
+    found = Counters()
+    services.register(Counters, found)
+    return found

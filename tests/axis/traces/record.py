@@ -37,7 +37,8 @@ TOOLS = [
     }
 ]
 CLAUDE_TOOLS = [{"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "string"}}}}]
-SCENARIOS = ("plain", "streamed", "tools", "error")
+SCENARIOS = ("plain", "streamed", "tools", "error", "closed")
+FAULTS: dict[str, list[str | int]] = {"error": [429], "closed": ["stall"]}
 _ID_FIELDS = ("traceId", "spanId", "parentSpanId")
 _ID_DIGITS = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
 _OF_THE_MACHINE = re.compile(r"^(host|process|os|container)\.|\.stacktrace$|^thread\.|instance\.id$")
@@ -152,6 +153,9 @@ def call_openai(client: Any, scenario: str, **extra: Any) -> None:
         asked = {"stream": True, "stream_options": {"include_usage": True}, **extra}
         for _ in client.chat.completions.create(model="gpt-4o", messages=QUESTION, **asked):
             pass
+    elif scenario == "closed":
+        asked = {"stream": True, "stream_options": {"include_usage": True}, **extra}
+        leave(client.chat.completions.create(model="gpt-4o", messages=QUESTION, **asked))
     elif scenario == "tools":
         client.chat.completions.create(model="gpt-4o", messages=QUESTION, tools=TOOLS, **extra)
     elif scenario == "error":
@@ -159,6 +163,13 @@ def call_openai(client: Any, scenario: str, **extra: Any) -> None:
             client.chat.completions.create(model="gpt-4o", messages=QUESTION, **extra)
     else:
         client.chat.completions.create(model="gpt-4o", messages=QUESTION, temperature=0.5, **extra)
+
+
+def leave(stream: Any) -> None:
+    """Close a stream after its first word."""
+    next(stream)
+    next(stream)
+    stream.close()
 
 
 def call_anthropic(app: Upstream, scenario: str) -> None:
@@ -175,6 +186,8 @@ def call_anthropic(app: Upstream, scenario: str) -> None:
     if scenario == "streamed":
         for _ in client.messages.create(stream=True, **asked):
             pass
+    elif scenario == "closed":
+        leave(client.messages.create(stream=True, **asked))
     elif scenario == "tools":
         client.messages.create(tools=CLAUDE_TOOLS, **asked)
     else:
@@ -314,7 +327,7 @@ def record(source: str, scenario: str, name: str) -> None:
     collector, app = Collector(), Upstream()
     with running(collector), running(app):
         app.tools = scenario == "tools"
-        app.faults = [429] if scenario == "error" else []
+        app.faults = list(FAULTS.get(scenario, []))
         SOURCES[source](collector, app, scenario)
         deadline = time.monotonic() + 10
         while not collector.groups and time.monotonic() < deadline:

@@ -173,7 +173,8 @@ def test_mlflow_retrievers_have_documents() -> None:
     rows = [{"page_content": "text", "metadata": {"doc_uri": "a.md", "chunk_id": "c1"}, "id": None}, "x", {"other": 1}]
     seen = reading({"mlflow.spanType": '"RETRIEVER"', "mlflow.spanOutputs": json.dumps(rows)})
     assert seen.kind == "retriever"
-    assert seen.documents == [Document(id="c1", content="text", source="a.md")]
+    metadata = {"doc_uri": "a.md", "chunk_id": "c1"}
+    assert seen.documents == [Document(id="c1", content="text", source="a.md", metadata=metadata)]
 
 
 def test_openllmetry_workflows() -> None:
@@ -212,9 +213,9 @@ def test_the_first_names_of_openllmetry_are_read() -> None:
     )
     assert (seen.dialect, seen.provider, seen.model, seen.finish) == ("traceloop", "openai", "gpt-4", "tool_calls")
     assert seen.usage == Usage(input_tokens=7, output_tokens=3)
-    assert seen.input == [{"role": "system"}, {"role": "user", "content": [{"type": "text", "text": "When?"}]}]
+    assert seen.input == [{"role": "system", "content": ""}, {"role": "user", "content": "When?"}]
     call = {"type": "function", "function": {"name": "clock", "arguments": "{}"}}
-    assert seen.output == [{"role": "assistant", "tool_calls": [call]}]
+    assert seen.output == [{"role": "assistant", "content": "", "tool_calls": [call]}]
 
 
 def test_the_event_with_an_operations_details_is_read() -> None:
@@ -230,8 +231,8 @@ def test_the_event_with_an_operations_details_is_read() -> None:
     }
     event = {"gen_ai.client.inference.operation.details": details}
     seen = reading({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}, event)
-    assert seen.input == [{"role": "system", "parts": [{"type": "text", "content": "Be brief."}]}, *messages]
-    assert (seen.output, seen.finish) == (answer, "stop")
+    assert seen.input == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "When?"}]
+    assert (seen.output, seen.finish) == ([{"role": "assistant", "content": "Noon."}], "stop")
     assert (seen.model, seen.usage) == ("gpt-4o", Usage(input_tokens=7))
     assert reading({}, event).dialect == "otel-genai"
 

@@ -137,6 +137,28 @@ def test_a_failed_call_is_an_error_without_usage(source: str) -> None:
     assert any("Rate limit reached" in text for text in said)
 
 
+@pytest.mark.parametrize("source", ["openinference-openai", "openai-v2-latest", "langfuse", "traceloop-anthropic"])
+def test_a_stream_that_was_closed_in_the_middle_claims_nothing(source: str) -> None:
+    """What had come is there; no usage is made up, and of one that was reported in part it is known to be a floor."""
+    raw, seen = call(f"{source}-closed")
+    assert (raw.status, seen.kind) == ("unset", "llm")
+    assert seen.finish in {"", "error"}
+    if source == "traceloop-anthropic":  # only the client's own span is sent, which says what went in
+        assert (seen.usage, seen.estimated) == (msgspec.structs.replace(CLAUDE, output_tokens=0), True)
+    else:
+        assert (seen.usage, seen.estimated) == (None, False)
+        assert "Gimbal " in json.dumps(seen.output)
+
+
+def test_when_the_first_token_came_is_told() -> None:
+    """By an event of OpenInference's, by a moment of Langfuse's."""
+    for name in ("openinference-openai-streamed", "langfuse-streamed"):
+        raw, seen = call(name)
+        assert seen.first_token_us is not None, name
+        assert 0 < seen.first_token_us <= raw.end_us - raw.start_us, name
+    assert call("openinference-openai-plain")[1].first_token_us is None
+
+
 @pytest.mark.parametrize("source", ["openinference-openai", "langfuse", "vercel-ai5"])
 def test_sessions_and_users_are_found_on_every_span(source: str) -> None:
     """Wherever the package puts them."""
@@ -190,7 +212,7 @@ async def test_each_recorded_call_counts_once_and_keeps_its_attributes(
     sent = {raw.span_id: raw for raw in raw_spans(name)}
     trace = await traces.get(here, next(iter(sent.values())).trace_id)
     assert {span.span_id: span.attributes for span in trace.spans} == {key: raw.attributes for key, raw in sent.items()}
-    if name.endswith("-error") or name == "traceloop-openai-0.40-streamed":
+    if name.endswith(("-error", "-closed")) or name == "traceloop-openai-0.40-streamed":
         assert (trace.summary.input_tokens, trace.summary.output_tokens) == (None, None)
         assert (trace.summary.unpriced, trace.summary.cost) == (1, None)
     else:

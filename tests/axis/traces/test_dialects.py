@@ -9,13 +9,14 @@ from tests.axis.traces import wire
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import otlp
-from gimbal.axis.traces.dialects import read
+from gimbal.axis.traces.dialects import ended, read
 from gimbal.axis.traces.dialects.reading import Reading, json_value, number, usage_of
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
 MESSAGES = [{"role": "user", "parts": [{"type": "text", "content": "When?"}]}]
 ANSWER = [{"role": "assistant", "parts": [{"type": "text", "content": "At noon."}], "finish_reason": "stop"}]
+SAID, ANSWERED = [{"role": "user", "content": "When?"}], [{"role": "assistant", "content": "At noon."}]
 
 
 def reading(attributes: dict[str, Any], events: dict[str, dict[str, Any]] | None = None) -> Reading:
@@ -62,8 +63,8 @@ def test_genai_says_the_same_by_its_current_and_its_older_names(attributes: dict
         ),
         first_token_us=250_000,
         finish="stop",
-        input=MESSAGES,
-        output=ANSWER,
+        input=SAID,
+        output=ANSWERED,
         session_id="c1",
         user_id="ann",
         feature="help",
@@ -91,8 +92,8 @@ def test_genai_messages_of_events_are_read_in_order() -> None:
     assert seen.input == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "When?"},
-        {"role": "assistant", "content": None},
-        {"role": "tool", "content": {"hour": 12}},
+        {"role": "assistant", "content": ""},
+        {"role": "tool", "content": '{"hour": 12}', "tool_call_id": "call_1"},
     ]
     assert seen.output == [{"role": "assistant", "content": "Noon."}]
 
@@ -102,7 +103,7 @@ def test_system_instructions_stand_before_the_messages() -> None:
     seen = reading(
         {"gen_ai.system_instructions": '[{"type":"text","content":"Be brief."}]', "gen_ai.input.messages": MESSAGES}
     )
-    assert seen.input == [{"role": "system", "parts": [{"type": "text", "content": "Be brief."}]}, *MESSAGES]
+    assert seen.input == [{"role": "system", "content": "Be brief."}, *SAID]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,8 @@ def test_openinference_messages_tools_and_usage() -> None:
     assert seen.input == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What is\nthis?"},
-        {"role": "assistant"},
-        {"role": "tool"},
+        {"role": "assistant", "content": ""},
+        {"role": "tool", "content": ""},
     ]
     calls = seen.output[0]["tool_calls"]
     assert calls[0] == {
@@ -263,3 +264,39 @@ def test_a_score_that_is_none_does_not_cost_the_document(score: Any) -> None:
     assert reading(flat | {"retrieval.documents.0.document.score": score}).documents == [Document(id="d")]
     listed = [{"id": "d", "score": score}]
     assert reading({"gen_ai.retrieval.documents": listed}).documents == [Document(id="d")]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("asyncio.exceptions.CancelledError", "cancelled"),
+        ("GeneratorExit", "cancelled"),
+        ("AbortError", "cancelled"),
+        ("java.util.concurrent.CancellationException", "cancelled"),
+        ("<class 'asyncio.exceptions.CancelledError'>", "cancelled"),
+        ("openai.RateLimitError", "error"),
+        ("TimeoutError", "error"),
+        ("", "error"),
+        (7, "error"),
+    ],
+)
+@pytest.mark.parametrize("by_event", [True, False], ids=["an event", "error.type"])
+def test_what_was_stopped_from_outside_is_cancelled_and_no_error(error: Any, status: str, by_event: bool) -> None:
+    """By the last exception of the span, or by the type of its error; a span that did not fail stays as it is."""
+    given = wire.span("1" * 32, 1, attributes={} if by_event else {"error.type": error}, status={"code": 2})
+    if by_event:
+        given.events.add(name="exception", attributes=wire.pairs({"exception.type": "ValueError"}))
+        given.events.add(name="exception", attributes=wire.pairs({"exception.type": error}))
+    for code, expected in ((2, status), (1, "ok"), (0, "unset")):
+        given.status.code = code
+        raw = next(otlp.spans(wire.request(given)))
+        assert isinstance(raw, RawSpan)
+        assert ended(raw) == expected
+
+
+def test_an_event_without_a_type_says_no_more_than_the_attribute() -> None:
+    given = wire.span("1" * 32, 1, attributes={"error.type": "CancelledError"}, status={"code": 2})
+    given.events.add(name="exception")
+    raw = next(otlp.spans(wire.request(given)))
+    assert isinstance(raw, RawSpan)
+    assert ended(raw) == "cancelled"

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.axis.traces import wire
 from tests.axis.traces.wire import JSON, PROTOBUF
 
 from gimbal.axis.traces import otlp, tree
+from gimbal.axis.traces.blocks import readable
 from gimbal.axis.traces.ingest import ingest
-from gimbal.axis.traces.pages import readable
 from gimbal.axis.traces.service import Traces
 from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
@@ -20,10 +20,6 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import CorruptUpload
 from gimbal.kernel.ids import new_id
 
-# One chDB serves all examples; what they write is kept apart by project.
-_SHARED = settings(
-    derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 _names = st.sampled_from(
     [
         "gen_ai.operation.name", "gen_ai.request.model", "gen_ai.provider.name", "gen_ai.usage.input_tokens",
@@ -87,12 +83,12 @@ async def taken(ctx: Context, body: bytes, media_type: str) -> None:
         assert shown.summary == item
         assert {s.span_id for s in shown.spans} == {span for trace, span in good if trace == item.trace_id}
         assert len(tree.in_order(shown.spans)) == len(shown.spans)
-        msgspec.json.encode([(readable(s.input), readable(s.output)) for s in shown.spans])
+        msgspec.json.encode([(readable(s.input, str), readable(s.output, str)) for s in shown.spans])
         msgspec.json.encode(shown)
 
 
 @pytest.mark.parametrize("base", [{}, {"openinference.span.kind": "LLM"}], ids=["genai", "openinference"])
-@settings(_SHARED, max_examples=30)
+@settings(max_examples=30)
 @given(attributes=st.dictionaries(_names, _values, max_size=12), events=st.dictionaries(_names, _values, max_size=4))
 async def test_any_attributes_are_stored(
     traces: Traces, here: Context, base: dict[str, Any], attributes: dict[str, Any], events: dict[str, Any]
@@ -104,7 +100,7 @@ async def test_any_attributes_are_stored(
     await taken(here, wire.request(one, wire.span("7" * 32, 2, 1)).SerializeToString(), PROTOBUF)
 
 
-@settings(_SHARED, max_examples=30)
+@settings(max_examples=30)
 @given(cut=st.integers(0, 400), at=st.integers(0, 400), noise=st.binary(max_size=12))
 async def test_mutated_protobuf(traces: Traces, here: Context, cut: int, at: int, noise: bytes) -> None:
     """Bytes overwritten, inserted and cut off."""
@@ -115,7 +111,7 @@ async def test_mutated_protobuf(traces: Traces, here: Context, cut: int, at: int
     await taken(here, whole[: len(whole) - cut % len(whole)], PROTOBUF)
 
 
-@settings(_SHARED, max_examples=60)
+@settings(max_examples=60)
 @given(path=st.lists(st.integers(0, 30), max_size=9), node=_json)
 async def test_mutated_json(traces: Traces, here: Context, path: list[int], node: Any) -> None:
     """Some part of a good document replaced by any other JSON."""
@@ -137,7 +133,7 @@ async def test_mutated_json(traces: Traces, here: Context, path: list[int], node
     await taken(here, json.dumps(whole["all"]).encode(), JSON)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300)
 @given(body=st.binary(max_size=200))
 def test_noise_is_a_request_or_is_refused(body: bytes) -> None:
     """By both decoders."""

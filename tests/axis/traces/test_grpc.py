@@ -29,7 +29,9 @@ from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Principal, Role, Services
+from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import NotAuthenticated, NotFound
+from gimbal.kernel.http import BodyRoom
 from gimbal.kernel.settings import LimitSettings, Settings, WriterSettings
 
 Call = Callable[..., Any]
@@ -50,7 +52,7 @@ async def address(traces: Traces, here: Context, services: Services) -> AsyncIte
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    server = await otlp_grpc.serve(place, identify, most_bytes=1 << 20)
+    server = await otlp_grpc.serve(place, identify, most_bytes=1 << 20, room=BodyRoom(1 << 22))
     yield place
     await server.stop(None)
 
@@ -216,22 +218,29 @@ async def test_a_full_writer_says_when_to_come_again(here: Context, export: Call
     await full.close()
 
 
+def turned_away(counters: Counters) -> float:
+    """Return how many requests were told to come again."""
+    return sum(s.value for s in counters.samples() if s.labels.get("outcome") == "busy")
+
+
 async def test_the_official_exporter_comes_again_and_loses_nothing(
-    here: Context, export: Call, address: str, full: Writer
+    here: Context, export: Call, address: str, full: Writer, services: Services
 ) -> None:
     """It waits as long as it is told."""
+    counters = Counters()
+    services.register(Counters, counters)
     first = asyncio.create_task(export(wire.span(wire.trace_id(), 1)))
     await queued(full)
     exporter = GrpcExporter(endpoint=f"http://{address}", insecure=True, headers=(("x-role", "developer"),))
     telling = asyncio.create_task(asyncio.to_thread(story, exporter))
     async with asyncio.timeout(20):
-        while not full.state().refused_rows:  # noqa: ASYNC110 - as above
+        while not turned_away(counters):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.001)
     full.start()
 
     await first
     await check(here.get(Traces), here, await telling)
-    assert full.state().refused_rows == 3
+    assert turned_away(counters) == 1
     await full.close()
 
 

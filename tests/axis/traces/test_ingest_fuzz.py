@@ -10,6 +10,7 @@ from tests.axis.traces import wire
 from tests.axis.traces.wire import JSON, PROTOBUF
 
 from gimbal.axis.traces import otlp, salvage
+from gimbal.axis.traces.signals import SPANS
 from gimbal.axis.traces.status import field
 from gimbal.kernel.errors import CorruptUpload
 
@@ -81,6 +82,6 @@ def test_the_walk_over_any_bytes_ends(body: bytes) -> None:
     """It finds spans or says that it cannot be walked."""
     for wrapped in (body, around(body)[: len(body) + 60]):
         with contextlib.suppress(salvage.Unreadable):
-            salvage.protobuf(wrapped)
+            salvage.protobuf(wrapped, SPANS)
         with contextlib.suppress(CorruptUpload):
             otlp.read(wrapped, PROTOBUF)

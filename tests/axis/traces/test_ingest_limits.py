@@ -17,7 +17,7 @@ from gimbal.axis.traces.pages import _ingest
 from gimbal.axis.traces.service import Traces
 from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.blobs import Blobs
-from gimbal.kernel.context import Context, Principal, Services
+from gimbal.kernel.context import Context, Principal
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import CorruptUpload, TooLarge, Unavailable
 from gimbal.kernel.settings import LimitSettings, Settings
@@ -25,19 +25,12 @@ from gimbal.kernel.settings import LimitSettings, Settings
 DAY_US = 86_400_000_000
 
 
-@pytest.fixture
-def counters(services: Services) -> Counters:
-    """Give counters that start at nothing."""
-    found = Counters()
-    services.register(Counters, found)
-    return found
-
-
 def counted(counters: Counters) -> dict[str, float]:
-    """Return the counts of ingest by `name` or `name/label`."""
+    """Return the counts of ingest by `name` or `name/label`, without how long it took."""
     return {
         "/".join([s.name.removeprefix("gimbal_ingest_").removesuffix("_total"), *s.labels.values()]): s.value
         for s in counters.samples()
+        if s.kind == "counter"
     }
 
 
@@ -154,9 +147,11 @@ async def test_a_span_that_is_too_heavy_gives_its_longest_values_away(
 
     (one,), _ = await stored(here, given, span_bytes=12_000)
 
-    assert one.attributes["gimbal.ingest"] == {"cut": {"values": 2}}
-    assert await blobs.get(one.attributes["a"]["blob"]) == b"a" * 9000
-    assert await blobs.get(one.events[0]["attributes"]["long"]["blob"]) == ("é" * 4000).encode()
+    first, second = one.attributes["a"]["blob"], one.events[0]["attributes"]["long"]["blob"]
+    payloads = {first: "text/plain", second: "text/plain"}
+    assert one.attributes["gimbal.ingest"] == {"cut": {"values": 2}, "payloads": payloads}
+    assert await blobs.get(first) == b"a" * 9000
+    assert await blobs.get(second) == ("é" * 4000).encode()
     assert (one.attributes["b"], one.attributes["c"], one.attributes["d"]) == ("b" * 5000, ["c" * 3000], 4)
 
 
@@ -356,6 +351,9 @@ async def test_counters_account_for_every_span(
         await take(here, b"\x0a\xff", PROTOBUF)
 
     class Broken:
+        def check_room(self) -> None:
+            pass
+
         async def record(self, _ctx: Context, _spans: object) -> None:
             raise Unavailable("No room.")
 
@@ -365,10 +363,10 @@ async def test_counters_account_for_every_span(
         await take(here, body, PROTOBUF)
     here.services.register(Traces, traces)
 
-    counts = counted(counters)
-    lag = counts.pop("lag_seconds")
-    assert 0 < lag < 60
-    assert counts == {
+    lag = counters.timing("gimbal_ingest_lag_seconds")
+    assert lag.count == 1
+    assert 0 < lag.sum == lag.longest < 60
+    assert counted(counters) == {
         "spans_received": 12,
         "spans_stored/otel-genai": 1, "spans_stored/generic": 2,
         "spans_rejected/bad_span_id": 1,
@@ -381,7 +379,8 @@ async def test_counters_account_for_every_span(
     assert shown is not None
     assert (shown.received, shown.stored, shown.rejected) == (12, {"generic": 2, "otel-genai": 1}, {"bad_span_id": 1})
     assert (shown.refused, shown.truncated) == ({"too_large": 4, "unavailable": 4}, 2)
-    assert shown.lag_s == lag
+    assert 0 < (shown.lag_s or 0) <= shown.longest_s == lag.longest
+    assert (shown.sampled, shown.waiting, shown.waits_s) == ({}, 0, 0)
     text = (await site.get(f"/p/{here.project}/traces")).text
     assert 'id="ingest"' in text
     assert "1 bad span id" in text

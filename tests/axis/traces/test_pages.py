@@ -7,8 +7,8 @@ import httpx
 import pytest
 from tests.axis.traces import wire
 
+from gimbal.axis.traces.blocks import readable
 from gimbal.axis.traces.ingest import ingest
-from gimbal.axis.traces.pages import readable
 from gimbal.kernel.context import Context
 from gimbal.kernel.pages import encode_cursor
 
@@ -205,10 +205,12 @@ async def test_a_trace_that_is_not_there_is_a_page_that_says_so(
         ("[]", [("", "", [])]),
         ('[{"role":"user","content":"hi"}]', [("user", "hi", None)]),
         ('[{"role":"user","parts":[{"type":"text","content":"a"},{"text":"b"},"c"]}]', [("user", "a\nb\nc", None)]),
-        ('[{"role":"assistant","tool_calls":[{"id":"1"}]}]', [("assistant", '{\n  "tool_calls": [\n    {\n      "id": "1"\n    }\n  ]\n}', None)]),
+        ('[{"role":"assistant","other":[{"id":"1"}]}]', [("assistant", "", {"other": [{"id": "1"}]})]),
+        ('[{"role":"tool","content":[{"type":"hologram"}],"name":"look"}]', [("tool · look", "", {"type": "hologram"})]),
+        ('[{"role":"assistant","content":[{"type":"reasoning","text":"Hm"}]}]', [("assistant", "(reasoning) Hm", None)]),
         ('[{"role":"a"},5]', [("", "", [{"role": "a"}, 5])]),
     ],
 )  # fmt: skip
 def test_what_went_in_and_out_is_readable(stored: str, blocks: list[tuple[str, str, object]]) -> None:
     """Messages of any form as text, the rest as JSON."""
-    assert [(b["role"], b["text"], b["json"]) for b in readable(stored)] == blocks
+    assert [(b.role, b.text, b.json) for b in readable(stored, str)] == blocks

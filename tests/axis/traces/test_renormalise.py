@@ -183,3 +183,19 @@ def test_every_dialect_is_one_that_is_read_anew() -> None:
     bare = msgspec.structs.replace(raw_spans("openai-v2-plain")[0], attributes={})
     assert dialects.read(bare).dialect in dialects.NAMES
     assert len(dialects.NAMES) == len(dialects.DIALECTS)
+
+
+async def test_how_a_span_ended_is_read_anew(traces: Traces, here: Context) -> None:
+    """What was stored as an error is a cancellation where the exception says so; half of a usage is a floor."""
+    trace = wire.trace_id()
+    stopped = {"name": "exception", "at_us": wire.START, "attributes": {"exception.type": "asyncio.CancelledError"}}
+    half = {name: value for name, value in CALL.items() if not name.endswith("output_tokens")}
+    await traces.record(
+        here, [stored(trace, 1, status="error", events=[stopped]), stored(trace, 2, 1, status="error", attributes=half)]
+    )
+    assert (await renormalise(here, SINCE, None)).changed == 2
+
+    outer, call = (await traces.get(here, trace)).spans
+    assert (outer.status, call.status) == ("cancelled", "error")
+    assert (call.usage, call.estimated) == (Usage(input_tokens=1000), True)
+    assert (await renormalise(here, SINCE, None)).changed == 0

@@ -9,11 +9,13 @@ import httpx
 from google.protobuf import json_format
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -104,6 +106,53 @@ def request(*spans: Span, resource: Mapping[str, Any] | None = None, scope: str 
     part.scope.name, part.scope.version = scope, "1.0"
     part.spans.extend(spans)
     return found
+
+
+def event(trace: str, number: int, name: str, body: Any = None, *, at_ms: float = 1, **fields: Any) -> LogRecord:
+    """Return a log record that is the event `name` of the span `number`; `attributes` and others as the wire has them."""
+    given: dict[str, Any] = {
+        "trace_id": bytes.fromhex(trace),
+        "span_id": number.to_bytes(8, "big"),
+        "observed_time_unix_nano": (START + round(1000 * at_ms)) * 1000,
+        "event_name": name,
+        "body": value(body),
+    }
+    return LogRecord(**(given | fields | {"attributes": pairs(fields.get("attributes") or {})}))
+
+
+def evaluation(trace: str, number: int, *, at_ms: float = 1, **said: Any) -> LogRecord:
+    """Return the log record of an evaluation of the span `number`; `said` are attributes by their last word."""
+    names = {
+        "name": "gen_ai.evaluation.name",
+        "value": "gen_ai.evaluation.score.value",
+        "label": "gen_ai.evaluation.score.label",
+        "explanation": "gen_ai.evaluation.explanation",
+        "error": "error.type",
+    }
+    attributes = {names[word]: what for word, what in said.items()}
+    return event(trace, number, "gen_ai.evaluation.result", at_ms=at_ms, attributes=attributes)
+
+
+def logs(*records: LogRecord, resource: Mapping[str, Any] | None = None) -> ExportLogsServiceRequest:
+    """Return a request with these log records under one resource and scope."""
+    found = ExportLogsServiceRequest()
+    group = found.resource_logs.add()
+    group.resource.attributes.extend(pairs(resource or {"service.name": "shop"}))
+    part = group.scope_logs.add()
+    part.scope.name, part.scope.version = "test", "1.0"
+    part.log_records.extend(records)
+    return found
+
+
+def logs_as_json(given: ExportLogsServiceRequest) -> dict[str, Any]:
+    """Return the OTLP JSON of a request of log records, with hex ids."""
+    document = json_format.MessageToDict(given)
+    for group in document["resourceLogs"]:
+        for part in group["scopeLogs"]:
+            for one in part["logRecords"]:
+                for key in {"traceId", "spanId"} & set(one):
+                    one[key] = base64.b64decode(one[key]).hex()
+    return document
 
 
 def as_json(given: ExportTraceServiceRequest, *, hex_ids: bool = True) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gimbal.engines.console.pages import ActionRow, Form, PageRequest, PageRow, 
 from gimbal.faces.server.exchange import Exchange, send_reply
 from gimbal.kernel.context import Context, Permission, Principal, Role, Services
 from gimbal.kernel.errors import GateRefused, GimbalError, NotFound
-from gimbal.kernel.http import HttpReply
+from gimbal.kernel.http import BodyRoom, HttpReply
 from gimbal.kernel.pages import Page
 from gimbal.testing.clock import FrozenClock
 
@@ -241,7 +241,7 @@ class Site:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive)
+        exchange = Exchange(scope, receive, BodyRoom(1 << 20))
         await send_reply(await self._reply(exchange), exchange, send)
 
     async def _reply(self, exchange: Exchange) -> HttpReply:

@@ -1,6 +1,7 @@
 """Restoring: into a new folder and never over something, and nothing half-done is left by the final name."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ async def test_the_command_restores_into_a_new_folder_and_never_twice(taken: Pat
         for _ in range(2)
     ]
     assert (done.returncode, done.stderr) == (0, "")
-    assert "run metrics   3" in done.stdout
+    assert re.search(r"^run metrics +3$", done.stdout, re.MULTILINE)
     assert not (tmp_path / "new.restoring").exists()
     look = [sys.executable, "-c", LOOK, str(tmp_path / "new" / "columns")]
     seen = await asyncio.to_thread(subprocess.run, look, capture_output=True, text=True, check=True, timeout=60)

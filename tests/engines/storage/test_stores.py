@@ -117,6 +117,21 @@ async def test_a_full_queue_refuses_and_keeps_what_it_took(columns: Columns, tab
     assert await columns.query(f"SELECT count() AS n FROM {table}") == [{"n": 150}]
 
 
+async def test_lone_rows_wait_only_behind_other_commits(columns: Columns, table: str) -> None:
+    """After a pause a row goes at once; those that come soon after it share a commit."""
+    writer = Writer(columns, WriterSettings(max_wait_ms=3_600_000))
+    writer.start()
+    async with asyncio.timeout(60):
+        await writer.write(table, rows(1))
+    waiting = asyncio.gather(*(writer.write(table, rows(1, 10 + i)) for i in range(5)))
+    await asyncio.sleep(0)
+    assert writer.state().queued_rows == 5
+    await writer.close()
+    await waiting
+
+    assert (writer.state().committed_rows, writer.state().committed_groups) == (6, 2)
+
+
 async def test_one_bad_batch_does_not_fail_the_others(columns: Columns, table: str) -> None:
     """A sender whose rows do not fit hears so; its neighbours in the same group are stored."""
     writer = Writer(columns, WriterSettings())

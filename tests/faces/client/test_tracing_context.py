@@ -377,6 +377,7 @@ def test_scores_are_of_what_runs_here(client: gimbal.Client) -> None:
     by_id = gimbal.score("good", 0.0, target="session", target_id="sess-score", client=client)
 
     assert [s.target_id for s in of] == [root.trace_id, step.span_id, "sess-score"]
+    assert [s.trace_id for s in of] == ["", root.trace_id, ""]
     told = client.scores.list(target_kind="session", target_id="sess-score").items  # type: ignore[arg-type]
     assert {s.id for s in told} == {of[2].id, by_id.id}
     for target in ("trace", "span", "session", "run"):

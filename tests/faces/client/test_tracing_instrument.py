@@ -29,6 +29,9 @@ class Instrumentor:
                 return plain(*args, **kwargs)
         json.dumps = dumps
 
+class Other(Instrumentor):
+    pass
+
 class Broken:
     def instrument(self, **_):
         raise RuntimeError("no such library")
@@ -53,6 +56,7 @@ def site(tmp_path: Path) -> Path:
     """Install the packages into a folder."""
     (tmp_path / "toy_instrumentation.py").write_text(PACKAGE)
     installed(tmp_path, "toy-instrumentation", POINTS)
+    installed(tmp_path, "others-toy", "[opentelemetry_instrumentor]\ntoy = toy_instrumentation:Other\n")
     return tmp_path
 
 
@@ -73,7 +77,7 @@ def parents(client: gimbal.Client, trace_id: str) -> dict[str, str]:
 
 
 def test_it_says_what_it_turned_on_and_what_not(up: Running, site: Path) -> None:
-    """A package that fails, clashes, is not there or is named in the variable is left off with the reason."""
+    """Left off, with the reason, is what fails, clashes, is not there, is named in the variable, or would trace twice."""
     program = """
 import gimbal, logging
 logging.basicConfig(level=logging.INFO)
@@ -82,7 +86,7 @@ print("toy" in first.on, first.url)
 for name in sorted(name for name in first.off if name.startswith("toy")):
     print(name, "|", first.off[name])
 again = gimbal.instrument()
-print(again.on == first.on)
+print(again.on == first.on, again.off == first.off)
 """
     lines = told(program, up.url, site, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="other, toy-not")
 
@@ -92,7 +96,8 @@ print(again.on == first.on)
         "toy-clash | requests >= 99 is needed",
         "toy-gone | AttributeError: module 'toy_instrumentation' has no attribute 'Gone'",
         "toy-not | OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it",
-        "True",
+        "toy_instrumentation:Other | toy_instrumentation:Instrumentor is on under the same name, toy",
+        "True True",
     ]
 
 

@@ -39,7 +39,7 @@ capabilities.load_dialects()
 capabilities.load_pages()
 
 T = TypeVar("T")
-BODY_LIMIT, UPLOAD_LIMIT = 200_000, 400_000
+BODY_LIMIT, UPLOAD_LIMIT, HELD_LIMIT = 200_000, 400_000, 300_000
 _OWNER = Principal(kind="owner", id="owner", name="local owner", everywhere=Role.ADMIN)
 
 
@@ -47,7 +47,9 @@ class Served:
     """The whole server in a thread of its own; `call` runs a coroutine where it lives."""
 
     def __init__(self, folder: Path, catalog: Path, columns: Columns) -> None:
-        self.limits = ServerSettings(max_body_bytes=BODY_LIMIT, max_upload_bytes=UPLOAD_LIMIT)
+        self.limits = ServerSettings(
+            max_body_bytes=BODY_LIMIT, max_upload_bytes=UPLOAD_LIMIT, max_held_bytes=HELD_LIMIT
+        )
         self.settings = Settings(data=str(folder), server=self.limits)
         self.folder = folder
         self.url = ""

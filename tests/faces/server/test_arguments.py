@@ -7,6 +7,7 @@ from tests.faces.server.asking import told
 from gimbal.faces.server import arguments
 from gimbal.faces.server.exchange import Exchange
 from gimbal.kernel.errors import BadInput, UnknownField
+from gimbal.kernel.http import BodyRoom
 from gimbal.kernel.operations import find
 from gimbal.kernel.refs import AtVersion, Ref
 
@@ -110,7 +111,7 @@ def test_a_query_in_plain_utf8_means_the_same_as_encoded():
 
     def query(text: bytes) -> dict[str, list[str]]:
         scope = {"method": "GET", "path": "/", "headers": [], "query_string": text}
-        return Exchange(scope, receive=None).query()
+        return Exchange(scope, receive=None, room=BodyRoom(0)).query()
 
     assert query("experiment=Schiff+ahoi+Ö".encode()) == {"experiment": ["Schiff ahoi Ö"]}
     assert query(b"experiment=Schiff%20ahoi%20%C3%96") == {"experiment": ["Schiff ahoi Ö"]}

@@ -242,6 +242,24 @@ def test_a_caller_who_goes_away_in_mid_body_changes_nothing(client, served):
     assert count(client) == before
 
 
+def test_bodies_beyond_the_memory_for_all_of_them_come_again_later(client, served):
+    """While one caller's body takes most of the room, another's is refused; what it held is free in the end."""
+    large = json.dumps({"name": "large", "tags": {"x": "y" * 150_000}}).encode()
+    head = f"POST {RUNS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(large)}\r\n\r\n"
+    with half_sent(served, head, large[:-1]) as link:
+        wait_for(lambda: served.app.room.taken == len(large) - 1, "the server did not read the first body")
+        refused = client.post(RUNS, content=large)
+        link.sendall(large[-1:])
+        first = http.client.HTTPResponse(link)
+        first.begin()
+        first.read()
+
+    assert told(refused, 429, "busy")["kept"] == "nothing of this request"
+    assert float(refused.headers["retry-after"]) >= 1
+    wait_for(lambda: served.app.room.taken == 0, "the memory was not given back")
+    assert client.post(RUNS, content=large).status_code == first.status
+
+
 def test_a_stream_stops_when_its_reader_goes_away(client, served):
     served.closed.clear()
     with client.stream("GET", "/test/endless") as reply:

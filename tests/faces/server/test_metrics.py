@@ -134,3 +134,22 @@ def test_every_process_shows_its_writer_and_its_events(served):
     names = {sample.name for sample in served.services.get(Counters).samples()}
 
     assert {"gimbal_writer_lag_seconds", "gimbal_writer_failed_rows_total", "gimbal_event_failures_total"} <= names
+
+
+def test_times_are_a_histogram_with_the_longest_beside_it():
+    counters = Counters()
+    assert counters.timing("gimbal_x_seconds").quantile(0.5) is None
+    for seconds in (0.004, 0.02, 0.02, 0.02, 45.0):
+        counters.time("gimbal_x_seconds", "How long.", seconds)
+
+    text = render_samples(counters.samples())
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families["gimbal_x_seconds"].type == "histogram"
+    found = values(text)
+    assert found[labelled("gimbal_x_seconds_bucket", le="0.025")] == 4
+    assert found[labelled("gimbal_x_seconds_bucket", le="30.0")] == 4
+    assert found[labelled("gimbal_x_seconds_bucket", le="+Inf")] == found[labelled("gimbal_x_seconds_count")] == 5
+    assert found[labelled("gimbal_x_seconds_sum")] == pytest.approx(45.064)
+    assert found[labelled("gimbal_x_max_seconds")] == 45
+    assert 0.01 <= counters.timing("gimbal_x_seconds").quantile(0.5) <= 0.025
+    assert counters.timing("gimbal_x_seconds").quantile(1.0) == 45

@@ -8,6 +8,7 @@ from tests.faces.server.asking import NEW, PROJECTS, told
 from gimbal.axis.projects.service import Projects
 from gimbal.faces.server.access import cookie_secret
 from gimbal.faces.server.exchange import Exchange
+from gimbal.kernel.http import BodyRoom
 
 
 async def sign_in(client, secret: str, **more: str):
@@ -133,4 +134,4 @@ async def test_a_cookie_does_not_help_another_site(small):
 def test_no_cookie_is_an_empty_text(cookie):
     scope = {"method": "GET", "path": "/", "headers": [(b"cookie", cookie.encode())], "query_string": b""}
 
-    assert cookie_secret(Exchange(scope, receive=None)) == ""
+    assert cookie_secret(Exchange(scope, receive=None, room=BodyRoom(0))) == ""

@@ -51,6 +51,8 @@ class NewScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What was judged."""
     target_id: str
     """Its id: trace id, span id, run id, prediction id …"""
+    trace_id: str = ""
+    """Of a span: its trace, because span ids are unique in theirs only."""
     name: str
     """What was judged of it: `helpful`, `exact_match` …"""
     value: float | None = None
@@ -63,6 +65,8 @@ class NewScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who judged."""
     missing: str = ""
     """Why there is no value."""
+    metadata: dict[str, Any] = {}
+    """What else is known of it; at most 20,000 characters of JSON."""
     id: str | None = None
     """Give the same id again to correct a score; a new one is made otherwise."""
 
@@ -80,6 +84,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     target_kind: ScoreTarget
     target_id: str
+    trace_id: str
+    """Of a span: its trace, where whoever judged said so."""
     name: str
     value: float | None
     label: str
@@ -87,6 +93,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     source: ScoreSource
     author: str
     missing: str
+    metadata: dict[str, Any]
     at: datetime
 
 

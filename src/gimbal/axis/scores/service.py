@@ -4,21 +4,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from gimbal.axis.scores.model import NewScore, Score, ScoreRecorded, ScoreSource, ScoreTarget
+from gimbal.axis.traces.judgements import Judgement
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict
-from gimbal.kernel.ids import new_id, parse_id
+from gimbal.kernel.ids import is_trace_id, new_id, parse_id
 from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
 
 _MOST = 10_000
+_json = msgspec.json.Encoder(enc_hook=str)
 _LONGEST_WORD = 200
 _LONGEST_TEXT = 20_000
-_COLUMNS = "id, target_kind, target_id, name, value, label, explanation, source, author, missing, at_us"
+# Of a trace on its page.
+_MOST_SHOWN = 1000
+# The end of the year 9999, the last that a date can be of.
+_LAST_US = 253_402_300_799_000_000
+_COLUMNS = (
+    "id, target_kind, target_id, trace_id, name, value, label, explanation, source, author, missing, metadata, at_us"
+)
 
 
 class Scores:
@@ -38,6 +47,54 @@ class Scores:
         scores = [_checked(ctx, row, index) for index, row in enumerate(new)]
         project = ctx.project or "default"
         await self._check_ids(project, [s for s, row in zip(scores, new, strict=True) if row.id])
+        await self._store(ctx, project, scores)
+        return scores
+
+    async def keep(self, ctx: Context, found: Sequence[Judgement]) -> None:
+        """Store what came with traces: each judgement names itself by its id, so that it is there once."""
+        scores = [
+            Score(
+                id=one.id,
+                target_kind=ScoreTarget(one.target_kind),
+                target_id=one.target_id,
+                trace_id=one.trace_id,
+                name=one.name,
+                value=one.value,
+                label=one.label,
+                explanation=one.explanation,
+                source=ScoreSource(one.source),
+                author=one.author or ctx.principal.name,
+                missing=one.missing,
+                metadata=one.metadata,
+                at=from_us(min(one.at_us, _LAST_US)) if one.at_us > 0 else ctx.now(),
+            )
+            for one in found
+        ]
+        await self._store(ctx, ctx.project or "default", scores)
+
+    async def of_trace(
+        self, ctx: Context, trace_id: str, span_ids: Sequence[str], session_id: str
+    ) -> Sequence[Judgement]:
+        """Return the newest judgements of a trace, of spans of it and of its session, newest first."""
+        rows = await self._columns.query(
+            f"SELECT {_COLUMNS} FROM scores FINAL WHERE project = {{project:String}} AND ("
+            "(target_kind = 'trace' AND target_id = {trace:String}) OR "
+            "(target_kind = 'session' AND target_id = {session:String} AND target_id != '') OR "
+            "(target_kind = 'span' AND target_id IN {spans:Array(String)} AND trace_id IN ('', {trace:String}))) "
+            "ORDER BY at_us DESC, id DESC LIMIT {most:UInt32}",
+            {
+                "project": ctx.project or "default",
+                "trace": trace_id,
+                "session": session_id,
+                "spans": list(span_ids),
+                "most": _MOST_SHOWN,
+            },
+        )
+        for row in rows:
+            row["metadata"] = _metadata(row)
+        return [Judgement(**row) for row in rows]
+
+    async def _store(self, ctx: Context, project: str, scores: Sequence[Score]) -> None:
         rows: dict[str, list[Any]] = {name.strip(): [] for name in _COLUMNS.split(",")}
         for score in scores:
             for name, values in rows.items():
@@ -48,11 +105,11 @@ class Scores:
                 "value": pa.array(rows["value"], pa.float64()),
                 "target_kind": [kind.value for kind in rows["target_kind"]],
                 "source": [source.value for source in rows["source"]],
+                "metadata": [_json.encode(said).decode() if said else "" for said in rows["metadata"]],
             }
         )
         await self._writer.write("scores", table)
-        ctx.emit(ScoreRecorded(project=project, scores=scores))
-        return scores
+        ctx.emit(ScoreRecorded(project=project, scores=list(scores)))
 
     async def _check_ids(self, project: str, corrections: Sequence[Score]) -> None:
         """Raise unless each given id is new, or that of a score of the same thing by the same name."""
@@ -109,9 +166,13 @@ def _checked(ctx: Context, row: NewScore, index: int) -> Score:
     where = f"scores[{index}]"
     if not 1 <= len(row.name) <= _LONGEST_WORD or not 1 <= len(row.target_id) <= _LONGEST_WORD:
         raise BadInput("A score needs a name and a target of 1 to 200 characters.", where=where, todo="Mend it.")
+    if row.trace_id and not is_trace_id(row.trace_id):
+        raise BadInput(f"{row.trace_id!r} is not a trace id.", where=f"{where}.trace_id", todo="Give 32 hex digits.")
     for field, most in (("label", _LONGEST_WORD), ("missing", _LONGEST_WORD), ("explanation", _LONGEST_TEXT)):
         if len(getattr(row, field)) > most:
             raise BadInput(f"It has more than {most} characters.", where=f"{where}.{field}", todo="Shorten it.")
+    if row.metadata and len(_json.encode(row.metadata)) > _LONGEST_TEXT:
+        raise BadInput(f"It has more than {_LONGEST_TEXT} bytes.", where=f"{where}.metadata", todo="Shorten it.")
     if row.value is not None and not math.isfinite(row.value):
         raise BadInput("The value is not finite.", where=f"{where}.value", todo="Leave it null and say why.")
     if row.value is not None and row.missing:
@@ -124,6 +185,7 @@ def _checked(ctx: Context, row: NewScore, index: int) -> Score:
         id=parse_id(row.id, f"{where}.id") if row.id else new_id(),
         target_kind=row.target_kind,
         target_id=row.target_id,
+        trace_id=row.trace_id,
         name=row.name,
         value=row.value,
         label=row.label,
@@ -131,6 +193,7 @@ def _checked(ctx: Context, row: NewScore, index: int) -> Score:
         source=row.source,
         author=ctx.principal.name,
         missing=row.missing,
+        metadata=row.metadata,
         at=ctx.now(),
     )
 
@@ -141,5 +204,10 @@ def _score(row: dict[str, Any]) -> Score:
         "at": from_us(row["at_us"]),
         "target_kind": ScoreTarget(row["target_kind"]),
         "source": ScoreSource(row["source"]),
+        "metadata": _metadata(row),
     }
     return Score(**values)
+
+
+def _metadata(row: dict[str, Any]) -> dict[str, Any]:
+    return msgspec.json.decode(row["metadata"]) if row["metadata"] else {}

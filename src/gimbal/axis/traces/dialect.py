@@ -1,14 +1,16 @@
-"""OTLP over HTTP: `POST /v1/traces`, protobuf and JSON, answered in the form of the request.
+"""OTLP over HTTP: `POST /v1/traces` and `/v1/logs`, protobuf and JSON, answered in the form of the request.
 
 The same under the paths of other products, so that moving here is a change of address: their exporters keep their
 headers, which `faces/server/access` reads the key from and this the project.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from gimbal.axis.projects.service import Projects
-from gimbal.axis.traces import otlp, status
-from gimbal.axis.traces.ingest import take
+from gimbal.axis.traces import ingest, ingest_logs, otlp, status
+from gimbal.axis.traces.otlp import Rejected
+from gimbal.axis.traces.signals import LOGS, SPANS, Signal
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import NotFound, WrongMediaType
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
@@ -22,12 +24,30 @@ PATHS = (
     # LangSmith, Weave, Braintrust
     "/otel/v1/traces",
 )
+LOGS_PATHS = tuple(path.removesuffix("traces") + "logs" for path in PATHS)
 # Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust.
 _PROJECT_HEADERS = ("projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent")
 
 
+Take = Callable[[Context, bytes, str], Awaitable[list[Rejected]]]
+
+
 async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
     """Store the spans; the answer means that they are durable."""
+    return await _export(ctx, request, SPANS, ingest.take)
+
+
+async def export_logs(ctx: Context, request: HttpRequest) -> HttpReply:
+    """Store the GenAI events among the log records; the answer means that they are durable."""
+    return await _export(ctx, request, LOGS, ingest_logs.take)
+
+
+for _paths, _handler in ((PATHS, export_traces), (LOGS_PATHS, export_logs)):
+    for _path in _paths:
+        dialect("POST", _path, dialect="otlp", allow=Permission.DEVELOP, on_error_in=status.reply)(_handler)
+
+
+async def _export(ctx: Context, request: HttpRequest, signal: Signal[Any], take: Take) -> HttpReply:
     media_type = request.body.media_type or otlp.PROTOBUF
     if media_type not in {otlp.PROTOBUF, otlp.JSON}:
         raise WrongMediaType(
@@ -36,11 +56,7 @@ async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
     ctx = await _in_named_project(ctx, request.headers)
     rejected = await take(ctx, await request.body.read(), media_type)
     await ctx.settle()
-    return HttpReply(body=otlp.response(rejected, media_type), media_type=media_type)
-
-
-for _path in PATHS:
-    dialect("POST", _path, dialect="otlp", allow=Permission.DEVELOP, on_error_in=status.reply)(export_traces)
+    return HttpReply(body=otlp.response(rejected, media_type, signal), media_type=media_type)
 
 
 async def _in_named_project(ctx: Context, headers: Mapping[str, str]) -> Context:

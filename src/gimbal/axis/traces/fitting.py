@@ -1,21 +1,26 @@
 """What a span may be at most: long values go to the blobs one by one, what is too many goes there in one piece.
 
-Nothing is lost: whatever leaves a span is in the blob store, and the span's attribute `gimbal.ingest` says what left it,
-how many, and under which digest. `ingest` calls this before a dialect reads the span, so that reading it again later
-finds the same.
+Media goes there first, whatever the limits. Nothing is lost: whatever leaves a span is in the blob store, and the span's
+attribute `gimbal.ingest` says what left it, how many, and under `payloads` each digest with its media type. `ingest`
+calls this before a dialect reads the span, so that reading it again later finds the same.
 """
 
 from typing import Any
 
 import msgspec
 
+from gimbal.axis.traces import media
+from gimbal.axis.traces.media import Reference
 from gimbal.axis.traces.otlp import RawSpan
-from gimbal.engines.storage.blobs import Blobs
+from gimbal.engines.storage.blobs import Blobs, digest_of
 from gimbal.kernel.context import Context
 from gimbal.kernel.settings import LimitSettings
 
 MARK = "gimbal.ingest"
 LINKS = "gimbal.links"
+# Where a mark is kept that the sender brought along: only our own says what a span may read from the blobs.
+_THEIR_MARK = "gimbal.ingest.sent"
+_TEXT, _JSON = "text/plain", "application/json"
 _MOST_NAME, _MOST_MESSAGE = 1000, 10_000
 # Bytes of a long value that stay beside the reference to the whole.
 _START = 1000
@@ -35,12 +40,19 @@ class Fitting:
         self._limits = limits
         self.cut: dict[str, int] = {}
         """How many of what were moved or cut."""
+        self._moved = 0
         self._rest: dict[str, Any] = {}
+        self._payloads: dict[str, str] = {}
 
     async def span(self, raw: RawSpan) -> dict[str, Any]:
         """Bring a span into its limits, in place; return what to mark it with, empty for nothing."""
         if raw.deep:
             self.cut["depth"] = raw.deep
+        if media.any_in(raw.attributes):
+            await self._media(raw.attributes)
+        for event in raw.events:
+            if media.any_in(event["attributes"]):
+                await self._media(event["attributes"])
         self._texts(raw)
         weight, long = self._weigh(raw.attributes, "attributes")
         if long:
@@ -60,15 +72,49 @@ class Fitting:
         if weight * _CHARACTER > self._limits.span_bytes:
             holders = [raw.attributes, *(item["attributes"] for item in (*raw.events, *raw.links))]
             await self._shrink(holders, self._limits.span_bytes)
-        return await self._mark() if self.cut else {}
+        if MARK in raw.attributes:
+            raw.attributes[_THEIR_MARK] = raw.attributes.pop(MARK)
+        return await self._mark() if self.cut or self._moved else {}
 
     async def resource(self, values: Values) -> dict[str, Any]:
         """Bring a resource, which every span beneath it repeats, into its limits: all of it is like one long value."""
+        return await self._alone(values, self._limits.span_attribute_bytes)
+
+    async def event(self, values: Values) -> dict[str, Any]:
+        """Bring what an event by itself says into its limits: all of it is like one span."""
+        return await self._alone(values, self._limits.span_bytes)
+
+    async def _alone(self, values: Values, most: int) -> dict[str, Any]:
+        if media.any_in(values):
+            await self._media(values)
         weight, long = self._weigh(values, "attributes")
         weight += await self._move_all(values, long)
-        if weight * _CHARACTER > self._limits.span_attribute_bytes:
-            await self._shrink([values], self._limits.span_attribute_bytes)
-        return await self._mark() if self.cut else {}
+        if weight * _CHARACTER > most:
+            await self._shrink([values], most)
+        if MARK in values:
+            values[_THEIR_MARK] = values.pop(MARK)
+        return await self._mark() if self.cut or self._moved else {}
+
+    async def _media(self, values: Values) -> None:
+        """Move media and vectors to the blobs, each content once; references stay."""
+        found: dict[str, bytes] = {}
+
+        def put(content: bytes, media_type: str, numbers: int) -> Reference:
+            digest = digest_of(content)
+            found[digest] = content
+            self._payloads[digest] = media_type
+            self._moved += 1
+            return Reference(digest, media_type, len(content), numbers)
+
+        media.moved(values, put)
+        for digest, content in found.items():
+            await self._ctx.get(Blobs).put(content)
+            kind = self._payloads[digest]
+            self._ctx.count(
+                "gimbal_ingest_media_total",
+                "Media and vectors moved to the blobs, by media type.",
+                type=kind if kind in media.COUNTED else "other",
+            )
 
     def _count(self, what: str, number: int = 1) -> None:
         self.cut[what] = self.cut.get(what, 0) + number
@@ -141,6 +187,7 @@ class Fitting:
 
     async def _move(self, values: Values, name: str, whole: bytes) -> None:
         blob = await self._ctx.get(Blobs).put(whole)
+        self._payloads[blob.digest] = _TEXT if isinstance(values[name], str) else _JSON
         values[name] = {"blob": blob.digest, "size": blob.size, "start": whole[:_START].decode(errors="ignore")}
         self._count("values")
 
@@ -170,8 +217,13 @@ class Fitting:
                 self._spill(holders[index], last, "attributes" if index == 0 else "nested_attributes", str(index or ""))
 
     async def _mark(self) -> dict[str, Any]:
-        mark: dict[str, Any] = {"cut": self.cut}
+        mark: dict[str, Any] = {"cut": self.cut} if self.cut else {}
+        if self._moved:
+            mark["media"] = self._moved
         if self._rest:
             blob = await self._ctx.get(Blobs).put(_json.encode(self._rest))
             mark["rest"] = {"blob": blob.digest, "size": blob.size}
+            self._payloads[blob.digest] = _JSON
+        if self._payloads:
+            mark["payloads"] = self._payloads
         return mark

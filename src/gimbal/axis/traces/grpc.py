@@ -1,41 +1,48 @@
-"""OTLP over gRPC: `TraceService/Export`, with the same guarantee as over HTTP."""
+"""OTLP over gRPC: `TraceService/Export` and `LogsService/Export`, with the same guarantee as over HTTP."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from google.protobuf.message import Message
 
-from gimbal.axis.traces import otlp, status
-from gimbal.axis.traces.ingest import take
+from gimbal.axis.traces import ingest, ingest_logs, otlp, status
+from gimbal.axis.traces.otlp import Rejected
+from gimbal.axis.traces.signals import LOGS, SPANS, Signal
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.http import BodyRoom
 from gimbal.kernel.ids import new_id
 
 _log = logging.getLogger(__name__)
 
 Identify = Callable[[dict[str, str]], Awaitable[Context]]
-SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+Take = Callable[[Context, bytes, str], Awaitable[list[Rejected]]]
+SERVICE, LOGS_SERVICE = SPANS.service, LOGS.service
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class TraceService:
-    """The collector's service; `identify` turns the call's metadata into a context.
+class CollectorService:
+    """The collector's service of one signal; `identify` turns the call's metadata into a context.
 
-    It takes the request's bytes: gRPC's own decoder would refuse all spans for one that cannot be read.
+    It takes the request's bytes: gRPC's own decoder would refuse all records for one that cannot be read.
     """
 
-    def __init__(self, identify: Identify) -> None:
+    def __init__(self, identify: Identify, room: BodyRoom, signal: Signal[Any], take: Take) -> None:
         self._identify = identify
+        self._room = room
+        self._signal = signal
+        self._take = take
 
-    async def export(self, body: bytes, context: Any) -> ExportTraceServiceResponse:
-        """Store the spans of one request."""
+    async def export(self, body: bytes, context: Any) -> Message:
+        """Store the records of one request."""
         metadata = {key.lower(): str(value) for key, value in context.invocation_metadata() or ()}
         try:
             ctx = await self._identify(metadata)
             ctx.require(Permission.DEVELOP)
-            rejected = await take(ctx, body, otlp.PROTOBUF)
+            with self._room.holding(len(body)):
+                rejected = await self._take(ctx, body, otlp.PROTOBUF)
             await ctx.settle()
         except GimbalError as error:
             await context.abort(_CODES[status.code_of(error)], str(error), _trailing(error))
@@ -45,7 +52,7 @@ class TraceService:
             _log.exception("incident %s at OTLP over gRPC", incident, exc_info=problem)
             await context.abort(grpc.StatusCode.INTERNAL, f"Something went wrong inside Gimbal: incident {incident}.")
             raise
-        return otlp.answer(rejected)
+        return otlp.answer(rejected, self._signal)
 
 
 def _trailing(error: GimbalError) -> tuple[tuple[str, bytes], ...]:
@@ -56,13 +63,18 @@ def _trailing(error: GimbalError) -> tuple[tuple[str, bytes], ...]:
     return (("google.rpc.retryinfo-bin", status.retry_info(error.retry_after)), *found)
 
 
-async def serve(address: str, identify: Identify, *, most_bytes: int) -> grpc.aio.Server:
-    """Start the service on `host:port` without TLS; the caller stops it."""
+async def serve(address: str, identify: Identify, *, most_bytes: int, room: BodyRoom) -> grpc.aio.Server:
+    """Start the services on `host:port` without TLS; the caller stops it.
+
+    One request has at most `most_bytes`, and all that are being answered fit into `room`.
+    """
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", most_bytes)])
-    handler = grpc.unary_unary_rpc_method_handler(
-        TraceService(identify).export, response_serializer=ExportTraceServiceResponse.SerializeToString
-    )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Export": handler}),))
+    takes: tuple[tuple[Signal[Any], Take], ...] = ((SPANS, ingest.take), (LOGS, ingest_logs.take))
+    for signal, take in takes:
+        handler = grpc.unary_unary_rpc_method_handler(
+            CollectorService(identify, room, signal, take).export, response_serializer=signal.response.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(signal.service, {"Export": handler}),))
     server.add_insecure_port(address)
     await server.start()
     return server

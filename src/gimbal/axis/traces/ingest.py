@@ -1,22 +1,25 @@
 """The path of a span in: decode → limits → dialect → price → writer; answered only when it is durable.
 
-Everything on the way is counted for /metrics: spans received are those stored, rejected one by one and refused with
-their request, together.
+Everything on the way is counted for /metrics: spans received are those stored, rejected one by one, refused with their
+request and left out by the head of the project's sampling, together.
 """
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from gimbal.axis.traces import otlp
-from gimbal.axis.traces.dialects import read
+from gimbal.axis.traces import judgements, otlp
+from gimbal.axis.traces.dialects import ended, read, told
 from gimbal.axis.traces.fitting import LINKS, MARK, Fitting
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.otlp import RawSpan, Rejected
+from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.sampling import SAMPLED, SAMPLED_HELP, kept
 from gimbal.axis.traces.service import Traces
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError, TooLarge
@@ -27,6 +30,7 @@ _json = msgspec.json.Encoder(enc_hook=str)
 _AHEAD_US = 24 * 3600 * 1_000_000
 _EARLIEST_US = 946_684_800 * 1_000_000
 _SPANS = "gimbal_ingest_spans_"
+LAG = "gimbal_ingest_lag_seconds"
 
 
 async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
@@ -34,18 +38,24 @@ async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
 
     Raise CorruptUpload for what is no request, and what `ingest` raises.
     """
+    with one_request(ctx, body):
+        ctx.get(Traces).check_room()
+        return await ingest(ctx, *otlp.read(body, media_type))
+
+
+@contextlib.contextmanager
+def one_request(ctx: Context, body: bytes) -> Iterator[None]:
+    """Count a request of either signal and what becomes of it."""
     ctx.count("gimbal_ingest_bytes_total", "Bytes of OTLP requests, unpacked.", len(body))
     outcome = "internal"
     try:
-        request, unreadable = otlp.read(body, media_type)
-        rejected = await ingest(ctx, request, unreadable)
+        yield
         outcome = "stored"
     except GimbalError as error:
         outcome = error.code
         raise
     finally:
         ctx.count("gimbal_ingest_requests_total", "OTLP requests by what became of them.", outcome=outcome)
-    return rejected
 
 
 async def ingest(
@@ -61,13 +71,18 @@ async def ingest(
     count = sum(len(part.spans) for group in request.resource_spans for part in group.scope_spans)
     ctx.count(f"{_SPANS}received_total", "Spans that came in by OTLP.", count + len(rejected))
     try:
-        _check_count(count, limits)
+        check_count(count, limits, "spans")
         for raw in otlp.spans(request, limits.attribute_depth):
             if isinstance(raw, Rejected):
                 rejected.append(raw)
             else:
                 good.append(raw)
+        good = await _sampled(ctx, good)
         spans = await _normal(ctx, good, limits)
+        # Many requests may wait for the writer: what they were read from is let go before.
+        del request, good
+        # First what spans say of quality: a request that is refused for it has left nothing behind.
+        await judgements.keep(ctx, spans)
         await ctx.get(Traces).record(ctx, spans)
     except GimbalError as error:
         _refused(ctx, count, error.code, rejected=len(unreadable))
@@ -76,19 +91,16 @@ async def ingest(
         _refused(ctx, count, "internal", rejected=len(unreadable))
         raise
     _stored(ctx, spans, rejected)
-    ctx.count(
-        "gimbal_ingest_lag_seconds_total",
-        "Seconds from a request to its spans being durable, summed over the stored requests.",
-        time.perf_counter() - began,
-    )
+    ctx.time(LAG, "Seconds from a request to its spans being durable.", time.perf_counter() - began)
     return rejected
 
 
-def _check_count(count: int, limits: LimitSettings) -> None:
+def check_count(count: int, limits: LimitSettings, what: str) -> None:
+    """Raise TooLarge for more records than one request may have."""
     if count > limits.spans_per_request:
         raise TooLarge(
-            f"A request may have {limits.spans_per_request} spans.",
-            where="resource_spans",
+            f"A request may have {limits.spans_per_request} {what}.",
+            where="body",
             kept="nothing of this request",
             todo="Lower the exporter's batch size, or raise limits.spans_per_request.",
         )
@@ -103,6 +115,22 @@ def _stored(ctx: Context, spans: Sequence[Span], rejected: Sequence[Rejected]) -
         ctx.count(f"{_SPANS}stored_total", "Spans that are durable, by dialect.", number, dialect=dialect)
     for reason, number in Counter(one.code for one in rejected).items():
         ctx.count(f"{_SPANS}rejected_total", "Spans rejected one by one.", number, reason=reason)
+
+
+async def _sampled(ctx: Context, good: list[RawSpan]) -> list[RawSpan]:
+    """Return the spans that the project takes in, each with its weight; what is left out is counted, not rejected."""
+    least = await ctx.get(SamplingPolicies).least(ctx.project or "default")
+    if not least and not any(raw.trace_state for raw in good):
+        return good
+    found: list[RawSpan] = []
+    for raw in good:
+        drawn = kept(raw.trace_id, raw.trace_state, least)
+        if drawn is not None:
+            raw.weight, raw.randomness = drawn
+            found.append(raw)
+    if len(found) < len(good):
+        ctx.count(SAMPLED, SAMPLED_HELP, len(good) - len(found), reason="head")
+    return found
 
 
 async def _normal(ctx: Context, good: Sequence[RawSpan], limits: LimitSettings) -> list[Span]:
@@ -121,14 +149,15 @@ async def _normal(ctx: Context, good: Sequence[RawSpan], limits: LimitSettings) 
             if mark:
                 raw.resource[MARK] = mark
             cut.update({f"resource_{what}": number for what, number in fitting.cut.items()})
-            beneath = resources[id(raw.resource)] = bool(mark)
+            beneath = resources[id(raw.resource)] = bool(fitting.cut)
         fitting = Fitting(ctx, limits)
         mark = await fitting.span(raw)
         cut.update(fitting.cut)
-        marked += beneath or bool(mark)
+        truncated = beneath or bool(fitting.cut)
+        marked += truncated
         clock = _clock(raw, now_us)
         late += bool(clock)
-        found.append(_span(raw, mark | clock, truncated=beneath or bool(mark)))
+        found.append(_span(raw, mark | clock, truncated=truncated))
     if marked:
         ctx.count(f"{_SPANS}truncated_total", "Spans of which something was cut or moved to the blobs.", marked)
     if late:
@@ -164,13 +193,15 @@ def _span(raw: RawSpan, mark: dict[str, Any], *, truncated: bool) -> Span:
         kind=seen.kind,
         start_us=raw.start_us,
         end_us=raw.end_us,
-        status=raw.status,
-        status_message=raw.status_message,
+        status=ended(raw),
+        status_message=told(raw),
         provider=seen.provider,
         model=seen.model,
         usage=seen.usage,
+        estimated=seen.estimated,
         first_token_us=seen.first_token_us,
         finish=seen.finish,
+        response_id=seen.response_id,
         input=_text(seen.input),
         output=_text(seen.output),
         documents=seen.documents,
@@ -184,6 +215,8 @@ def _span(raw: RawSpan, mark: dict[str, Any], *, truncated: bool) -> Span:
         scope=f"{raw.scope} {raw.scope_version}".strip(),
         dialect=seen.dialect,
         truncated=truncated,
+        weight=raw.weight,
+        randomness=raw.randomness,
     )
 
 

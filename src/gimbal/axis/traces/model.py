@@ -22,6 +22,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str = ""
     score: float | None = None
     source: str = ""
+    metadata: dict[str, Any] = {}
+    """As it came."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,11 +57,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the cost is unknown."""
     price_book: str = ""
     billable: bool = True
-    """False for a wrapper that reports the usage of a span inside it again."""
+    """False for what another span counts: one inside it, or one beside it that reports the same call."""
     first_token_us: int | None = None
     """Microseconds from the start to the first token."""
     finish: str = ""
     """Why the model stopped."""
+    response_id: str = ""
+    """The provider's id of the answer: two spans of a trace with the same one report the same call."""
     input: str = ""
     """JSON text of what went in."""
     output: str = ""
@@ -80,6 +84,10 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The convention it was read by."""
     truncated: bool = False
     """Whether something was too long and went to the blobs or was cut."""
+    weight: float = 1.0
+    """For how many spans it stands, itself among them, where others were left out by sampling."""
+    randomness: int | None = None
+    """The 56 bits by which it was drawn, where the sender wrote them down; else they are its trace id's."""
 
     @property
     def duration_us(self) -> int:
@@ -113,6 +121,8 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Sum of the known costs; None when none is known."""
     unpriced: int
     """Calls whose cost is unknown."""
+    weight: float
+    """For how many traces it stands, itself among them, where others were left out by sampling; no sum counts it."""
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +136,13 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in a project in a stretch of time."""
 
     traces: int
+    """Like all that follows it is an estimate where sampling left some out: each that is kept counts for those."""
+    stored: int
+    """Traces that were kept; as many as `traces` where none was left out."""
+    traces_error: float
+    """Standard error of `traces`; 0 where none was left out."""
+    cost_error: Decimal
+    """Standard error of `cost` in US dollars; 0 where none was left out."""
     errors: int
     """Failed spans."""
     calls: int

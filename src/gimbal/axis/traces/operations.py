@@ -5,14 +5,18 @@ from typing import Annotated
 
 import msgspec
 
-from gimbal.axis.traces import renormalise
+from gimbal.axis.traces import payloads, renormalise
 from gimbal.axis.traces.model import Renormalised, Trace, TraceSummary
+from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.sampling import SamplingPolicy, SetSampling
 from gimbal.axis.traces.service import Traces, moment_us
 from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.http import Download
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 
+describe("sampling", "Which traces a project keeps.")
 describe("traces", "What happened, span by span: LLM calls, agent turns, predictions.")
 
 
@@ -49,10 +53,37 @@ async def list_traces(
     return await ctx.get(Traces).page(ctx, narrowed, cursor=cursor, limit=limit)
 
 
+@operation("GET", "/projects/{project}/traces/sampling", name="sampling.show", allow=Permission.VIEW)
+async def show_sampling(ctx: Context, project: str) -> SamplingPolicy:
+    """Show which traces the project keeps, and up to when they have been decided on."""
+    return await ctx.get(SamplingPolicies).get(ctx)
+
+
+@operation("PUT", "/projects/{project}/traces/sampling", name="sampling.set", allow=Permission.ADMIN, audited=True)
+async def set_sampling(ctx: Context, project: str, body: SetSampling) -> SamplingPolicy:
+    """Set which traces the project keeps, of those that come from now on; what is left out cannot be had back."""
+    ctx.audit(**msgspec.to_builtins(body))
+    return await ctx.get(SamplingPolicies).set(ctx, body)
+
+
 @operation("GET", "/projects/{project}/traces/{id}", name="traces.show", allow=Permission.VIEW)
 async def show_trace(ctx: Context, project: str, id: str) -> Trace:  # noqa: A002 - the name in the path
     """Show a trace with its spans."""
     return await ctx.get(Traces).get(ctx, id)
+
+
+@operation("GET", "/projects/{project}/traces/{id}/payloads/{digest}", name="traces.payload", allow=Permission.VIEW)
+async def get_payload(
+    ctx: Context,
+    project: str,
+    id: str,  # noqa: A002 - as above
+    digest: Annotated[str, "Digest of what the trace left in the blobs, `b3:` and 64 hex digits."],
+) -> Download:
+    """Download what a trace left in the blobs: a value that was too long, the rest of a span, an image, a vector.
+
+    `gimbal.ingest` among the attributes of its spans, or of a resource, names the digests under `payloads`.
+    """
+    return await payloads.payload(ctx, id, digest)
 
 
 class Renormalise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,14 +14,12 @@ from typing import Any
 import msgspec
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from gimbal.axis.traces import salvage
+from gimbal.axis.traces.signals import SPANS, R, Signal
 from gimbal.kernel.errors import CorruptUpload
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -42,13 +40,18 @@ _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 # Kinds of value that are what they are; the others need a look.
 _SIMPLE = frozenset({"string_value", "int_value", "bool_value"})
 _NESTED = frozenset({"array_value", "kvlist_value"})
-# Why a span cannot be stored, by the name that the counters have for it.
+# Why a span or an event cannot be stored, by the name that the counters have for it.
 REASONS = {
     "bad_trace_id": "the trace id is not 16 bytes, or zero",
     "bad_span_id": "the span id is not 8 bytes, or zero",
     "bad_parent_id": "the parent's id is not 8 bytes",
     "no_start": "it has no start time",
     "unreadable": "it cannot be decoded: malformed, nested too deep, or a text that is not UTF-8",
+    "not_genai": "Gimbal keeps GenAI events, not logs",
+    "no_span": "it belongs to no span: the trace or span id is missing",
+    "no_answer": "it judges an answer (gen_ai.response.id) that no stored span has",
+    "no_time": "it has neither a time nor an observed time",
+    "no_score": "it names no evaluation, or one of more than 200 characters",
 }
 _SPAN_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 
@@ -72,6 +75,12 @@ class RawSpan(msgspec.Struct, kw_only=True):
     scope: str
     scope_version: str
     links: list[dict[str, Any]] = []
+    trace_state: str = ""
+    """As W3C has it; the sender's sampling is in it."""
+    weight: float = 1.0
+    """For how many spans it stands."""
+    randomness: int | None = None
+    """What `trace_state` says that it was drawn by."""
     deep: int = 0
     """Parts of values that were nested too deep and became JSON text."""
     early_end_us: int | None = None
@@ -88,7 +97,7 @@ class Nesting:
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A span that was not stored, and why."""
+    """A span or an event that was not stored, and why."""
 
     span_id: str
     name: str
@@ -103,54 +112,66 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(body: bytes, media_type: str) -> tuple[ExportTraceServiceRequest, list[Rejected]]:
     """Read a request and tell which of its spans cannot be decoded; raise CorruptUpload when it has none that can."""
+    return records(body, media_type, SPANS)
+
+
+def records(body: bytes, media_type: str, signal: Signal[R]) -> tuple[R, list[Rejected]]:
+    """Read a request of either signal, as `read` does."""
     try:
-        return parse(body, media_type), []
+        return _parse(body, media_type, signal), []
     except CorruptUpload:
         try:
-            found, lost = salvage.parsed(_document(body)) if media_type == JSON else salvage.protobuf(body)
+            found, lost = (
+                salvage.parsed(_document(body, signal), signal)
+                if media_type == JSON
+                else salvage.protobuf(body, signal)
+            )
         except (salvage.Unreadable, *_JSON_ERRORS):
-            found, lost = ExportTraceServiceRequest(), []
-        if not any(part.spans for group in found.resource_spans for part in group.scope_spans):
+            found, lost = signal.request(), []
+        if not signal.any_in(found):
             raise
         return found, [Rejected(span_id=one.span_id, name=one.name, code="unreadable") for one in lost]
 
 
 def parse(body: bytes, media_type: str) -> ExportTraceServiceRequest:
-    """Read a request; raise CorruptUpload when it is not one."""
+    """Read a request of spans; raise CorruptUpload when it is not one."""
+    return _parse(body, media_type, SPANS)
+
+
+def _parse(body: bytes, media_type: str, signal: Signal[R]) -> R:
     if media_type == JSON:
-        return _parse_json(body)
-    request = ExportTraceServiceRequest()
+        return _parse_json(body, signal)
+    request = signal.request()
     try:
         request.ParseFromString(body)
     except DecodeError:
         raise CorruptUpload(
-            "The body is not an OTLP trace request.", where="body", todo="Check the exporter."
+            f"The body is not an OTLP {signal.what} request.", where="body", todo="Check the exporter."
         ) from None
     return request
 
 
-def _parse_json(body: bytes) -> ExportTraceServiceRequest:
+def _parse_json(body: bytes, signal: Signal[R]) -> R:
     try:
-        return json_format.ParseDict(_document(body), ExportTraceServiceRequest(), ignore_unknown_fields=True)
+        return json_format.ParseDict(_document(body, signal), signal.request(), ignore_unknown_fields=True)
     except _JSON_ERRORS as problem:
         raise CorruptUpload(
             f"The body is not OTLP JSON: {str(problem)[:200]}.", where="body", todo="Ids are hex, 64-bit numbers text."
         ) from None
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def _document(body: bytes, signal: Signal[Any]) -> dict[str, Any]:
     document = msgspec.json.decode(body, type=dict[str, Any])
-    _ids_to_base64(document)
+    _ids_to_base64(document, signal)
     return document
 
 
-def _ids_to_base64(document: dict[str, Any]) -> None:
+def _ids_to_base64(document: dict[str, Any], signal: Signal[Any]) -> None:
     """Turn the hex ids of OTLP JSON into what protobuf's JSON form has in their place."""
-    groups = document.get("resourceSpans") or document.get("resource_spans") or []
-    for group in groups:
-        for scope in group.get("scopeSpans") or group.get("scope_spans") or []:
-            for span in scope.get("spans") or []:
-                for holder in _holders(span):
+    for group in signal.json_groups(document):
+        for part in signal.json_parts(group):
+            for record in signal.json_records(part):
+                for holder in _holders(record):
                     for key in _IDS:
                         if holder.get(key):
                             # A span whose id cannot be read is rejected by itself, with the reason.
@@ -207,6 +228,11 @@ def attributes(pairs: Iterable[KeyValue], nesting: Nesting | None = None, depth:
     found: dict[str, Any] = {}
     for pair in pairs:
         value = pair.value
+        # Most are texts: that is seen sooner than which kind they are.
+        words = value.string_value
+        if words:
+            found[pair.key] = words
+            continue
         kind = value.WhichOneof("value")
         found[pair.key] = getattr(value, kind) if kind in _SIMPLE else plain(value, nesting, depth)
     return found
@@ -257,6 +283,7 @@ def _span(span: WireSpan, resource: dict[str, Any], scope: str, version: str, ne
             }
             for link in span.links
         ],
+        trace_state=span.trace_state,
         deep=nesting.cut,
         early_end_us=end if 0 < end < start else None,
     )
@@ -280,21 +307,21 @@ def _flaw(span: WireSpan) -> str:
     return "" if span.start_time_unix_nano else "no_start"
 
 
-def response(rejected: Sequence[Rejected], media_type: str) -> bytes:
+def response(rejected: Sequence[Rejected], media_type: str, signal: Signal[Any] = SPANS) -> bytes:
     """Return the answer in the form of the request."""
-    found = answer(rejected)
+    found = answer(rejected, signal)
     if media_type == JSON:
         return json_format.MessageToJson(found, indent=None).encode()
     return found.SerializeToString()
 
 
-def answer(rejected: Sequence[Rejected]) -> ExportTraceServiceResponse:
-    """Return the answer; `partial_success` tells how many spans were rejected, which, and why."""
-    found = ExportTraceServiceResponse()
+def answer(rejected: Sequence[Rejected], signal: Signal[Any] = SPANS) -> Any:
+    """Return the answer; `partial_success` tells how many records were rejected, which, and why."""
+    found: Any = signal.response()
     if rejected:
         told = [f"{r.span_id or 'no id'} ({r.name}): {r.reason}" for r in rejected[:_MOST_NAMED]]
         rest = Counter(r.reason for r in rejected[_MOST_NAMED:])
         told += [f"{count} more: {reason}" for reason, count in rest.items()]
-        found.partial_success.rejected_spans = len(rejected)
+        setattr(found.partial_success, signal.rejected, len(rejected))
         found.partial_success.error_message = "; ".join(told)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,14 +17,30 @@ _documents = msgspec.json.Decoder(list[Document])
 _USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _TEXT = (
     "trace_id", "span_id", "parent_id", "name", "kind", "status", "status_message", "provider", "model", "unpriced",
-    "price_book", "finish", "input", "output", "session_id", "user_id", "feature", "scope", "dialect",
+    "price_book", "finish", "response_id", "input", "output", "session_id", "user_id", "feature", "scope", "dialect",
 )  # fmt: skip
 _FLAGS = ("remote_parent", "estimated", "billable", "truncated")
 COLUMNS = (
     *_TEXT, *_FLAGS, *_USAGE, "start_us", "end_us", "cost", "first_token_us", "documents", "refs",
-    "attributes", "events", "resource",
+    "attributes", "events", "resource", "weight", "randomness",
 )  # fmt: skip
-_COST = pa.decimal128(28, 12)
+_PLAIN = (*_TEXT, *_FLAGS, "start_us", "end_us", "first_token_us", "refs", "weight", "randomness")
+_plain = attrgetter(*_PLAIN)
+_counts = attrgetter(*_USAGE)
+_NO_USAGE = (None,) * len(_USAGE)
+_TYPES = {
+    "is_root": pa.bool_(),
+    "cost": pa.decimal128(28, 12),
+    "weight": pa.float64(),
+    "randomness": pa.uint64(),
+    "refs": pa.list_(pa.string()),
+    **dict.fromkeys(_FLAGS, pa.bool_()),
+    **dict.fromkeys(("start_us", "end_us", "first_token_us", *_USAGE), pa.int64()),
+}
+# In the order in which `to_table` gives them.
+_ORDER = ("project", "is_root", "cost", "documents", "attributes", "events", "resource", *_PLAIN, *_USAGE)
+_FIELDS = pa.struct([(name, _TYPES.get(name, pa.string())) for name in _ORDER])
+_STAMPED = pa.struct([*_FIELDS, ("written_us", pa.int64())])
 
 
 def _text(value: Any) -> str:
@@ -32,23 +49,24 @@ def _text(value: Any) -> str:
 
 def to_table(project: str, spans: Sequence[Span], *, written_us: int | None = None) -> pa.Table:
     """Return the Arrow table of a batch; its rows are versions `written_us` and up, or of the moment they arrive."""
-    columns: dict[str, Any] = {"project": pa.repeat(project, len(spans))}
-    for name in _TEXT:
-        columns[name] = pa.array([getattr(s, name) for s in spans], pa.string())
-    for name in _FLAGS:
-        columns[name] = pa.array([getattr(s, name) for s in spans], pa.bool_()).cast(pa.uint8())
-    for name in _USAGE:
-        columns[name] = pa.array([None if s.usage is None else getattr(s.usage, name) for s in spans], pa.int64())
-    columns["is_root"] = pa.array(tree.heads(spans), pa.bool_()).cast(pa.uint8())
-    for name in ("start_us", "end_us", "first_token_us"):
-        columns[name] = pa.array([getattr(s, name) for s in spans], pa.int64())
-    columns["cost"] = pa.array([None if s.cost is None else round(s.cost, 12) for s in spans], _COST)
-    for name in ("documents", "attributes", "events", "resource"):
-        columns[name] = pa.array([_text(getattr(s, name)) for s in spans], pa.string())
-    columns["refs"] = pa.array([s.refs for s in spans], pa.list_(pa.string()))
-    if written_us is not None:
-        columns["written_us"] = pa.array(range(written_us, written_us + len(spans)), pa.int64())
-    return pa.table(columns)
+    fields = _FIELDS if written_us is None else _STAMPED
+    rows = [
+        (
+            project,
+            is_head,
+            None if span.cost is None else round(span.cost, 12),
+            _text(span.documents),
+            _text(span.attributes),
+            _text(span.events),
+            _text(span.resource),
+            *_plain(span),
+            *(_NO_USAGE if span.usage is None else _counts(span.usage)),
+            *(() if written_us is None else (written_us + place,)),
+        )
+        for place, (span, is_head) in enumerate(zip(spans, tree.heads(spans), strict=True))
+    ]
+    # One array of structs: forty arrays of one value each would cost a lone span more than all the rest of its way.
+    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(rows, fields))])
 
 
 def from_row(row: dict[str, Any]) -> Span:
@@ -68,6 +86,8 @@ def from_row(row: dict[str, Any]) -> Span:
         cost=None if cost is None else cost.normalize() + 0,
         documents=_documents.decode(row["documents"]) if row["documents"] else [],
         refs=list(row["refs"]),
+        weight=row["weight"],
+        randomness=row["randomness"],
         attributes=msgspec.json.decode(row["attributes"]) if row["attributes"] else {},
         events=msgspec.json.decode(row["events"]) if row["events"] else [],
         resource=msgspec.json.decode(row["resource"]) if row["resource"] else {},

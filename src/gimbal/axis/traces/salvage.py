@@ -1,4 +1,4 @@
-"""What can be read of a request that cannot be read as a whole: one broken span rejects no other.
+"""What can be read of a request that cannot be read as a whole: one broken span or event rejects no other.
 
 A request goes here only after the ordinary decoder has refused it, so this takes its time. It walks the outer messages
 (request, resource, scope) by their field numbers and decodes every span by itself. `otlp.read` calls it.
@@ -10,14 +10,13 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-# Numbers of the fields: spans in groups of a scope in groups of a resource.
-_GROUPS, _RESOURCE, _PARTS, _SCOPE, _SPANS = 1, 1, 2, 1, 2
-_NAME, _SPAN_ID = 5, 2
+from gimbal.axis.traces.signals import R, Signal
+
+# Numbers of the fields: records in groups of a scope in groups of a resource.
+_GROUPS, _RESOURCE, _PARTS, _SCOPE, _RECORDS = 1, 1, 2, 1, 2
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 _ID_BYTES = 8
 _JSON_ERRORS = (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError)
@@ -28,7 +27,7 @@ class Unreadable(Exception):
 
 
 class Lost:
-    """A span that could not be decoded, with what can be said of it."""
+    """A span or event that could not be decoded, with what can be said of it."""
 
     __slots__ = ("name", "span_id")
 
@@ -36,40 +35,41 @@ class Lost:
         self.span_id, self.name = span_id, name
 
 
-def protobuf(body: bytes) -> tuple[ExportTraceServiceRequest, list[Lost]]:
+def protobuf(body: bytes, signal: Signal[R]) -> tuple[R, list[Lost]]:
     """Return what can be read of a request in protobuf; raise Unreadable when its outer messages cannot be walked."""
-    request, lost = ExportTraceServiceRequest(), list[Lost]()
+    request, lost = signal.request(), list[Lost]()
     for group in _messages(body, _GROUPS):
-        found = request.resource_spans.add()
+        found = signal.groups_of(request).add()
         for resource in _messages(group, _RESOURCE):
             _merge(found.resource, Resource, resource)
         for part in _messages(group, _PARTS):
-            into = found.scope_spans.add()
+            into = signal.parts_of(found).add()
             for scope in _messages(part, _SCOPE):
                 _merge(into.scope, InstrumentationScope, scope)
-            for span in _messages(part, _SPANS):
+            for record in _messages(part, _RECORDS):
                 try:
-                    into.spans.append(Span.FromString(span))
+                    getattr(into, signal.records).append(signal.record.FromString(record))
                 except DecodeError:
-                    lost.append(_lost(span))
+                    lost.append(_lost(record, signal))
     return request, lost
 
 
-def parsed(document: dict[str, Any]) -> tuple[ExportTraceServiceRequest, list[Lost]]:
+def parsed(document: dict[str, Any], signal: Signal[R]) -> tuple[R, list[Lost]]:
     """Return what can be read of a request in JSON whose ids are base64 by now; raise Unreadable as `protobuf` does."""
-    request, lost = ExportTraceServiceRequest(), list[Lost]()
+    request, lost = signal.request(), list[Lost]()
     try:
-        for group in document.get("resourceSpans") or document.get("resource_spans") or []:
-            found = request.resource_spans.add()
+        for group in signal.json_groups(document):
+            found = signal.groups_of(request).add()
             _merge_json(found.resource, group.get("resource"))
-            for part in group.get("scopeSpans") or group.get("scope_spans") or []:
-                into = found.scope_spans.add()
+            for part in signal.json_parts(group):
+                into = signal.parts_of(found).add()
                 _merge_json(into.scope, part.get("scope"))
-                for span in part.get("spans") or []:
+                for record in signal.json_records(part):
                     try:
-                        into.spans.append(json_format.ParseDict(span, Span(), ignore_unknown_fields=True))
+                        read = json_format.ParseDict(record, signal.record(), ignore_unknown_fields=True)
+                        getattr(into, signal.records).append(read)
                     except _JSON_ERRORS:
-                        name = span.get("name") if isinstance(span, dict) else None
+                        name = record.get(signal.name_field) if isinstance(record, dict) else None
                         lost.append(Lost(name=name if isinstance(name, str) else ""))
     except (TypeError, AttributeError) as problem:
         raise Unreadable from problem
@@ -94,14 +94,14 @@ def _merge_json(into: Message, content: Any) -> None:
             return
 
 
-def _lost(span: bytes) -> Lost:
-    """Return the id and name of a span that cannot be decoded, where at least those can."""
+def _lost(record: bytes, signal: Signal[Any]) -> Lost:
+    """Return the id and name of a span or event that cannot be decoded, where at least those can."""
     found = Lost()
     try:
-        for number, content in _fields(span):
-            if number == _SPAN_ID and len(content) == _ID_BYTES:
+        for number, content in _fields(record):
+            if number == signal.span_id and len(content) == _ID_BYTES:
                 found.span_id = content.hex()
-            elif number == _NAME:
+            elif number == signal.name:
                 found.name = content[:100].decode(errors="replace")
     except Unreadable:
         pass

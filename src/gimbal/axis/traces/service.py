@@ -1,16 +1,18 @@
 """Recording and reading traces. What `record` returns from is on disk, exactly once however often it was sent."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
 
 from gimbal.axis.pricing.service import FREE_PROVIDERS, PriceBook
-from gimbal.axis.traces import tree
+from gimbal.axis.traces import span_events, tree
+from gimbal.axis.traces.derive import derived
 from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
 from gimbal.axis.traces.rows import to_table
 from gimbal.axis.traces.store import AFTER_US, BEFORE_US, Place, SpanStore, TraceFilter
@@ -30,6 +32,7 @@ class Traces:
     """Traces in the columns."""
 
     def __init__(self, columns: Columns, writer: Writer, prices: PriceBook) -> None:
+        self._columns = columns
         self._store = SpanStore(columns)
         self._writer = writer
         self._prices = prices
@@ -45,6 +48,10 @@ class Traces:
         await self._writer.write("spans", to_table(project, priced, written_us=self._stamp(len(spans))))
         ctx.emit(SpansStored(project=project, spans=priced))
 
+    def check_room(self) -> None:
+        """Raise Busy when spans would have to wait for too many others: then they need not be read first."""
+        self._writer.check_room()
+
     async def reread(
         self, ctx: Context, between: tuple[int, int], derive: Callable[[Span], Span], *, after: str, most: int
     ) -> Renormalised:
@@ -57,8 +64,10 @@ class Traces:
         sizes = await self._store.sizes(project, between, after, most + 1)
         todo, seen, changed = sizes[:most], 0, 0
         for ids in _portions(todo):
-            old = await self._store.whole(project, ids)
-            new = [_open_cost(span, derive(span)) for span, _ in old]
+            old, events = await asyncio.gather(
+                self._store.whole(project, ids), span_events.of_traces(self._columns, project, ids)
+            )
+            new = [_open_cost(span, _anew(span, events, derive)) for span, _ in old]
             repeated = tree.repeated(new)
             new = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in new]
             differs = [was != now for (was, _), now in zip(old, new, strict=True)]
@@ -95,17 +104,39 @@ class Traces:
         if not is_trace_id(trace_id):
             raise NotFound(f"{trace_id!r} is not a trace id.", where="id", todo="Trace ids are 32 hex digits.")
         project = ctx.project or "default"
-        spans = await self._store.spans(project, trace_id, MOST_SPANS)
+        spans, events = await asyncio.gather(
+            self._store.spans(project, trace_id, MOST_SPANS),
+            span_events.of_traces(self._columns, project, [trace_id]),
+        )
         if not spans:
             raise NotFound(
                 f"There is no trace {trace_id}.", where="id", todo="It may be of another project, or not sent yet."
             )
+        if events:
+            spans = [self._with_events(span, events) for span in spans]
         # A wrapper may have come in another request than what it wraps.
         repeated = tree.repeated(spans)
         spans = [_once(span) if (span.trace_id, span.span_id) in repeated else span for span in spans]
         if len(spans) == MOST_SPANS:
             return Trace(summary=(await self._summaries(project, [trace_id], _ALWAYS))[trace_id], spans=spans)
         return Trace(summary=_summary(spans), spans=spans)
+
+    def _with_events(self, span: Span, events: span_events.Events) -> Span:
+        """Return a span that says what its events from the table say, too."""
+        whole = span_events.with_events(span, events)
+        if whole is span:
+            return span
+        return self._with_cost(_open_cost(span, derived(whole)), repeats=not span.billable)
+
+    async def known(
+        self, ctx: Context, kind: Literal["span", "trace", "session"], ids: Sequence[str]
+    ) -> dict[str, str]:
+        """Return of those ids that have spans the trace of their newest one."""
+        return await self._store.known(ctx.project or "default", f"{kind}_id", ids) if ids else {}
+
+    async def answered(self, ctx: Context, response_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return the trace and span of those of the providers' answers that are known."""
+        return await self._store.answered(ctx.project or "default", response_ids)
 
     async def page(
         self, ctx: Context, narrowed: TraceFilter, *, cursor: str | None = None, limit: int = 50
@@ -152,20 +183,18 @@ class Traces:
         return {trace_id: _from_totals(row) for trace_id, row in totals.items()}
 
     async def _count_once(self, project: str, totals: Sequence[dict[str, Any]], between: tuple[int, int]) -> None:
-        """Sum anew where spans that count stand above others: a wrapper may have come in another request."""
-        nested = {row["trace_id"]: row for row in totals if row["nested"]}
-        if not nested:
+        """Sum anew where one call may be counted by two spans, because they came in requests of their own."""
+        doubtful = {row["trace_id"]: row for row in totals if row["repeats"]}
+        if not doubtful:
             return
-        rows = await self._store.counted(project, list(nested), between)
-        above = tree.parents((row["trace_id"], row["span_id"], row["parent_id"]) for row in rows)
-        used = {(row["trace_id"], row["span_id"]) for row in rows if row["input_tokens"] is not None}
-        repeated = tree.covered(above, used)
-        for row in nested.values():
+        rows = await self._store.counted(project, list(doubtful), between)
+        repeated = tree.repeated_rows(rows)
+        for row in doubtful.values():
             row |= {"input_tokens": None, "output_tokens": None, "cost": None, "unpriced": 0}
         for row in rows:
-            if (row["trace_id"], row["span_id"]) in repeated:
+            if not row["billable"] or (row["trace_id"], row["span_id"]) in repeated:
                 continue
-            sums = nested[row["trace_id"]]
+            sums = doubtful[row["trace_id"]]
             for name in ("input_tokens", "output_tokens", "cost"):
                 if row[name] is not None:
                     sums[name] = (sums[name] or 0) + row[name]
@@ -187,6 +216,13 @@ def _portions(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
         rows += count
     if ids:
         yield ids
+
+
+def _anew(span: Span, events: span_events.Events, derive: Callable[[Span], Span]) -> Span:
+    """Return a span as it is read with its events; those of the table stay there."""
+    whole = span_events.with_events(span, events)
+    new = derive(whole)
+    return new if whole is span else msgspec.structs.replace(new, events=span.events)
 
 
 def _open_cost(old: Span, new: Span) -> Span:
@@ -232,6 +268,7 @@ def _from_totals(row: dict[str, Any]) -> TraceSummary:
         output_tokens=row["output_tokens"],
         cost=None if cost is None else cost.normalize() + 0,
         unpriced=row["unpriced"],
+        weight=row["weight"],
     )
 
 
@@ -260,6 +297,7 @@ def _summary(spans: list[Span]) -> TraceSummary:
         output_tokens=sum(u.output_tokens for u in used) if used else None,
         cost=sum(costs, Decimal(0)) if costs else None,
         unpriced=sum(bool(s.unpriced) and s.billable for s in spans),
+        weight=min(s.weight for s in spans),
     )
 
 

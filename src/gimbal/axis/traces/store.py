@@ -1,11 +1,13 @@
 """The column table of spans: what is asked of it.
 
 A span may be stored several times: sent again, or completed later. Its newest version (`written_us`) counts, and every
-question here sees only that one. `is_root` marks heads: spans whose parent was not stored with them.
+question here sees only that one; one with the weight 0 hides a span that sampling left out. `is_root` marks heads: spans
+whose parent was not stored with them.
 """
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ BEFORE_US, AFTER_US = 3_600_000_000, 86_400_000_000
 _HEAD = ("span_id", "name", "kind", "start_us", "end_us", "status")
 _OF_ANY_SPAN = ("model", "feature", "user_id", "session_id")
 _SUMMED = ("trace_id", "span_id", "parent_id", "is_root", "name", "kind", "start_us", "end_us", "status", "billable",
-           "input_tokens", "output_tokens", "cost", "unpriced", *_OF_ANY_SPAN)  # fmt: skip
+           "input_tokens", "output_tokens", "cost", "unpriced", "response_id", "weight", *_OF_ANY_SPAN)  # fmt: skip
 # What the head says, else the first span that says something.
 # Columns are `s.…` because sums bear their names.
 _SAID = ", ".join(
@@ -31,10 +33,34 @@ _SINCE = "project = {project:String} AND start_us >= {since:Int64}"
 # A hash of the two ids is compared faster than the ids.
 _NEWEST = "ORDER BY written_us DESC LIMIT 1 BY sipHash128(trace_id, span_id)"
 _IS_CALL = "s.billable = 1 AND (isNotNull(s.input_tokens) OR s.unpriced != '')"
+# What stands for others counts for them; what stands only for itself keeps its exact cost.
 _COUNTED = (
-    f"countIf({_IS_CALL}) AS calls, sumIf(s.cost, s.billable = 1) AS cost, "
-    "countIf(s.billable = 1 AND isNotNull(s.cost)) AS priced, countIf(s.billable = 1 AND s.unpriced != '') AS unpriced"
+    f"sumIf(s.weight, {_IS_CALL}) AS calls, sumIf(s.cost, s.billable = 1 AND s.weight = 1) AS cost, "
+    "sumIf(toFloat64(s.cost) * s.weight, s.billable = 1 AND s.weight != 1) AS weighted, "
+    "sumIf(s.weight, s.billable = 1 AND isNotNull(s.cost)) AS priced, "
+    "sumIf(s.weight, s.billable = 1 AND s.unpriced != '') AS unpriced"
 )
+# A trace counts as the span of it that was likeliest to be kept: it is seen whenever that one is.
+_OF_TRACE = (
+    "minIf(s.weight, s.weight > 0) AS least, sumIf(s.weight, s.status = 'error') AS errors, "
+    "ifNull(sumIf(toFloat64(s.cost), s.billable = 1 AND s.weight > 0), 0) AS spent"
+)
+# Traces are kept or not each by itself, so the variance of a sum of w·y is estimated by the sum of w(w - 1)y² over those
+# kept (Horvitz and Thompson).
+_OF_ALL = (
+    "countIf(least > 0) AS stored, sum(least) AS traces, sqrt(sum(least * (least - 1))) AS traces_error, "
+    "sqrt(sum(least * (least - 1) * spent * spent)) AS cost_error, sum(errors) AS errors, sum(calls) AS calls, "
+    "sum(cost) AS cost, sum(weighted) AS weighted, sum(priced) AS priced, sum(unpriced) AS unpriced"
+)
+# Of a call's reports the most complete counts, then the earliest, as `tree` has it.
+_RANK = (
+    "isNull(s.input_tokens) * 2 + s.estimated, -((s.input_tokens > 0) + (s.output_tokens > 0) + (s.cache_read_tokens > 0) "
+    "+ (s.cache_write_tokens > 0) + (s.reasoning_tokens > 0)), -s.start_us, s.span_id"
+)
+_CALL = ("trace_id", "span_id", "parent_id", "billable", "input_tokens", "cost", "unpriced", "weight")
+_RANKED = (
+    *_CALL, "start_us", "response_id", "estimated", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+)  # fmt: skip
 
 
 class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +101,28 @@ class SpanStore:
         rows = await self._columns.query(
             f"SELECT {names} FROM (SELECT {names} FROM spans "
             "WHERE project = {project:String} AND trace_id = {id:String} ORDER BY written_us DESC LIMIT 1 BY span_id) "
-            "ORDER BY start_us, span_id LIMIT {most:UInt32}",
+            "WHERE weight > 0 ORDER BY start_us, span_id LIMIT {most:UInt32}",
             {"project": project, "id": trace_id, "most": most},
         )
         return [from_row(row) for row in rows]
+
+    async def known(self, project: str, column: str, ids: Sequence[str]) -> dict[str, str]:
+        """Return of those span, trace or session ids that there are the trace of their newest span."""
+        rows = await self._columns.query(
+            f"SELECT {column} AS id, argMax(s.trace_id, s.start_us) AS trace FROM spans AS s "
+            f"WHERE project = {{project:String}} AND {column} IN {{ids:Array(String)}} GROUP BY {column}",
+            {"project": project, "ids": list(ids)},
+        )
+        return {row["id"]: row["trace"] for row in rows}
+
+    async def answered(self, project: str, response_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return the trace and span that had those of the providers' answers that are known; the one that is billed."""
+        rows = await self._columns.query(
+            "SELECT s.response_id AS id, argMax((s.trace_id, s.span_id), (s.billable, s.start_us)) AS place "
+            "FROM spans AS s WHERE project = {project:String} AND s.response_id IN {ids:Array(String)} GROUP BY id",
+            {"project": project, "ids": list(response_ids)},
+        )
+        return {row["id"]: tuple(row["place"]) for row in rows}
 
     async def sizes(self, project: str, between: tuple[int, int], after: str, most: int) -> list[tuple[str, int]]:
         """Return the traces with a span that starts in `between` by their ids, behind `after`, with their stored rows."""
@@ -96,8 +140,8 @@ class SpanStore:
         """Return every span of some traces with the number of its version, trace by trace."""
         names = ", ".join((*COLUMNS, "written_us"))
         rows = await self._columns.query(
-            f"SELECT {names} FROM spans WHERE project = {{project:String}} AND trace_id IN {{ids:Array(String)}} "
-            "ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id",
+            f"SELECT {names} FROM (SELECT {names} FROM spans WHERE project = {{project:String}} "
+            "AND trace_id IN {ids:Array(String)} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id) WHERE weight > 0",
             {"project": project, "ids": list(trace_ids)},
         )
         found = [(from_row(row), row["written_us"]) for row in rows]
@@ -124,7 +168,7 @@ class SpanStore:
         fits = [f"countIf(s.{name} = {{{name}:String}}) > 0" for name in _OF_ANY_SPAN if getattr(narrowed, name)]
         rows = await self._columns.query(
             "SELECT trace_id, count() AS spans, countIf(s.status = 'error') AS errors, "
-            "sumIf(s.input_tokens, s.billable = 1) AS input_tokens, "
+            "min(s.weight) AS weight, sumIf(s.input_tokens, s.billable = 1) AS input_tokens, "
             "sumIf(s.output_tokens, s.billable = 1) AS output_tokens, "
             "sumIf(s.cost, s.billable = 1) AS cost, countIf(s.billable = 1 AND s.unpriced != '') AS unpriced, "
             f"{_SAID}, "
@@ -132,7 +176,9 @@ class SpanStore:
             f"argMinIf(tuple({', '.join(f's.{n}' for n in _HEAD)}), tuple(s.parent_id != '', s.start_us, s.span_id), "
             "s.is_root = 1) AS head, "
             "notEmpty(arrayIntersect(groupArrayIf(s.span_id, s.billable = 1 AND (isNotNull(s.input_tokens) OR "
-            "s.unpriced != '')), groupUniqArray(s.parent_id))) AS nested, "
+            "s.unpriced != '')), groupUniqArray(s.parent_id))) "
+            f"OR countIf({_IS_CALL} AND s.response_id != '') > uniqExactIf(s.response_id, {_IS_CALL} AND s.response_id != '') "
+            "AS repeats, "
             f"{' AND '.join(fits) or '1'} AS fits "
             f"FROM ({_current(_SUMMED)}) AS s GROUP BY trace_id",
             {**_values(project, trace_ids, between), **{n: getattr(narrowed, n) or "" for n in _OF_ANY_SPAN}},
@@ -144,45 +190,56 @@ class SpanStore:
     async def activity(self, project: str, since_us: int) -> dict[str, Any]:
         """Return the traces, failed spans, model calls, known cost and unpriced calls since a moment, of all traces.
 
-        What only repeats a call one or two spans beneath it, because it came in another request, is not counted.
+        What only repeats a call one or two spans beneath it, or one with the same answer, because it came in another
+        request, is not counted.
         """
         values = {"project": project, "since": since_us}
         seen, repeated = await asyncio.gather(
             self._columns.query(
-                "SELECT uniqExact(trace) AS traces, countIf(s.status = 'error') AS errors, "
-                f"{_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, billable, input_tokens, cost, unpriced "
-                f"FROM spans WHERE {_SINCE} {_NEWEST}) AS s",
+                f"SELECT {_OF_ALL} FROM (SELECT {_OF_TRACE}, {_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, "
+                f"billable, input_tokens, cost, unpriced, weight FROM spans WHERE {_SINCE} {_NEWEST}) AS s GROUP BY s.trace)",
                 values,
             ),
             self._columns.query(
                 f"WITH parts AS (SELECT trace_id FROM spans WHERE {_SINCE} AND is_root = 1 AND parent_id != ''), "
-                "spans_there AS (SELECT trace_id, span_id, parent_id, billable, input_tokens, cost, unpriced "
+                f"spans_there AS (SELECT {', '.join(_RANKED)} "
                 f"FROM spans WHERE {_SINCE} AND trace_id IN (SELECT trace_id FROM parts) {_NEWEST}), "
                 f"above AS (SELECT trace_id, parent_id FROM spans_there AS s WHERE {_IS_CALL} AND parent_id != ''), "
                 "further AS (SELECT trace_id, parent_id FROM spans_there WHERE parent_id != '' "
-                "AND (trace_id, span_id) IN (SELECT * FROM above)) "
-                f"SELECT {_COUNTED} FROM spans_there AS s WHERE (trace_id, span_id) IN (SELECT * FROM above) "
-                "OR (trace_id, span_id) IN (SELECT * FROM further)",
+                "AND (trace_id, span_id) IN (SELECT * FROM above)), "
+                "wrappers AS (SELECT * FROM above UNION ALL SELECT * FROM further), "
+                f"twins AS (SELECT trace_id, span_id, row_number() OVER (PARTITION BY trace_id, response_id ORDER BY {_RANK}) "
+                f"AS place FROM spans_there AS s WHERE {_IS_CALL} AND s.response_id != '' "
+                "AND (trace_id, span_id) NOT IN (SELECT * FROM wrappers)) "
+                f"SELECT {_COUNTED} FROM spans_there AS s WHERE (trace_id, span_id) IN (SELECT * FROM wrappers) "
+                "OR (trace_id, span_id) IN (SELECT trace_id, span_id FROM twins WHERE place > 1)",
                 values,
             ),
         )
         found, less = seen[0], repeated[0]
+        priced = found["priced"] - less["priced"]
+        cost = (found["cost"] or Decimal(0)) - (less["cost"] or 0)
+        # Both are None where no span has a cost.
+        weighted = (found.pop("weighted") or 0.0) - (less["weighted"] or 0.0)
+        found["cost"] = cost + round(Decimal(weighted), 12) if priced else None
+        found["cost_error"] = round(Decimal(found["cost_error"]), 6)
+        found["traces_error"] = round(found["traces_error"], 6)
         for name in ("calls", "priced", "unpriced"):
             found[name] -= less[name]
-        found["cost"] = found["cost"] - (less["cost"] or 0) if found["priced"] else None
-        return found
+        return found | {name: round(found[name]) for name in ("traces", "errors", "calls", "priced", "unpriced")}
 
     async def counted(self, project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> list[dict[str, Any]]:
         """Return of every span of the traces whose child it is and what it counts."""
-        names = ("trace_id", "span_id", "parent_id", "input_tokens", "output_tokens", "cost", "unpriced")
-        return await self._columns.query(_current(names), _values(project, trace_ids, between))
+        return await self._columns.query(_current((*_RANKED, "kind")), _values(project, trace_ids, between))
 
 
 def _current(names: Sequence[str]) -> str:
     """Return the statement that reads the newest version of each span of some traces."""
     return (
-        f"SELECT {', '.join(names)} FROM spans WHERE project = {{project:String}} AND trace_id IN {{ids:Array(String)}} "
-        "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id"
+        f"SELECT {', '.join(names)} FROM (SELECT {', '.join(dict.fromkeys([*names, 'weight']))} FROM spans "
+        "WHERE project = {project:String} AND trace_id IN {ids:Array(String)} "
+        "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id) "
+        "WHERE weight > 0"
     )
 
 

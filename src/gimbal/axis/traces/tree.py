@@ -2,11 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
 
+import msgspec
+
+from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.model import Span
 
 # Span ids are unique in their trace only.
 Key = tuple[str, str]
+_Rank = tuple[bool, int, int, int, str]
+
+
+class Call(NamedTuple):
+    """A span that reports a call of a model, with the provider's id of the answer."""
+
+    key: Key
+    response_id: str
+    rank: _Rank
+    """Of several reports of one call that with the least counts."""
 
 
 def parents(links: Iterable[tuple[str, str, str]]) -> dict[Key, Key | None]:
@@ -48,11 +62,91 @@ def links_of(spans: Iterable[Span]) -> dict[Key, Key | None]:
     return parents((span.trace_id, span.span_id, span.parent_id) for span in spans)
 
 
+def _rank(billable: object, estimated: object, counts: Sequence[int | None], start_us: int, span_id: str) -> _Rank:
+    """Return which place a report of a call has among several: the most complete first, then the one nearest to the wire.
+
+    Of several instrumentations the innermost begins last, and sees what really came. What was found to be a repetition when it came was stored without a cost, and stays one. What somebody counted stands
+    before what was estimated.
+    """
+    doubt = 2 if counts[0] is None else int(bool(estimated))
+    return not billable, doubt, -sum((count or 0) > 0 for count in counts), -start_us, span_id
+
+
+def twins(above: dict[Key, Key | None], wrappers: AbstractSet[Key], calls: Iterable[Call]) -> set[Key]:
+    """Return the calls that another span of the trace counts: it bears the same id of the provider's answer.
+
+    `wrappers` are the spans with a span with usage beneath them. Where one of a call's reports is such a span and none
+    of the others is beneath it, what is beneath it counts for all of them.
+    """
+    groups: dict[Key, list[Call]] = {}
+    for call in calls:
+        groups.setdefault((call.key[0], call.response_id), []).append(call)
+    found: set[Key] = set()
+    for group in groups.values():
+        lowest = sorted((call for call in group if call.key not in wrappers), key=lambda call: call.rank)
+        if len(group) == 1 or not lowest:
+            continue
+        outer = {call.key for call in group if call.key in wrappers}
+        for call in lowest:
+            at = above[call.key]
+            while at is not None and outer:
+                outer.discard(at)
+                at = above[at]
+        found.update(call.key for call in lowest[0 if outer else 1 :])
+    return found
+
+
 def repeated(spans: Iterable[Span]) -> set[Key]:
-    """Return the spans that only say again, or do not know, what a span beneath them has counted."""
+    """Return the spans that only say again, or do not know, what another span has counted.
+
+    That is a span beneath them, or one beside them that reports the same answer of the provider.
+    """
     spans = list(spans)
     used = {(span.trace_id, span.span_id) for span in spans if span.usage is not None}
-    return covered(links_of(spans), used)
+    above = links_of(spans)
+    wrappers = covered(above, used)
+    answers = [(span.trace_id, span.response_id) for span in spans if span.response_id]
+    if len(set(answers)) == len(answers):
+        return wrappers
+    calls = [
+        Call(
+            (span.trace_id, span.span_id),
+            span.response_id,
+            _rank(
+                span.billable,
+                span.estimated,
+                (None,) if span.usage is None else msgspec.structs.astuple(span.usage),
+                span.start_us,
+                span.span_id,
+            ),
+        )
+        for span in spans
+        if span.response_id and (span.usage is not None or span.kind == "llm")
+    ]
+    return wrappers | twins(above, wrappers, calls)
+
+
+def repeated_rows(rows: Sequence[dict[str, Any]]) -> set[Key]:
+    """Return the same of rows as they are stored."""
+    calls = [
+        Call(
+            (row["trace_id"], row["span_id"]),
+            row["response_id"],
+            _rank(
+                row["billable"],
+                row["estimated"],
+                [row[name] for name in Usage.__struct_fields__],
+                row["start_us"],
+                row["span_id"],
+            ),
+        )
+        for row in rows
+        if row["response_id"] and (row["input_tokens"] is not None or row["kind"] == "llm")
+    ]
+    used = {(row["trace_id"], row["span_id"]) for row in rows if row["input_tokens"] is not None}
+    above = parents((row["trace_id"], row["span_id"], row["parent_id"]) for row in rows)
+    wrappers = covered(above, used)
+    return wrappers | twins(above, wrappers, calls)
 
 
 def heads(spans: Sequence[Span]) -> list[bool]:

@@ -122,6 +122,15 @@ class Columns:
 
         return await asyncio.get_running_loop().run_in_executor(self._write_pool, run)
 
+    async def command_aside(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement as `command` does, by a reading handle: inserts do not wait for it."""
+
+        def run() -> None:
+            with self._reader() as client, _mapped():
+                client.command(sql, parameters=dict(parameters or {}))
+
+        await asyncio.get_running_loop().run_in_executor(self._read_pool, run)
+
     async def script(self, text: str) -> None:
         """Run statements that end with a semicolon at a line's end, one after the other."""
         for statement in _SEMICOLON.split(text):

@@ -1,7 +1,7 @@
 """The writer: all telemetry passes one bounded queue with group commit; acknowledged means durable.
 
-A sender's batch joins those of others for the same table; a group is committed at `max_batch_rows` or after
-`max_wait_ms`, whichever is first, and every sender in it is answered only after the insert has been synced to disk.
+A sender's batch joins those of others for the same table; a group is committed at `eager_rows` or `max_wait_ms` after
+the last one, whichever is first, and every sender in it is answered only after the insert has been synced to disk.
 When too much waits, `write` raises Busy with Retry-After: nothing is ever dropped in silence.
 """
 
@@ -47,9 +47,8 @@ class _Batch:
 
     __slots__ = ("bytes", "done", "queued_at", "rows", "table")
 
-    def __init__(self, table: str, rows: pa.Table, done: "asyncio.Future[None]") -> None:
-        self.table, self.rows, self.done = table, rows, done
-        self.bytes = rows.nbytes
+    def __init__(self, table: str, rows: pa.Table, size: int, done: "asyncio.Future[None]") -> None:
+        self.table, self.rows, self.bytes, self.done = table, rows, size, done
         self.queued_at = time.monotonic()
 
 
@@ -68,6 +67,7 @@ class Writer:
         self._closing = False
         self._committed = self._groups = self._failed = self._refused = 0
         self._last_ms = 0.0
+        self._begun = 0.0
 
     def start(self) -> None:
         """Start the committing task on the running loop."""
@@ -87,30 +87,41 @@ class Writer:
             raise Unavailable(
                 "Gimbal is stopping.", kept="nothing of this request", todo="Send it again.", retry_after=2
             )
-        too_many = self._rows + rows.num_rows > self._settings.max_queued_rows
-        if self._queue and (too_many or self._bytes + rows.nbytes > self._settings.max_queued_bytes):
+        # Of the buffers, not `nbytes`: that looks at every column by itself, and a lone span has forty.
+        size = rows.get_total_buffer_size()
+        try:
+            self.check_room(rows.num_rows, size)
+        except Busy:
             self._refused += rows.num_rows
-            wait = max(1.0, round(self._rows / max(self._settings.max_batch_rows, 1) * self._last_ms / 1000, 1))
+            raise
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Batch(table, rows, size, done))
+        self._rows += rows.num_rows
+        self._bytes += size
+        self._wake.set()
+        if self._rows >= min(self._settings.eager_rows, self._settings.max_batch_rows):
+            self._full.set()
+        await asyncio.shield(done)
+
+    def check_room(self, rows: int = 1, size: int = 0) -> None:
+        """Raise Busy when the queue has no room for so many rows of so many bytes; an empty one has it for any."""
+        too_many = self._rows + rows > self._settings.max_queued_rows
+        if self._queue and (too_many or self._bytes + size > self._settings.max_queued_bytes):
+            # Exporters come again some six times, or for ten seconds: too soon would use that up.
+            wait = max(2.0, round(self._rows / max(self._settings.max_batch_rows, 1) * self._last_ms / 1000, 1))
             raise Busy(
                 f"{self._rows} rows wait to be stored already.",
                 kept="nothing of this request",
                 todo="Send the same again after the time in Retry-After.",
                 retry_after=wait,
             )
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Batch(table, rows, done))
-        self._rows += rows.num_rows
-        self._bytes += rows.nbytes
-        self._wake.set()
-        if self._rows >= min(self._settings.eager_rows, self._settings.max_batch_rows):
-            self._full.set()
-        await asyncio.shield(done)
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            # Wait for company, but never once there is a full group, and not while stopping.
-            wait = self._queue[0].queued_at + self._settings.max_wait_ms / 1000 - time.monotonic() if self._queue else 0
+            # Few rows wait for company, so that lone spans do not make a commit each; but whoever comes after a pause
+            # goes at once, and nobody waits once there is a full group or Gimbal stops.
+            wait = self._begun + self._settings.max_wait_ms / 1000 - time.monotonic() if self._queue else 0
             few = self._rows < min(self._settings.eager_rows, self._settings.max_batch_rows)
             if wait > 0 and few and not self._closing:
                 with contextlib.suppress(TimeoutError):
@@ -138,6 +149,7 @@ class Writer:
         return group
 
     async def _commit(self, group: dict[str, list[_Batch]]) -> None:
+        self._begun = time.monotonic()
         for table, batches in group.items():
             started = time.monotonic()
             try:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gimbal")
 _GROUP = "opentelemetry_instrumentor"
 _FLUSH_MS = 30_000
-# Which destinations have an exporter already, and which packages are on.
+# Which destinations have an exporter already, and which packages are on, with what their entry points name.
 _exporting: set[tuple[str, str, str]] = set()
-_on: set[str] = set()
+_on: dict[str, str] = {}
 
 
 class Instrumented(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,15 +55,19 @@ def instrument(client: Client | None = None) -> Instrumented:
     off: dict[str, str] = {}
     named = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
     disabled = {name.strip() for name in named.split(",")}
-    for point in entry_points(group=_GROUP):
+    # In an order that is the same everywhere: of two packages for one library the first that works is taken.
+    for point in sorted(entry_points(group=_GROUP), key=lambda point: (point.name, point.value)):
         if point.name in disabled or "*" in disabled:
             off[point.name] = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it"
-        elif point.name not in _on:
+        elif (same := _on.get(point.name)) is None:
             if why := _turn_on(point, provider):
                 off[point.name] = why
                 _log.warning("the instrumentation %s is left off: %s", point.name, why)
             else:
-                _on.add(point.name)
+                _on[point.name] = point.value
+        elif same != point.value:
+            # Two packages for one library, of which either would report each call.
+            off[point.value] = f"{same} is on under the same name, {point.name}"
     on = tuple(sorted(_on))
     _log.info("traces go to %s: %s", client.transport.url, ", ".join(on) or "no instrumentation package is installed")
     return Instrumented(url=client.transport.url, on=on, off=off)

@@ -61,6 +61,7 @@ def score(
     new = NewScore(
         target_kind=ScoreTarget(target),
         target_id=judged,
+        trace_id=here.trace_id if target == "span" and not target_id else "",
         name=name,
         value=value,
         label=label,

@@ -22,7 +22,7 @@ from gimbal.faces.server.metrics import RequestMeter
 from gimbal.faces.server.router import Router
 from gimbal.kernel.context import NOBODY, Context, Permission, Principal, Services
 from gimbal.kernel.errors import DeadlineExceeded, GimbalError, MethodNotAllowed, NotAuthenticated
-from gimbal.kernel.http import DialectRoute, Download, HttpReply, Upload, dialect_routes
+from gimbal.kernel.http import BodyRoom, DialectRoute, Download, HttpReply, Upload, dialect_routes
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import PREFIX, Operation, invoke, operations
 from gimbal.kernel.settings import Settings
@@ -79,6 +79,8 @@ class App:
         self.settings = settings
         self.access = Access(settings, services.get(Projects))
         self.meter = RequestMeter()
+        self.room = BodyRoom(settings.server.max_held_bytes)
+        """What the bodies of requests take, over HTTP and gRPC."""
         self.router: Router[Route] = Router()
         self.unmatched: ErrorWriter = plain_error
         """Writes the errors of requests that no route answers."""
@@ -97,7 +99,7 @@ class App:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1000})
             return
-        exchange = Exchange(scope, receive)
+        exchange = Exchange(scope, receive, self.room)
         row = _Row(self.unmatched)
         started, status, begun = time.perf_counter(), _CLIENT_GONE, False
 
@@ -118,6 +120,7 @@ class App:
                     status = reply.status
                     await send_reply(reply, exchange, send)
         finally:
+            exchange.end()
             self.meter.observe(row.label, exchange.method, status, time.perf_counter() - started)
 
     async def _answer(self, exchange: Exchange, row: "_Row") -> HttpReply:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from gimbal.faces.server.unpack import STEP, Unpacking
 from gimbal.kernel.errors import BadInput, TooLarge
-from gimbal.kernel.http import HttpReply, HttpRequest, Upload
+from gimbal.kernel.http import BodyRoom, HttpReply, HttpRequest, Upload
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,7 +32,7 @@ SECURITY_HEADERS = {
 class Exchange:
     """A request as endpoints see it."""
 
-    def __init__(self, scope: Message, receive: Receive) -> None:
+    def __init__(self, scope: Message, receive: Receive, room: BodyRoom) -> None:
         self.method: str = scope["method"]
         self.raw_path: bytes = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         self.path: str = scope["path"]
@@ -43,6 +43,8 @@ class Exchange:
         self.client: str = client[0] if client else ""
         self.parameters: dict[str, str] = {}
         self._receive = receive
+        self._room = room
+        self._held = 0
         self._ended = False
         self._gone = asyncio.Event()
 
@@ -73,7 +75,16 @@ class Exchange:
 
     def upload(self, limit: int) -> Upload:
         """Return the decompressed body, which refuses to grow past `limit` bytes."""
-        return Upload(self._decoded(limit), limit=limit, media_type=self.media_type)
+        return Upload(self._decoded(limit), limit=limit, media_type=self.media_type, hold=self._hold)
+
+    def _hold(self, size: int) -> None:
+        self._room.take(size)
+        self._held += size
+
+    def end(self) -> None:
+        """Give back the memory of the body: the request is answered."""
+        self._room.give_back(self._held)
+        self._held = 0
 
     def request(self, limit: int) -> HttpRequest:
         """Return what a dialect handler gets."""

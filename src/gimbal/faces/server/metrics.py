@@ -8,10 +8,9 @@ from collections.abc import Iterable
 
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Services
-from gimbal.kernel.counters import Counters, Sample
+from gimbal.kernel.counters import BUCKETS, Counters, Sample
 from gimbal.kernel.events import EventBus
 
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # A label must not take whatever somebody sends.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -27,8 +26,8 @@ class RequestMeter:
         """Count one request."""
         key = (label, method if method in _METHODS else "other", status)
         self._requests[key] = self._requests.get(key, 0) + 1
-        row = self._durations.setdefault(label, [0.0] * (len(_BUCKETS) + 3))
-        row[bisect.bisect_left(_BUCKETS, seconds)] += 1
+        row = self._durations.setdefault(label, [0.0] * (len(BUCKETS) + 3))
+        row[bisect.bisect_left(BUCKETS, seconds)] += 1
         row[-2] += seconds
         row[-1] += 1
 
@@ -42,7 +41,7 @@ class RequestMeter:
         lines += [f"# HELP {name} Time to answer.", f"# TYPE {name} histogram"]
         for label, row in sorted(self._durations.items()):
             below = 0.0
-            for bound, count in zip((*map(str, _BUCKETS), "+Inf"), row, strict=False):
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), row, strict=False):
                 below += count
                 lines.append(f"{name}_bucket{_tags({'route': label, 'le': bound})} {_number(below)}")
             lines.append(f"{name}_sum{_tags({'route': label})} {_number(row[-2])}")
@@ -54,11 +53,11 @@ def render_samples(samples: Iterable[Sample]) -> str:
     """Return samples in text form, grouped by name with HELP and TYPE once."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(sample.name, []).append(sample)
+        groups.setdefault(sample.family or sample.name, []).append(sample)
     lines: list[str] = []
     for name, group in sorted(groups.items()):
         lines += [f"# HELP {name} {_escape_help(group[0].help)}", f"# TYPE {name} {group[0].kind}"]
-        lines += [f"{name}{_tags(s.labels)} {_number(s.value)}" for s in group]
+        lines += [f"{s.name}{_tags(s.labels)} {_number(s.value)}" for s in group]
     return "\n".join(lines) + "\n" if lines else ""
 
 

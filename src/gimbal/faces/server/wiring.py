@@ -27,6 +27,9 @@ from gimbal.axis.projects.service import Projects, must_be_open
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces import grpc
+from gimbal.axis.traces.deciding import Deciding
+from gimbal.axis.traces.judgements import Judgements
+from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.compute.jobs import Jobs, Standing
 from gimbal.engines.compute.schedules import Schedules
@@ -46,6 +49,7 @@ from gimbal.generative.gateway.target import prompt_target
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Permission, Services
+from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
 from gimbal.kernel.http import is_loopback
@@ -88,7 +92,12 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     prices = PriceBook.read()
     services.register(PriceBook, prices)
     services.register(Traces, Traces(stores.columns, stores.writer, prices))
-    services.register(Scores, Scores(stores.columns, stores.writer))
+    # The embedded installation has one server.
+    name = "embedded" if link_from_environment() else ""
+    services.register(SamplingPolicies, SamplingPolicies(stores.catalog, clock, name=name))
+    scores = Scores(stores.columns, stores.writer)
+    services.register(Scores, scores)
+    services.register(Judgements, scores)
     suites = Suites(assets, stores.blobs)
     services.register(Suites, suites)
     services.register(Evaluations, Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites))
@@ -158,8 +167,21 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         await _check_address(settings, projects)
         app = App(services, settings)
         builtin.install(app, _console(settings, services))
-        async with contextlib.aclosing(services.get(Providers)), _otlp_grpc(settings, app):
+        async with contextlib.aclosing(services.get(Providers)), _otlp_grpc(settings, app), _deciding(services):
             yield app
+
+
+@contextlib.asynccontextmanager
+async def _deciding(services: Services) -> AsyncGenerator[None]:
+    """Decide on traces beside the requests; a round under way is let finish."""
+    stop = asyncio.Event()
+    deciding = Deciding(services.get(Columns), services.get(SamplingPolicies), services.get(Counters))
+    task = asyncio.create_task(deciding.run(stop), name="deciding")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
 
 
 @contextlib.asynccontextmanager
@@ -178,7 +200,7 @@ async def _otlp_grpc(settings: Settings, app: App) -> AsyncGenerator[None]:
         return ctx
 
     address = f"{settings.server.host}:{settings.server.grpc_port}"
-    server = await grpc.serve(address, identify, most_bytes=settings.server.max_body_bytes)
+    server = await grpc.serve(address, identify, most_bytes=settings.server.max_body_bytes, room=app.room)
     try:
         yield
     finally:

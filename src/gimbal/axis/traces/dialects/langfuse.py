@@ -10,8 +10,10 @@ from typing import Any
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.dialects import otel_genai
+from gimbal.axis.traces.dialects.documents import documents_in
 from gimbal.axis.traces.dialects.reading import (
     Reading,
+    answer_id,
     encoded,
     filled,
     finish_in,
@@ -19,13 +21,13 @@ from gimbal.axis.traces.dialects.reading import (
     gimbal_part,
     json_value,
     maker_of,
-    messages_in,
     number,
     session_of,
     text,
     usage_of,
     user_of,
 )
+from gimbal.axis.traces.messages import messages_in, said
 from gimbal.axis.traces.otlp import RawSpan
 from gimbal.kernel.clock import to_us
 
@@ -49,23 +51,31 @@ def read(raw: RawSpan) -> Reading:
     a = raw.attributes
     model = text(a.get(f"{_HERE}model.name"))
     output = json_value(a.get(f"{_HERE}output"))
+    given = json_value(a.get(f"{_HERE}input", a.get("langfuse.trace.input")))
     metadata = json_value(a.get(f"{_HERE}metadata"))
     reason = metadata.get("finish_reason") if isinstance(metadata, dict) else None
-    answer = messages_in(output)
+    kind = _KINDS.get(text(a.get(f"{_HERE}type")).lower(), "other")
     reading = Reading(
         dialect="langfuse",
-        kind=_KINDS.get(text(a.get(f"{_HERE}type")).lower(), "other"),
+        kind=kind,
         model=model,
         usage=_usage(json_value(a.get(f"{_HERE}usage_details"))),
         first_token_us=_first_token(encoded(a.get(f"{_HERE}completion_start_time")), raw.start_us),
         finish=finish_of(encoded(a.get(f"{_HERE}metadata.finish_reason", reason))) or finish_in(output),
-        input=messages_in(json_value(a.get(f"{_HERE}input", a.get("langfuse.trace.input")))),
-        output=[answer] if isinstance(answer, dict) and "role" in answer else answer,
+        response_id=answer_id(output),
+        input=said(given, "user") if kind == "llm" else _listed(given, kind),
+        output=said(output, "assistant") if kind == "llm" else _listed(output, kind),
+        documents=documents_in(output) if kind == "retriever" else [],
         session_id=session_of(a),
         user_id=user_of(a),
         **gimbal_part(a),
     )
     return filled(filled(reading, otel_genai.read(raw)), Reading(dialect="", provider=maker_of(model)))
+
+
+def _listed(value: Any, kind: str) -> Any:
+    """Return the messages in a list; what a tool or a search is given and gives is none."""
+    return messages_in(value) if isinstance(value, list) and kind not in {"tool", "retriever", "embedding"} else value
 
 
 def _usage(details: Any) -> Usage | None:

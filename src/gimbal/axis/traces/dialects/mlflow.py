@@ -8,29 +8,29 @@ from typing import Any
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.dialects import otel_genai
+from gimbal.axis.traces.dialects.documents import documents_in
 from gimbal.axis.traces.dialects.reading import (
     Reading,
+    answer_id,
     encoded,
     filled,
     finish_in,
     gimbal_part,
     maker_of,
-    messages_in,
     number,
     provider_of,
-    real,
     session_of,
     text,
     usage_of,
     user_of,
 )
-from gimbal.axis.traces.model import Document
+from gimbal.axis.traces.messages import said
 from gimbal.axis.traces.otlp import RawSpan
 
 _KINDS = {
     "LLM": "llm", "CHAT_MODEL": "llm", "CHAIN": "chain", "AGENT": "agent", "TOOL": "tool", "RETRIEVER": "retriever",
     "PARSER": "chain", "EMBEDDING": "embedding", "RERANKER": "reranker", "WORKFLOW": "chain", "TASK": "chain",
-    "GUARDRAIL": "guard", "EVALUATOR": "evaluator",
+    "GUARDRAIL": "guard", "EVALUATOR": "evaluator", "MEMORY": "other", "UNKNOWN": "other",
 }  # fmt: skip
 # Formats of messages that are a provider's own.
 _FORMATS = {"openai", "anthropic", "gemini", "bedrock", "mistral", "groq"}
@@ -58,9 +58,10 @@ def read(raw: RawSpan) -> Reading:
         model=model,
         usage=_usage(encoded(a.get("mlflow.chat.tokenUsage")), provider_of(provider)),
         finish=finish_in(came) if is_call else "",
-        input=messages_in(given) if is_call else given,
-        output=messages_in(came) if is_call else came,
-        documents=_documents(came) if kind == "retriever" else [],
+        response_id=answer_id(came) if is_call else "",
+        input=said(given, "user") if kind == "llm" else given,
+        output=said(came, "assistant") if kind == "llm" else came,
+        documents=documents_in(came) if kind in {"retriever", "reranker"} else [],
         session_id=text(encoded(session_of(a))),
         user_id=text(encoded(user_of(a))),
         **gimbal_part(a),
@@ -77,20 +78,3 @@ def _usage(given: Any, provider: str) -> Usage | None:
         # The provider's own count is kept: without what was cached.
         count += (number(read) or 0) + (number(written) or 0)
     return usage_of(count, given.get("output_tokens"), read, written)
-
-
-def _documents(value: Any) -> list[Document]:
-    if not isinstance(value, list):
-        return []
-    return [_document(row) for row in value if isinstance(row, dict) and "page_content" in row]
-
-
-def _document(row: dict[str, Any]) -> Document:
-    held = row.get("metadata")
-    metadata: dict[str, Any] = held if isinstance(held, dict) else {}
-    return Document(
-        id=text(row.get("id") or metadata.get("chunk_id")),
-        content=text(row.get("page_content")),
-        score=real(metadata.get("score", metadata.get("similarity_score"))),
-        source=text(metadata.get("doc_uri")),
-    )

@@ -5,6 +5,9 @@ Source: the OpenInference semantic conventions 0.1.x. `llm.token_count.prompt` i
 
 from typing import Any
 
+import msgspec
+
+from gimbal.axis.traces.dialects.documents import flattened
 from gimbal.axis.traces.dialects.reading import (
     Reading,
     finish_of,
@@ -13,20 +16,40 @@ from gimbal.axis.traces.dialects.reading import (
     json_value,
     numbered,
     provider_of,
-    real,
     session_of,
     text,
     usage_of,
     user_of,
 )
+from gimbal.axis.traces.messages import messages_in, said
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
 _KINDS = {
     "LLM": "llm", "CHAIN": "chain", "AGENT": "agent", "TOOL": "tool", "RETRIEVER": "retriever",
     "RERANKER": "reranker", "EMBEDDING": "embedding", "GUARDRAIL": "guard", "EVALUATOR": "evaluator",
-    "PROMPT": "chain",
+    "PROMPT": "chain", "DECISION": "prediction",
 }  # fmt: skip
+
+
+_MODELS = (
+    "llm.response.model_name", "llm.model_name", "llm.request.model_name", "embedding.model_name",
+    "reranker.model_name", "decision.response.model_name", "decision.model_name", "decision.request.model_name",
+)  # fmt: skip
+
+
+_FUNCTION_CALL = {"function_call_name": "function.name", "function_call_arguments_json": "function.arguments"}
+
+
+class _Answer(msgspec.Struct):
+    id: str = ""
+    object: str = ""
+    type: str = ""
+    choices: msgspec.Raw = msgspec.Raw(b"")
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_BEGINS = "First Token Stream Event"
 
 
 def claims(raw: RawSpan) -> bool:
@@ -37,29 +60,47 @@ def claims(raw: RawSpan) -> bool:
 def read(raw: RawSpan) -> Reading:
     """Read the span."""
     a = raw.attributes
+    kind = _KINDS.get(text(a.get("openinference.span.kind")).upper(), "other")
     return Reading(
         dialect="openinference",
-        kind=_KINDS.get(text(a.get("openinference.span.kind")).upper(), "other"),
-        provider=provider_of(first(a, "llm.provider", "llm.system")),
-        model=text(
-            first(a, "llm.response.model_name", "llm.model_name", "llm.request.model_name", "embedding.model_name")
-            or _asked(a)
-        ),
+        kind=kind,
+        provider=provider_of(first(a, "llm.provider", "llm.system", "decision.provider", "decision.system")),
+        model=text(first(a, *_MODELS) or _asked(a)),
         usage=usage_of(
-            a.get("llm.token_count.prompt"),
-            a.get("llm.token_count.completion"),
+            first(a, "llm.token_count.prompt", "decision.token_count.input"),
+            first(a, "llm.token_count.completion", "decision.token_count.output"),
             first(a, "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
             a.get("llm.token_count.prompt_details.cache_write"),
             a.get("llm.token_count.completion_details.reasoning"),
         ),
+        first_token_us=_first_token(raw),
         finish=finish_of(a.get("llm.finish_reason")),
-        input=_messages(a, "llm.input_messages") or json_value(a.get("input.value")),
-        output=_messages(a, "llm.output_messages") or json_value(a.get("output.value")),
-        documents=_documents(a),
+        response_id=_answer_id(a.get("output.value")),
+        input=_input(a, kind),
+        output=_messages(a, "llm.output_messages") or _value(a, "output", kind),
+        documents=[] if kind in {"llm", "tool"} else _documents(a, kind),
         session_id=session_of(a),
         user_id=user_of(a),
         **gimbal_part(a),
     )
+
+
+def _answer_id(value: Any) -> str:
+    """Return the id in the provider's answer, which stands there whole, without reading the rest of it."""
+    if not isinstance(value, str) or value[:1] != "{":
+        return ""
+    try:
+        answer = _answer.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    return answer.id if answer.choices or answer.object == "response" or answer.type == "message" else ""
+
+
+def _first_token(raw: RawSpan) -> int | None:
+    for event in raw.events:
+        if event["name"] == _BEGINS:
+            return max(event["at_us"] - raw.start_us, 0)
+    return None
 
 
 def _asked(a: dict[str, Any]) -> Any:
@@ -68,10 +109,31 @@ def _asked(a: dict[str, Any]) -> Any:
     return parameters.get("model") if isinstance(parameters, dict) else None
 
 
-def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
+def _value(a: dict[str, Any], name: str, kind: str) -> Any:
+    value = json_value(a.get(f"{name}.value"))
+    return said(value, "user" if name == "input" else "assistant") if kind == "llm" else value
+
+
+def _input(a: dict[str, Any], kind: str) -> Any:
+    found = _messages(a, "llm.input_messages") or _value(a, "input", kind)
+    if kind == "reranker" and found is None:
+        given = flattened(a, "reranker.input_documents")
+        return {"query": a.get("reranker.query"), "documents": given} if given or "reranker.query" in a else None
+    if kind == "embedding" and found is None:
+        return [value for name, value in a.items() if name.endswith(".embedding.text")] or None
+    return json_value(first(a, "tool.parameters")) if kind == "tool" and found is None else found
+
+
+def _documents(a: dict[str, Any], kind: str) -> list[Document]:
+    if kind == "reranker":
+        return flattened(a, "reranker.output_documents")
+    return flattened(a, "retrieval.documents") or flattened(a, "output.documents")
+
+
+def _messages(a: dict[str, Any], prefix: str) -> list[Any]:
     """Return the messages that are flattened into `prefix.{i}.message.…`, by their numbers."""
     found: dict[int, dict[str, Any]] = {}
-    parts: dict[int, dict[int, str]] = {}
+    parts: dict[int, dict[int, dict[str, Any]]] = {}
     calls: dict[int, dict[int, dict[str, Any]]] = {}
     start = f"{prefix}."
     for name, value in a.items():
@@ -82,17 +144,20 @@ def _messages(a: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
         part, field = numbered(rest.removeprefix("contents."), ".message_content.")
         call, argument = numbered(rest.removeprefix("tool_calls."), ".tool_call.")
         if part is not None and rest.startswith("contents."):
-            if field == "text":
-                parts.setdefault(index, {})[part] = text(value)
+            # `image.image.url` is the address of an image.
+            parts.setdefault(index, {}).setdefault(part, {})[field.rpartition(".")[2]] = value
         elif call is not None and rest.startswith("tool_calls."):
             calls.setdefault(index, {}).setdefault(call, {})[argument] = value
+        elif rest.startswith("function_call_"):
+            calls.setdefault(index, {}).setdefault(0, {})[_FUNCTION_CALL.get(rest, rest)] = value
         else:
             message[rest] = value
-    for index, texts in parts.items():
-        found[index]["content"] = "\n".join(texts[part] for part in sorted(texts))
+    for index, given in parts.items():
+        found[index]["content"] = [given[part] for part in sorted(given)]
     for index, made in calls.items():
         found[index]["tool_calls"] = [_call(made[call]) for call in sorted(made)]
-    return [found[index] for index in sorted(found)]
+    rows = [{"role": "", **found[index]} for index in sorted(found)]
+    return messages_in(rows)
 
 
 def _call(fields: dict[str, Any]) -> dict[str, Any]:
@@ -100,21 +165,3 @@ def _call(fields: dict[str, Any]) -> dict[str, Any]:
     function = {name.removeprefix("function."): v for name, v in fields.items() if name.startswith("function.")}
     rest = {name: v for name, v in fields.items() if not name.startswith("function.")}
     return {**rest, "type": "function", "function": function}
-
-
-def _documents(a: dict[str, Any]) -> list[Document]:
-    found: dict[int, dict[str, Any]] = {}
-    for name, value in a.items():
-        if not name.startswith("retrieval.documents."):
-            continue
-        index, field = numbered(name.removeprefix("retrieval.documents."), ".document.")
-        if index is not None:
-            found.setdefault(index, {})[field] = value
-    return [
-        Document(
-            id=text(row.get("id")),
-            content=text(row.get("content")),
-            score=real(row.get("score")),
-        )
-        for _, row in sorted(found.items())
-    ]

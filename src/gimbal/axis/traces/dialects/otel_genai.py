@@ -8,6 +8,7 @@ Messages come as JSON text, as structured values, or as events: one for each mes
 
 from typing import Any
 
+from gimbal.axis.traces.dialects.documents import document, ranked
 from gimbal.axis.traces.dialects.reading import (
     Reading,
     finish_of,
@@ -16,20 +17,26 @@ from gimbal.axis.traces.dialects.reading import (
     json_value,
     number,
     provider_of,
-    real,
     session_of,
     text,
     usage_of,
     user_of,
 )
+from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
 _KINDS = {
     "chat": "llm", "text_completion": "llm", "generate_content": "llm", "embeddings": "embedding",
-    "retrieval": "retriever", "execute_tool": "tool", "create_agent": "agent", "invoke_agent": "agent",
+    "retrieval": "retriever", "rerank": "reranker", "execute_tool": "tool", "create_agent": "agent", "invoke_agent": "agent",
     "invoke_workflow": "chain", "agent_step": "chain", "plan": "agent",
+    "apply_guardrail": "guard", "run_guardrail": "guard", "evaluate": "evaluator", "decision": "prediction",
 }  # fmt: skip
+# What a span is that names no operation, by an attribute that only such spans have.
+_SIGNS = (
+    ("gen_ai.guardrail.name", "guard"), ("gen_ai.guardrail.guard.name", "guard"), ("gen_ai.guardian.name", "guard"),
+    ("gen_ai.security.guardrail.name", "guard"), ("gen_ai.evaluation.name", "evaluator"),
+)  # fmt: skip
 _DETAILS = "gen_ai.client.inference.operation.details"
 _EVENT_ROLES = {
     "gen_ai.system.message": "system",
@@ -37,6 +44,8 @@ _EVENT_ROLES = {
     "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool",
 }
+# What such an event says of its message beside its content, by the names in a message.
+_EVENT_FIELDS = {"role": "role", "tool_calls": "tool_calls", "id": "tool_call_id", "name": "name"}
 # Names of the parts of the usage, the newest first; those with an underscore are OpenLLMetry's.
 _CACHE_READ = ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens")
 _CACHE_WRITE = (
@@ -65,30 +74,44 @@ def read(raw: RawSpan) -> Reading:
     operation = text(a.get("gen_ai.operation.name"))
     messages, choices = _from_events(raw.events)
     output = json_value(first(a, "gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.completion")) or choices
-    kind = _KINDS.get(operation, "llm" if first(a, "gen_ai.request.model", "gen_ai.response.model") else "other")
+    is_tool = "gen_ai.tool.call.result" in a or "gen_ai.tool.call.arguments" in a
+    kind = _KINDS.get(operation) or _kind_without(a)
+    used = first(a, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+    usage = usage_of(
+        first(a, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+        used,
+        first(a, *_CACHE_READ),
+        first(a, *_CACHE_WRITE),
+        first(a, *_REASONING),
+    )
     return Reading(
         dialect="otel-genai",
         kind=kind,
         provider=provider_of(first(a, "gen_ai.provider.name", "gen_ai.system")),
         model=text(first(a, "gen_ai.response.model", "gen_ai.request.model")),
-        usage=usage_of(
-            first(a, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-            first(a, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-            first(a, *_CACHE_READ),
-            first(a, *_CACHE_WRITE),
-            first(a, *_REASONING),
-        ),
+        usage=usage,
+        estimated=usage is not None and used is None and kind == "llm",
         first_token_us=_microseconds(a.get("gen_ai.response.time_to_first_chunk")),
         finish=finish_of(a.get("gen_ai.response.finish_reasons"))
         or _finish_in(output)
         or _finish_in_choice(raw.events),
-        input=_input(a, messages),
-        output=output,
-        documents=_documents(json_value(a.get("gen_ai.retrieval.documents"))),
+        response_id=text(a.get("gen_ai.response.id")),
+        # What a tool is given and gives may look like messages, and is none.
+        input=_input(a, messages) if not is_tool else json_value(a.get("gen_ai.tool.call.arguments")),
+        output=output if is_tool else messages_in(output),
+        documents=_documents(a),
         session_id=session_of(a),
         user_id=user_of(a),
         **gimbal_part(a),
     )
+
+
+def _kind_without(a: dict[str, Any]) -> str:
+    """Return the kind of a span whose operation says nothing of it."""
+    for name, kind in _SIGNS:
+        if name in a:
+            return kind
+    return "llm" if first(a, "gen_ai.request.model", "gen_ai.response.model") else "other"
 
 
 def _microseconds(seconds: Any) -> int | None:
@@ -106,13 +129,11 @@ def _finish_in_choice(events: list[dict[str, Any]]) -> str:
 
 
 def _input(a: dict[str, Any], from_events: list[Any] | None) -> Any:
-    given = json_value(
-        first(a, "gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.retrieval.query.text", "gen_ai.prompt")
-    )
+    given = json_value(first(a, "gen_ai.input.messages", "gen_ai.retrieval.query.text", "gen_ai.prompt"))
     system = json_value(a.get("gen_ai.system_instructions"))
     if system and isinstance(given, list):
-        return [{"role": "system", "parts": system}, *given]
-    return given or from_events
+        given = [{"role": "system", "parts": system if isinstance(system, list) else [system]}, *given]
+    return messages_in(given or from_events)
 
 
 def _from_events(events: list[dict[str, Any]]) -> tuple[list[Any] | None, list[Any] | None]:
@@ -122,22 +143,23 @@ def _from_events(events: list[dict[str, Any]]) -> tuple[list[Any] | None, list[A
     for event in events:
         attributes = event["attributes"]
         if event["name"] == "gen_ai.choice":
-            choices.append(json_value(attributes.get("message", attributes)))
+            message = json_value(attributes.get("message", attributes))
+            choices.append({"role": "assistant"} | message if isinstance(message, dict) else message)
         elif event["name"] in _EVENT_ROLES:
-            messages.append({"role": _EVENT_ROLES[event["name"]], "content": json_value(attributes.get("content"))})
+            messages.append({"role": _EVENT_ROLES[event["name"]]} | _of_event(attributes))
     return messages or None, choices or None
 
 
-def _documents(value: Any) -> list[Document]:
-    if not isinstance(value, list):
-        return []
-    return [
-        Document(
-            id=text(row.get("id")),
-            content=text(row.get("content")),
-            score=real(row.get("score")),
-            source=text(row.get("source")),
-        )
-        for row in value
-        if isinstance(row, dict)
-    ]
+def _of_event(attributes: dict[str, Any]) -> dict[str, Any]:
+    found = {name: attributes[name] for name in ("content", "id", "name") if name in attributes}
+    if "tool_calls" in attributes:
+        found["tool_calls"] = json_value(attributes["tool_calls"])
+    return found
+
+
+def _documents(a: dict[str, Any]) -> list[Document]:
+    given = a.get("gen_ai.retrieval.documents")
+    if given is not None:
+        rows = json_value(given)
+        return [document(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return ranked(a.get("ai.documents"), a["ai.ranking"]) if "ai.ranking" in a else []

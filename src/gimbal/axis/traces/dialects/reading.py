@@ -50,8 +50,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     model: str = ""
     usage: Usage | None = None
+    estimated: bool = False
+    """Whether a side of the usage was not reported, as of a stream that was left before its end: then it is a floor."""
     first_token_us: int | None = None
     finish: str = ""
+    response_id: str = ""
+    """The provider's id of its answer."""
     input: Any = None
     output: Any = None
     documents: list[Document] = []
@@ -155,21 +159,6 @@ def user_of(a: dict[str, Any]) -> str:
     return text(first(a, *_USERS))
 
 
-def messages_in(value: Any) -> Any:
-    """Return the messages of a provider's request, or of its answer; the value itself when it is neither."""
-    if not isinstance(value, dict):
-        return value
-    body: dict[str, Any] = value
-    for name in ("messages", "choices"):
-        rows = body.get(name)
-        if isinstance(rows, list) and rows:
-            return [
-                row["message"] if name == "choices" and isinstance(row, dict) and "message" in row else row
-                for row in rows
-            ]
-    return [{"role": body["role"], "content": body["content"]}] if body.get("type") == "message" else value
-
-
 def finish_in(value: Any) -> str:
     """Return why the model stopped from a provider's answer."""
     if not isinstance(value, dict):
@@ -178,6 +167,15 @@ def finish_in(value: Any) -> str:
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     return finish_of(choice.get("finish_reason") if isinstance(choice, dict) else body.get("stop_reason"))
+
+
+def answer_id(value: Any) -> str:
+    """Return the id of a provider's answer, given the whole answer."""
+    if not isinstance(value, dict):
+        return ""
+    body: dict[str, Any] = value
+    is_answer = "choices" in body or body.get("type") == "message" or body.get("object") == "response"
+    return text(body.get("id")) if is_answer else ""
 
 
 def filled(reading: Reading, other: Reading) -> Reading:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.dialects import otel_genai
+from gimbal.axis.traces.dialects.documents import ranked
 from gimbal.axis.traces.dialects.reading import (
     Reading,
     encoded,
@@ -17,7 +18,6 @@ from gimbal.axis.traces.dialects.reading import (
     first,
     gimbal_part,
     json_value,
-    messages_in,
     number,
     provider_of,
     session_of,
@@ -25,6 +25,7 @@ from gimbal.axis.traces.dialects.reading import (
     usage_of,
     user_of,
 )
+from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.otlp import RawSpan
 
 _KINDS = {
@@ -50,8 +51,10 @@ def read(raw: RawSpan) -> Reading:
         usage=_usage(a, provider),
         first_token_us=_first_token(first(a, "ai.response.msToFirstChunk", "ai.stream.msToFirstChunk")),
         finish=finish_of(a.get("ai.response.finishReason")),
+        response_id=text(first(a, "ai.response.id", "gen_ai.response.id")),
         input=_input(a),
         output=_output(a),
+        documents=ranked(a.get("ai.documents"), a.get("ai.ranking")),
         session_id=session_of(a),
         user_id=user_of(a),
         **gimbal_part(a),
@@ -85,8 +88,11 @@ def _first_token(milliseconds: Any) -> int | None:
 
 
 def _input(a: dict[str, Any]) -> Any:
-    value = first(a, "ai.prompt.messages", "ai.prompt", "ai.toolCall.args", "ai.values", "ai.value")
-    return messages_in([encoded(one) for one in value] if isinstance(value, list) else encoded(value))
+    value = first(a, "ai.prompt.messages", "ai.prompt")
+    if value is not None:
+        return messages_in([encoded(one) for one in value] if isinstance(value, list) else encoded(value))
+    value = first(a, "ai.toolCall.args", "ai.values", "ai.value")
+    return [encoded(one) for one in value] if isinstance(value, list) else encoded(value)
 
 
 def _output(a: dict[str, Any]) -> Any:
@@ -94,12 +100,7 @@ def _output(a: dict[str, Any]) -> Any:
     said, made = a.get("ai.response.text"), json_value(a.get("ai.response.toolCalls"))
     if said is None and not made:
         return encoded(first(a, "ai.response.object", "ai.toolCall.result"))
-    message: dict[str, Any] = {"role": "assistant", "content": said}
+    message: dict[str, Any] = {"role": "assistant", "content": said, "reasoning": a.get("ai.response.reasoning")}
     if isinstance(made, list):
-        message["tool_calls"] = [_call(one) for one in made if isinstance(one, dict)]
-    return [message]
-
-
-def _call(given: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": given.get("toolName"), "arguments": given.get("input", given.get("args"))}
-    return {"id": given.get("toolCallId"), "type": "function", "function": function}
+        message["tool_calls"] = made
+    return messages_in([message])

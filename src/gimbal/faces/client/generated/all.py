@@ -19,6 +19,7 @@ from gimbal.faces.client.generated.prices import Prices
 from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
 from gimbal.faces.client.generated.runs import Runs
+from gimbal.faces.client.generated.sampling import Sampling
 from gimbal.faces.client.generated.schedules import Schedules
 from gimbal.faces.client.generated.scores import Scores
 from gimbal.faces.client.generated.suites import Suites
@@ -49,6 +50,7 @@ class Groups:
         self.projects = Projects(transport)
         self.prompts = Prompts(transport)
         self.runs = Runs(transport)
+        self.sampling = Sampling(transport)
         self.schedules = Schedules(transport)
         self.scores = Scores(transport)
         self.suites = Suites(transport)

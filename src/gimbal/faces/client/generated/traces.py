@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import UNSET, UnsetType
@@ -64,6 +65,19 @@ class Traces(Group):
                 "cursor": cursor,
                 "limit": limit,
             },
+        )
+
+    def payload(self, id: str, digest: str, *, project: str | None = None) -> Iterator[bytes]:
+        """Download what a trace left in the blobs: a value that was too long, the rest of a span, an image, a vector.
+
+        `gimbal.ingest` among the attributes of its spans, or of a resource, names the digests under `payloads`.
+
+        Args:
+            id: Its id.
+            digest: Digest of what the trace left in the blobs, `b3:` and 64 hex digits.
+        """
+        return self._transport.download(
+            "/projects/{project}/traces/{id}/payloads/{digest}", path={"project": project, "id": id, "digest": digest}
         )
 
     def renormalise(

@@ -1,0 +1,2 @@
+ALTER TABLE scores ADD COLUMN IF NOT EXISTS trace_id String DEFAULT '' AFTER target_id;
+ALTER TABLE scores ADD COLUMN IF NOT EXISTS metadata String DEFAULT '' CODEC(ZSTD(1));
