@@ -65,8 +65,8 @@ def links_of(spans: Iterable[Span]) -> dict[Key, Key | None]:
 def _rank(billable: object, estimated: object, counts: Sequence[int | None], start_us: int, span_id: str) -> _Rank:
     """Return which place a report of a call has among several: the most complete first, then the one nearest to the wire.
 
-    Of several instrumentations the innermost begins last, and sees what really came. What was found to be a repetition when it came was stored without a cost, and stays one. What somebody counted stands
-    before what was estimated.
+    Of several instrumentations the innermost begins last, and sees what really came. What was found to be a repetition
+    when it came was stored without a cost, and stays one. What somebody counted stands before what was estimated.
     """
     doubt = 2 if counts[0] is None else int(bool(estimated))
     return not billable, doubt, -sum((count or 0) > 0 for count in counts), -start_us, span_id
