@@ -50,17 +50,12 @@ class _One(asyncio.Protocol):
             self.done.set_exception(exc or RuntimeError("the server hung up"))
 
 
-def _request(port: int, body: bytes) -> bytes:
-    head = f"POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: {load.PROTOBUF}\r\n"
-    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
-
-
 async def latencies(port: int, senders: int, each: int) -> list[float]:
     """Return the seconds of every request."""
     loop = asyncio.get_running_loop()
     pairs = [
         await loop.create_connection(
-            lambda: _One([_request(port, load.batch(1).body) for _ in range(each)]), "127.0.0.1", port
+            lambda: _One([load.post(port, load.batch(1).body) for _ in range(each)]), "127.0.0.1", port
         )
         for _ in range(senders)
     ]

@@ -23,11 +23,14 @@ PROTOBUF = "application/x-protobuf"
 _NAMES = ("invoke_agent help", "chat gpt-4o", "chat gpt-4o", "chat gpt-4o", "chat gpt-4o")
 
 
+Ids = tuple[tuple[str, str], ...]
+
+
 class Batch(NamedTuple):
     """A request, ready to be sent as often as it takes."""
 
     body: bytes
-    ids: tuple[tuple[str, str], ...]
+    ids: Ids
     """Trace and span ids that are in it."""
 
 
@@ -90,6 +93,12 @@ def _words(chance: random.Random, size: int) -> str:
     return " ".join(chance.choices(_VOCABULARY, k=size // 6))[:size]
 
 
+def post(port: int, body: bytes) -> bytes:
+    """Return the bytes of a whole request: on two cores, many of a language's HTTP clients would measure themselves."""
+    head = f"POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: {PROTOBUF}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
 class Answer(NamedTuple):
     """What a server said to one request."""
 
@@ -128,7 +137,8 @@ class Sender:
 class Sent(NamedTuple):
     """What became of a load."""
 
-    acknowledged: list[Batch]
+    acknowledged: list[Ids]
+    """Of each batch that was taken, what is in it."""
     answers: Counter[int]
     """How many answers of each status."""
     without_retry_after: int
@@ -148,7 +158,7 @@ def drive(
     seconds of refusals.
     """
     lock, source = threading.Lock(), iter(batches)
-    acknowledged: list[Batch] = []
+    acknowledged: list[Ids] = []
     latencies: list[float] = []
     answers: Counter[int] = Counter()
     silent = 0
@@ -163,7 +173,7 @@ def drive(
                 with lock:
                     answers[answer.status] += 1
                     if answer.status == 200:
-                        acknowledged.append(one)
+                        acknowledged.append(one.ids)
                         latencies.append(answer.seconds)
                     elif answer.status in {429, 503} and not answer.retry_after:
                         silent += 1

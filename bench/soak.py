@@ -24,7 +24,7 @@ def figures() -> Iterator[Figure]:
         port = int(running.url.rpartition(":")[2])
         done = load.drive(SENDERS, port, _batches(), until=time.monotonic() + SECONDS)
         found = asyncio.run(_stored(running.url))
-    acknowledged = [pair for batch in done.acknowledged for pair in batch.ids]
+    acknowledged = [pair for batch in done.acknowledged for pair in batch]
     told = ", ".join(f"{count:,} × {status or 'broken'}" for status, count in sorted(done.answers.items()))
     print(f"      {len(acknowledged):,} spans acknowledged in {done.seconds:.0f} s: {told}", flush=True)
     lost, more = len(set(acknowledged) - set(found)), len(found) - len(set(found))

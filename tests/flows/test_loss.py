@@ -91,6 +91,6 @@ async def test_under_pressure_nothing_acknowledged_is_lost_or_doubled() -> None:
 
         assert set(done.answers) == {200, 429}, done.answers
         assert done.without_retry_after == 0
-        acknowledged = sorted(pair for batch in done.acknowledged for pair in batch.ids)
+        acknowledged = sorted(pair for batch in done.acknowledged for pair in batch)
         assert await stored(running.url) == acknowledged
         assert len(acknowledged) == len(set(acknowledged))

@@ -346,8 +346,8 @@ def test_a_span_is_bounded_whatever_is_put_into_it(client: gimbal.Client) -> Non
     """Arrays, texts, streams and names without end: the start of a text, a word for the rest, and the mark."""
 
     @gimbal.span("stream")
-    def numbers() -> Iterator[int]:
-        yield from range(30_000)
+    def answers() -> Iterator[bool]:
+        yield from (n % 2 == 0 for n in range(30_000))
 
     @gimbal.span("array")
     def whole(values: Any) -> int:
@@ -357,7 +357,7 @@ def test_a_span_is_bounded_whatever_is_put_into_it(client: gimbal.Client) -> Non
         root.set(text="x" * (SPAN_BYTES + 1), small=1)
         for i in range(1_100):
             root.set(**{f"name {i}": i})
-        assert sum(numbers()) == sum(range(30_000))
+        assert sum(answers()) == 15_000
         assert whole(np.zeros(2 * SPAN_BYTES, dtype=np.uint8)) == 2 * SPAN_BYTES
 
     found = spans(client, root.trace_id)
@@ -366,7 +366,6 @@ def test_a_span_is_bounded_whatever_is_put_into_it(client: gimbal.Client) -> Non
     assert (a["small"], a["name 900"], "name 1099" in a) == (1, 900, False)
     assert msgspec.json.decode(found["array"].input) == f"<dict of more than {SPAN_BYTES:,} bytes>"
     assert len(msgspec.json.decode(found["stream"].output)) == 10_000
-    print({n: [k for k in found[n].attributes if k[:4] != "name"] for n in found})
     assert [found[n].attributes["gimbal.truncated"] for n in ("large", "array", "stream")] == [True] * 3
 
 
