@@ -13,7 +13,7 @@ from bench.bar import Figure, gimbal_up
 from bench.columns import server_columns
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.model import Span
-from gimbal.axis.traces.rows import to_table
+from gimbal.axis.traces.rows import to_rows
 
 SPANS, PER_TRACE, CHUNK = 1_000_000, 5, 50_000
 BEGAN_US = int((time.time() - 2_592_000) * 1e6)
@@ -28,7 +28,7 @@ def chunk(number: int, size: int) -> pa.Table:
         provider="openai", model="gpt-4o", usage=Usage(input_tokens=900, output_tokens=120), unpriced="bench",
         input='[{"role":"user","content":"' + "why? " * 60 + '"}]', output='"because"',
     )  # fmt: skip
-    one = to_table("default", [base])
+    one = to_rows("default", [base]).table()
     table = pa.table({name: pa.repeat(one[name][0], size) for name in one.column_names})
     ids = np.arange(number * size, (number + 1) * size)
     start = BEGAN_US + ids * 2_592_000 + random.integers(0, 1000, size)

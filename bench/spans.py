@@ -14,7 +14,7 @@ from bench.bar import Figure, gimbal_up
 from gimbal.axis.traces import otlp
 from gimbal.axis.traces.dialects import read
 from gimbal.axis.traces.model import Span
-from gimbal.axis.traces.rows import to_table
+from gimbal.axis.traces.rows import to_rows
 from gimbal.engines.storage import migrate
 from gimbal.engines.storage.columns import Columns
 from gimbal.faces.server.stores import MIGRATIONS
@@ -75,7 +75,7 @@ async def alone() -> float:
                     Span(trace_id=raw.trace_id, span_id=raw.span_id, name=raw.name, start_us=raw.start_us, end_us=raw.end_us,
                          kind=seen.kind, usage=seen.usage, input=str(seen.input), attributes=raw.attributes)
                 )  # fmt: skip
-            tables.append(to_table("default", spans))
+            tables.append(to_rows("default", spans).table())
         await columns.insert("spans", tables[0])
         started = time.perf_counter()
         for table in tables:

@@ -16,7 +16,7 @@ from bench import load
 from gimbal.axis.traces import otlp
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import Span, SpansStored
-from gimbal.axis.traces.rows import to_table
+from gimbal.axis.traces.rows import to_rows
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server import stores
@@ -102,7 +102,7 @@ async def _round(
         await ctx.settle()
     taken_in = time.process_time()
     for at in range(0, len(spans), BATCH):
-        to_table("default", spans[at : at + BATCH], written_us=at)
+        to_rows("default", spans[at : at + BATCH], written_us=at).table()
     tabled = time.process_time()
     for rows in kept.tables:
         await columns.insert("spans", rows)

@@ -83,7 +83,7 @@ class WriterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     max_batch_rows: Positive = 10_000
     """No commit has more rows than this, whole requests aside."""
-    max_wait_ms: Positive = 50
+    max_wait_ms: Positive = 40
     """Fewer than `eager_rows` are committed this many milliseconds after the commit before began; after a pause, at once."""
     eager_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
     """With this many rows waiting and no commit under way, a group does not wait for company."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import tree
 from gimbal.axis.traces.model import Document, Span
+from gimbal.engines.storage.writer import Rows
 
 _json = msgspec.json.Encoder(enc_hook=str)
 _documents = msgspec.json.Decoder(list[Document])
@@ -37,20 +38,22 @@ _TYPES = {
     **dict.fromkeys(_FLAGS, pa.bool_()),
     **dict.fromkeys(("start_us", "end_us", "first_token_us", *_USAGE), pa.int64()),
 }
-# In the order in which `to_table` gives them.
+# In the order in which `to_rows` gives them.
 _ORDER = ("project", "is_root", "cost", "documents", "attributes", "events", "resource", *_PLAIN, *_USAGE)
 _FIELDS = pa.struct([(name, _TYPES.get(name, pa.string())) for name in _ORDER])
 _STAMPED = pa.struct([*_FIELDS, ("written_us", pa.int64())])
+# Where the long values are, and about what all others of a row take.
+_LONG = tuple(_ORDER.index(name) for name in ("documents", "attributes", "events", "input", "output"))
+_ROW_BYTES = 1000
 
 
 def _text(value: Any) -> str:
     return _json.encode(value).decode() if value else ""
 
 
-def to_table(project: str, spans: Sequence[Span], *, written_us: int | None = None) -> pa.Table:
-    """Return the Arrow table of a batch; its rows are versions `written_us` and up, or of the moment they arrive."""
-    fields = _FIELDS if written_us is None else _STAMPED
-    rows = [
+def to_rows(project: str, spans: Sequence[Span], *, written_us: int | None = None) -> Rows:
+    """Return the rows of a batch; they are versions `written_us` and up, or of the moment they arrive."""
+    rows: list[tuple[Any, ...]] = [
         (
             project,
             is_head,
@@ -65,8 +68,8 @@ def to_table(project: str, spans: Sequence[Span], *, written_us: int | None = No
         )
         for place, (span, is_head) in enumerate(zip(spans, tree.heads(spans), strict=True))
     ]
-    # One array of structs: forty arrays of one value each would cost a lone span more than all the rest of its way.
-    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(rows, fields))])
+    size = sum(_ROW_BYTES + sum(len(row[place]) for place in _LONG) for row in rows)
+    return Rows(_FIELDS if written_us is None else _STAMPED, rows, size)
 
 
 def from_row(row: dict[str, Any]) -> Span:

@@ -14,7 +14,7 @@ from gimbal.axis.pricing.service import FREE_PROVIDERS, PriceBook
 from gimbal.axis.traces import span_events, tree
 from gimbal.axis.traces.derive import derived
 from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
-from gimbal.axis.traces.rows import to_table
+from gimbal.axis.traces.rows import to_rows
 from gimbal.axis.traces.store import AFTER_US, BEFORE_US, Place, SpanStore, TraceFilter
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
@@ -45,7 +45,7 @@ class Traces:
         project = ctx.project or "default"
         repeated = tree.repeated(spans)
         priced = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in spans]
-        await self._writer.write("spans", to_table(project, priced, written_us=self._stamp(len(spans))))
+        await self._writer.write("spans", to_rows(project, priced, written_us=self._stamp(len(spans))))
         ctx.emit(SpansStored(project=project, spans=priced))
 
     def check_room(self) -> None:
@@ -74,7 +74,7 @@ class Traces:
             if any(differs):
                 # The heads are told from whole traces; then only what differs is written.
                 versions = pa.array([version + 1 for _, version in old], pa.int64())
-                table = to_table(project, new).append_column("written_us", versions)
+                table = to_rows(project, new).table().append_column("written_us", versions)
                 await self._writer.write("spans", table.filter(pa.array(differs)))
             seen += len(old)
             changed += sum(differs)

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -42,14 +43,42 @@ class WriterState(msgspec.Struct, frozen=True, kw_only=True):
     """How long the longest-waiting batch has been in the queue."""
 
 
+class Rows(NamedTuple):
+    """Rows that become an Arrow table when they are committed, in one piece with those of others.
+
+    For senders of few rows: a table of one row and many columns costs more than all the rest of its way.
+    """
+
+    fields: pa.StructType
+    """Names and types of the columns."""
+    values: list[tuple[Any, ...]]
+    """A tuple for each row, in the order of `fields`."""
+    bytes: int
+    """About how much memory they take."""
+
+    def table(self) -> pa.Table:
+        """Return the table; raise pyarrow's errors for values that do not fit their columns."""
+        return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(self.values, self.fields))])
+
+
 class _Batch:
     """What one sender handed in."""
 
-    __slots__ = ("bytes", "done", "queued_at", "rows", "table")
+    __slots__ = ("bytes", "count", "done", "queued_at", "rows", "table")
 
-    def __init__(self, table: str, rows: pa.Table, size: int, done: "asyncio.Future[None]") -> None:
-        self.table, self.rows, self.bytes, self.done = table, rows, size, done
+    def __init__(self, table: str, rows: pa.Table | Rows, count: int, size: int, done: "asyncio.Future[None]") -> None:
+        self.table, self.rows, self.count, self.bytes, self.done = table, rows, count, size, done
         self.queued_at = time.monotonic()
+
+
+def _joined(batches: Sequence[_Batch]) -> pa.Table:
+    """Return one table of the rows of several batches for the same table."""
+    tables = [batch.rows for batch in batches if isinstance(batch.rows, pa.Table)]
+    loose = [batch.rows for batch in batches if isinstance(batch.rows, Rows)]
+    if loose:
+        values = [row for rows in loose for row in rows.values]
+        tables.append(Rows(loose[0].fields, values, 0).table())
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 
 class Writer:
@@ -73,7 +102,7 @@ class Writer:
         """Start the committing task on the running loop."""
         self._task = asyncio.create_task(self._run(), name="writer")
 
-    async def write(self, table: str, rows: pa.Table | pa.RecordBatch) -> None:
+    async def write(self, table: str, rows: pa.Table | pa.RecordBatch | Rows) -> None:
         """Store rows durably; return only then.
 
         Raise Busy when the queue is full and Unavailable when the store failed; in both cases nothing of this call
@@ -81,22 +110,23 @@ class Writer:
         """
         if isinstance(rows, pa.RecordBatch):
             rows = pa.Table.from_batches([rows])
-        if not rows.num_rows:
+        count = len(rows.values) if isinstance(rows, Rows) else rows.num_rows
+        if not count:
             return
         if self._closing:
             raise Unavailable(
                 "Gimbal is stopping.", kept="nothing of this request", todo="Send it again.", retry_after=2
             )
         # Of the buffers, not `nbytes`: that looks at every column by itself, and a lone span has forty.
-        size = rows.get_total_buffer_size()
+        size = rows.bytes if isinstance(rows, Rows) else rows.get_total_buffer_size()
         try:
-            self.check_room(rows.num_rows, size)
+            self.check_room(count, size)
         except Busy:
-            self._refused += rows.num_rows
+            self._refused += count
             raise
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Batch(table, rows, size, done))
-        self._rows += rows.num_rows
+        self._queue.append(_Batch(table, rows, count, size, done))
+        self._rows += count
         self._bytes += size
         self._wake.set()
         if self._rows >= min(self._settings.eager_rows, self._settings.max_batch_rows):
@@ -138,10 +168,10 @@ class Writer:
         """Take a full group off the queue, whole batches only, by table."""
         group: dict[str, list[_Batch]] = {}
         rows = 0
-        while self._queue and (not rows or rows + self._queue[0].rows.num_rows <= self._settings.max_batch_rows):
+        while self._queue and (not rows or rows + self._queue[0].count <= self._settings.max_batch_rows):
             batch = self._queue.popleft()
-            rows += batch.rows.num_rows
-            self._rows -= batch.rows.num_rows
+            rows += batch.count
+            self._rows -= batch.count
             self._bytes -= batch.bytes
             group.setdefault(batch.table, []).append(batch)
         if self._rows < min(self._settings.eager_rows, self._settings.max_batch_rows):
@@ -153,8 +183,7 @@ class Writer:
         for table, batches in group.items():
             started = time.monotonic()
             try:
-                merged = batches[0].rows if len(batches) == 1 else pa.concat_tables(b.rows for b in batches)
-                await self._sink.insert(table, merged)
+                await self._sink.insert(table, _joined(batches))
             except Exception as problem:  # noqa: BLE001 - each sender must hear what became of its rows
                 await self._alone(table, batches, problem)
             else:
@@ -169,7 +198,7 @@ class Writer:
             error: Exception | None = problem
             if len(batches) > 1:
                 try:
-                    await self._sink.insert(table, batch.rows)
+                    await self._sink.insert(table, _joined([batch]))
                     error = None
                 except Exception as own:  # noqa: BLE001 - as above
                     error = own
@@ -177,9 +206,9 @@ class Writer:
 
     def _answer(self, batch: _Batch, error: Exception | None) -> None:
         if error is None:
-            self._committed += batch.rows.num_rows
+            self._committed += batch.count
         else:
-            self._failed += batch.rows.num_rows
+            self._failed += batch.count
         if batch.done.done():
             return
         if error is None:
