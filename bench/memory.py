@@ -6,6 +6,7 @@ connections that the writer's queue is full while all of them wait.
 
 import asyncio
 import itertools
+import re
 import resource
 import time
 from collections import Counter, deque
@@ -17,6 +18,7 @@ import psutil
 from bench import load
 from bench.bar import Figure, gimbal_up
 
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 BATCH, TIMES, LOAD_S, CONNECTIONS = 25, 5, 20.0, 2400
 # What the writer's queue and the bodies of requests may hold by default, and as much again for what is made of them.
 MOST_MB = 1024
@@ -72,6 +74,7 @@ class _Link(asyncio.Protocol):
     def __init__(self, free: deque["_Link"], answers: Counter[int], silent: list[bytes]) -> None:
         self._free, self._answers, self._silent = free, answers, silent
         self._waits = False
+        self._come = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -83,17 +86,24 @@ class _Link(asyncio.Protocol):
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        # Answers are small: each comes in one packet.
-        status = int(data[9:12])
+        self._come += data
+        head, ended, body = self._come.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not ended or (length and len(body) < int(length[1])):
+            return
+        status = int(head[9:12])
         self._answers[status] += 1
-        if status in {429, 503} and b"\r\nretry-after:" not in data.lower():
-            self._silent.append(data)
-        self._waits = False
+        if status in {429, 503} and b"\r\nretry-after:" not in head.lower():
+            self._silent.append(head)
+        self._come, self._waits = b"", False
         self._free.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waits:
             self._answers[0] += 1
+        elif self in self._free:
+            # The server hangs up on those who say nothing for a while.
+            self._free.remove(self)
 
 
 async def _flood(port: int, bodies: list[load.Batch], per_second: float, server: psutil.Process) -> Flood:
