@@ -3,7 +3,9 @@
 import itertools
 import re
 import shutil
+import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -236,6 +238,22 @@ def test_of_several_that_start_at_once_one_migrates(empty: str) -> None:
 
     assert revisions == [HEAD] * 4
     assert shape(empty)[" revision"] == [HEAD]
+
+
+def test_of_several_that_open_a_new_file_at_once_none_is_turned_away(tmp_path: Path) -> None:
+    """SQLite does not wait for another that changes a file's mode; each of many rounds has a good chance of that."""
+    together = threading.Barrier(4)
+
+    def opened(number: int) -> str:
+        with sqlite3.connect(tmp_path / f"{number}.sqlite", isolation_level=None) as connection:
+            connection.execute("PRAGMA busy_timeout=10000")
+            together.wait(20)
+            migrate._to_wal(connection)
+            return connection.execute("PRAGMA journal_mode").fetchone()[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(400):
+            assert list(pool.map(opened, [number] * 4)) == ["wal"] * 4
 
 
 async def test_the_application_works_on_a_migrated_catalog(empty: str) -> None:

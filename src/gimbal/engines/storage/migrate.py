@@ -6,6 +6,8 @@ do; a schema that is newer than this code is refused. The scripts belong to the 
 """
 
 import hashlib
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from gimbal.kernel.errors import ConfigurationError
 
 # Any number will do that nothing else locks with in the same database.
 _LOCK = 0x67696D62616C
+# How long a catalog that several processes open for the first time may take to let each in.
+_MODE_S = 10.0
 _NEWER = "Use a Gimbal at least as new as the one that wrote it, or restore a backup of before."
 
 
@@ -75,13 +79,28 @@ def _engine(url: str) -> sa.Engine:
             # The driver would commit before each change of a table; we begin ourselves, and alone.
             connection.isolation_level = None
             connection.execute("PRAGMA busy_timeout=10000")
-            connection.execute("PRAGMA journal_mode=WAL")
+            _to_wal(connection)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side, which the file remembers."""
+    deadline = time.monotonic() + _MODE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as problem:
+            # While another process does the same, SQLite gives up at once, whatever its timeout is.
+            if "locked" not in str(problem) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _first_line(problem: BaseException | None) -> str:
