@@ -8,9 +8,17 @@ import os
 import platform
 import sys
 
-from bench import ingest, latency, memory, metrics, pages, soak, spans, start
+from bench import ingest, latency, memory, metrics, pages, queries, soak, spans, start
 
-BARS = {"start": start, "spans": spans, "latency": latency, "memory": memory, "metrics": metrics, "pages": pages}
+BARS = {
+    "start": start,
+    "spans": spans,
+    "latency": latency,
+    "memory": memory,
+    "metrics": metrics,
+    "pages": pages,
+    "queries": queries,
+}
 NAMED_ONLY = {"ingest": ingest, "soak": soak}
 
 

@@ -48,7 +48,7 @@ def chunk(number: int, size: int) -> pa.Table:
 def figures() -> Iterator[Figure]:
     """Fill a server through its own writer's table and time the pages."""
     with gimbal_up() as running:
-        _fill(running.url)
+        fill(running.url)
         with httpx.Client(base_url=running.url, timeout=60) as client:
             newest = client.get("/api/v1/projects/default/traces").json()["items"][0]["trace_id"]
             for path in (*PATHS, f"/p/default/traces/{newest}"):
@@ -62,7 +62,7 @@ def figures() -> Iterator[Figure]:
                 yield Figure(f"{shown} with {SPANS:,} spans", statistics.median(times) * 1000, "ms", 150, "150 ms")
 
 
-def _fill(url: str) -> None:
+def fill(url: str) -> None:
     """Insert through the server's own loopback columns, which take Arrow."""
 
     async def run() -> None:

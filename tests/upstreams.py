@@ -61,6 +61,8 @@ class Upstream:
         self.tools = False
         self.answers_as = ""
         """The model that answers say they are of; one of their own without it."""
+        self.usage: dict[str, Any] = {}
+        """What answers say of their usage besides, or instead."""
         self.url = ""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -127,7 +129,7 @@ class Upstream:
             "created": 1,
             "model": self.answers_as or "tiny-2026",
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
-            "usage": OPENAI_USAGE,
+            "usage": OPENAI_USAGE | self.usage,
             "service_tier": "default",
         }
         if fault == "no_usage":
@@ -162,7 +164,7 @@ class Upstream:
             lines[3:] = [f"data: {json.dumps({'error': {'message': 'engine overloaded', 'code': 503}})}\n\n"]
             return lines
         if include and fault != "no_usage":
-            lines.append(f"data: {json.dumps(head | {'choices': [], 'usage': OPENAI_USAGE})}\n\n")
+            lines.append(f"data: {json.dumps(head | {'choices': [], 'usage': OPENAI_USAGE | self.usage})}\n\n")
         lines.append("data: [DONE]\n\n")
         return lines
 
@@ -183,6 +185,7 @@ class Upstream:
                 "cache_creation_input_tokens": 3,
                 "cache_read_input_tokens": 8,
                 "output_tokens": 5,
+                **self.usage,
             },
         }
 

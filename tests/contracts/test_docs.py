@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from bench.bar import Running, gimbal_up
 
+from gimbal.axis.pricing.book import read_book
 from gimbal.kernel.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,9 +51,12 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=named)
 def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> None:
-    """What a page says to put into `gimbal.toml` is accepted; other files parse at least."""
+    """What a page says to put into `gimbal.toml` or a price book is accepted; other files parse at least."""
     for text in blocks(page, "toml"):
-        if set(tomllib.loads(text)) - {"project"}:
+        read = set(tomllib.loads(text))
+        if "price" in read:
+            assert read_book(text, page.name).prices
+        elif read - {"project"}:
             (tmp_path / "gimbal.toml").write_text(text)
             assert load_settings(file=tmp_path / "gimbal.toml", environ={}).sources
 

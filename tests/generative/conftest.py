@@ -43,12 +43,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def providers(upstream: Upstream) -> AsyncIterator[Providers]:
-    """Give the providers `up` and `openai` (OpenAI's wire), `claude` (Anthropic's), `gone` (nobody there) and `local`."""
+    """Give `up` and `openai` (OpenAI's wire), `claude` and `anthropic` (Anthropic's), `gone` (nobody there) and `local`."""
     url = f"{upstream.url}/v1"
     found = Providers(
         (
             ProviderSettings(name="up", kind="openai", base_url=url, api_key_env="UP_KEY", timeout_s=5),
             ProviderSettings(name="openai", kind="openai", base_url=url, models=("gpt-4o-mini",), timeout_s=5),
+            ProviderSettings(name="anthropic", kind="anthropic", base_url=url, api_key_env="UP_KEY", timeout_s=5),
             ProviderSettings(name="claude", kind="anthropic", base_url=url, api_key_env="UP_KEY", timeout_s=5),
             ProviderSettings(name="slow", kind="openai", base_url=url, models=("tiny",), timeout_s=0.2),
             ProviderSettings(name="gone", kind="openai", base_url="http://127.0.0.1:9/v1", timeout_s=1),

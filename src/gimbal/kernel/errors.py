@@ -9,7 +9,7 @@
     ├── Conflict 409 ── NameTaken, StaleVersion, NotReady
     ├── TooLarge 413
     ├── WrongMediaType 415
-    ├── Unprocessable 422 ── GateRefused, Unpriced
+    ├── Unprocessable 422 ── GateRefused, Unpriced, ContradictoryUsage
     ├── Busy 429
     ├── Upstream 502
     ├── Unavailable 503
@@ -189,6 +189,12 @@ class Unpriced(Unprocessable):
     """A model without a known price was called where a price is needed."""
 
     code = "unpriced"
+
+
+class ContradictoryUsage(Unprocessable):
+    """A provider's usage has a part that is larger than its whole, a count that is none, or a total that is another."""
+
+    code = "contradictory_usage"
 
 
 class Busy(GimbalError):

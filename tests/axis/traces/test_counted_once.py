@@ -14,10 +14,10 @@ from tests.axis.traces.test_dialect_recorded import FIXTURES, raw_spans
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import otlp, tree
 from gimbal.axis.traces.dialects import read
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import Span, TraceSummary
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.context import Context
 
 EARLY = datetime(2020, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from tests.axis.traces.wire import JSON, PROTOBUF
 
 from gimbal.axis.traces import otlp, tree
 from gimbal.axis.traces.blocks import readable
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import CorruptUpload

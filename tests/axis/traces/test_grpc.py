@@ -24,8 +24,8 @@ from tests.axis.traces import wire
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.traces import grpc as otlp_grpc
 from gimbal.axis.traces import status
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Principal, Role, Services

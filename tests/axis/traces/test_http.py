@@ -14,9 +14,9 @@ from tests.axis.traces.wire import JSON, PROTOBUF
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.model import CreateKey
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Role, Services

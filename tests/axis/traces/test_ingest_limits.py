@@ -11,11 +11,11 @@ from tests.axis.traces import wire
 from tests.axis.traces.wire import JSON, PROTOBUF
 
 from gimbal.axis.traces import otlp, tree
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest, take
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.pages import _ingest
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context, Principal
 from gimbal.kernel.counters import Counters

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tests.axis.traces import wire
 
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import TraceSummary
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.clock import from_us, iso
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput

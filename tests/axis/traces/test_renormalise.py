@@ -12,11 +12,11 @@ from tests.axis.traces.test_dialect_recorded import FIXTURES, SOURCES, raw_spans
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import dialects, otlp
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.renormalise import renormalise
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput

@@ -8,12 +8,12 @@ from tests.axis.traces import sampled, wire
 from tests.axis.traces.sampled import COSTLY_USD, SLOW_MS, Happened, activity, check_unbiased, send, traffic
 
 from gimbal.axis.traces.deciding import Deciding, Round
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.sampling import SetSampling, randomness, threshold
 from gimbal.axis.traces.service import Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context

@@ -9,10 +9,10 @@ from tests.axis.traces import wire
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import tree
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import Span, TraceSummary
 from gimbal.axis.traces.service import MOST_SPANS, Traces
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context, Services

@@ -155,6 +155,53 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """Calls whose cost is unknown."""
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What the spans of one group come to, in one stretch of time."""
+
+    group: list[str | None]
+    """What it has in each dimension; null where its spans say nothing."""
+    start: datetime | None = None
+    """Where its stretch of time begins; null when the question has none."""
+    spans: int
+    """Like all counts an estimate where sampling left some out: each that is kept counts for those."""
+    traces: int
+    """With a span in the group."""
+    calls: int
+    """Model calls, each once, whichever spans report it."""
+    errors: int
+    """Failed spans."""
+    error_rate: float
+    """Of the spans."""
+    cost: Decimal | None
+    """US dollars of the priced calls; null when none is."""
+    priced: int
+    """Spans whose cost is known."""
+    unpriced: int
+    """Calls whose cost is unknown."""
+    input_tokens: int | None
+    """Null when none were reported."""
+    output_tokens: int | None
+    p50_ms: float | None
+    """From start to end: of the spans by their time, that up to which half of them are."""
+    p95_ms: float | None
+    p99_ms: float | None
+    first_token_p50_ms: float | None
+    """From start to the first token, of the spans that know it."""
+    first_token_p95_ms: float | None
+    first_token_p99_ms: float | None
+
+
+class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups with the most, and what the others come to."""
+
+    groups: list[Group]
+    """By time, then by the measure that was asked for. A stretch of time without spans is left out."""
+    more: bool
+    """Whether there are other groups."""
+    other: list[Group]
+    """All others in one, or in one for each stretch of time; empty when there are none."""
+
+
 class Renormalised(msgspec.Struct, frozen=True, kw_only=True):
     """What reading stored spans anew came to."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from gimbal.axis.traces import tree
 from gimbal.axis.traces.blocks import Href, readable
+from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.fitting import MARK
 from gimbal.axis.traces.ingest import LAG
 from gimbal.axis.traces.judgements import Judgement, Judgements
@@ -15,7 +16,6 @@ from gimbal.axis.traces.model import KINDS, Span, Trace
 from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.sampling import SetSampling
 from gimbal.axis.traces.service import Traces, moment_us
-from gimbal.axis.traces.store import TraceFilter
 from gimbal.engines.console.pages import Form, PageRequest, Redirect, View, page, page_action
 from gimbal.engines.console.svg import SpanRow
 from gimbal.engines.storage.writer import Writer
@@ -40,7 +40,10 @@ async def traces_page(ctx: Context, request: PageRequest) -> View:
         user_id=query.get("user"),
         session_id=query.get("session"),
         text=query.get("q"),
-        **{name: query.get(name) for name in _FILTERS},
+        status=query.get("status"),
+        kind=query.get("kind"),
+        model=query.get("model"),
+        feature=query.get("feature"),
     )
     found = await ctx.get(Traces).page(ctx, narrowed, cursor=query.get("cursor"), limit=request.number("limit", 50))
     filtered = any(query.get(name) for name in (*_FILTERS, "q", "user", "session", "since", "until"))

@@ -13,9 +13,10 @@ import pyarrow as pa
 from gimbal.axis.pricing.service import FREE_PROVIDERS, PriceBook
 from gimbal.axis.traces import span_events, tree
 from gimbal.axis.traces.derive import derived
+from gimbal.axis.traces.filters import AFTER_US, BEFORE_US, TraceFilter
 from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
 from gimbal.axis.traces.rows import to_rows
-from gimbal.axis.traces.store import AFTER_US, BEFORE_US, Place, SpanStore, TraceFilter
+from gimbal.axis.traces.store import Place, SpanStore
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
@@ -174,6 +175,10 @@ class Traces:
         kept = [h for h in heads if _is_head(h, totals.get(h["trace_id"])) and _fits(totals[h["trace_id"]], narrowed)]
         await self._count_once(project, [totals[head["trace_id"]] for head in kept], between)
         return [_from_totals(totals[head["trace_id"]]) for head in kept]
+
+    async def summaries(self, ctx: Context, trace_ids: Sequence[str]) -> dict[str, TraceSummary]:
+        """Return what lists show of those traces that there are."""
+        return await self._summaries(ctx.project or "default", trace_ids, _ALWAYS) if trace_ids else {}
 
     async def _summaries(
         self, project: str, trace_ids: Sequence[str], between: tuple[int, int]

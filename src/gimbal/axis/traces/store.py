@@ -12,30 +12,26 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.traces.counting import CALL, IS_CALL, NEWEST, REPEATED, repeats
+from gimbal.axis.traces.filters import OF_ANY_SPAN, TraceFilter, conditions_of, of_any_span
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.rows import COLUMNS, from_row
 from gimbal.engines.storage.columns import Columns
 
-# Spans of one trace lie near its head in time; the bound lets the key prune what the bloom filter leaves.
-BEFORE_US, AFTER_US = 3_600_000_000, 86_400_000_000
 _HEAD = ("span_id", "name", "kind", "start_us", "end_us", "status")
-_OF_ANY_SPAN = ("model", "feature", "user_id", "session_id")
 _SUMMED = ("trace_id", "span_id", "parent_id", "is_root", "name", "kind", "start_us", "end_us", "status", "billable",
-           "input_tokens", "output_tokens", "cost", "unpriced", "response_id", "weight", *_OF_ANY_SPAN)  # fmt: skip
+           "input_tokens", "output_tokens", "cost", "unpriced", "response_id", "weight", *OF_ANY_SPAN)  # fmt: skip
 # What the head says, else the first span that says something.
 # Columns are `s.…` because sums bear their names.
 _SAID = ", ".join(
     f"argMinIf(s.{name}, tuple(s.is_root = 0, s.parent_id != '', s.start_us), s.{name} != '') AS {name}"
-    for name in _OF_ANY_SPAN
+    for name in OF_ANY_SPAN
 )
 
 _SINCE = "project = {project:String} AND start_us >= {since:Int64}"
-# A hash of the two ids is compared faster than the ids.
-_NEWEST = "ORDER BY written_us DESC LIMIT 1 BY sipHash128(trace_id, span_id)"
-_IS_CALL = "s.billable = 1 AND (isNotNull(s.input_tokens) OR s.unpriced != '')"
 # What stands for others counts for them; what stands only for itself keeps its exact cost.
 _COUNTED = (
-    f"sumIf(s.weight, {_IS_CALL}) AS calls, sumIf(s.cost, s.billable = 1 AND s.weight = 1) AS cost, "
+    f"sumIf(s.weight, {IS_CALL}) AS calls, sumIf(s.cost, s.billable = 1 AND s.weight = 1) AS cost, "
     "sumIf(toFloat64(s.cost) * s.weight, s.billable = 1 AND s.weight != 1) AS weighted, "
     "sumIf(s.weight, s.billable = 1 AND isNotNull(s.cost)) AS priced, "
     "sumIf(s.weight, s.billable = 1 AND s.unpriced != '') AS unpriced"
@@ -52,33 +48,6 @@ _OF_ALL = (
     "sqrt(sum(least * (least - 1) * spent * spent)) AS cost_error, sum(errors) AS errors, sum(calls) AS calls, "
     "sum(cost) AS cost, sum(weighted) AS weighted, sum(priced) AS priced, sum(unpriced) AS unpriced"
 )
-# Of a call's reports the most complete counts, then the earliest, as `tree` has it.
-_RANK = (
-    "isNull(s.input_tokens) * 2 + s.estimated, -((s.input_tokens > 0) + (s.output_tokens > 0) + (s.cache_read_tokens > 0) "
-    "+ (s.cache_write_tokens > 0) + (s.reasoning_tokens > 0)), -s.start_us, s.span_id"
-)
-_CALL = ("trace_id", "span_id", "parent_id", "billable", "input_tokens", "cost", "unpriced", "weight")
-_RANKED = (
-    *_CALL, "start_us", "response_id", "estimated", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-)  # fmt: skip
-
-
-class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of traces is narrowed by; None and empty mean all."""
-
-    since_us: int | None = None
-    until_us: int | None = None
-    status: str | None = None
-    """Of the trace as lists show it: `error` when any span failed, else of the head."""
-    kind: str | None = None
-    """Of the head."""
-    model: str | None = None
-    """Of any span, like the next three."""
-    feature: str | None = None
-    user_id: str | None = None
-    session_id: str | None = None
-    text: str | None = None
-    """Part of the head's name, in any case."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -149,7 +118,7 @@ class SpanStore:
 
     async def heads(self, project: str, narrowed: TraceFilter, after: Place | None, most: int) -> list[dict[str, Any]]:
         """Return what may be the heads of the traces asked for, newest first; `totals` tells which of them are."""
-        conditions, values = _conditions(narrowed)
+        conditions, values = conditions_of(narrowed)
         if after is not None:
             conditions.append("(start_us, trace_id, span_id) < ({at:Int64}, {id:String}, {span:String})")
             values |= {"at": after.start_us, "id": after.trace_id, "span": after.span_id}
@@ -165,7 +134,10 @@ class SpanStore:
         self, project: str, trace_ids: Sequence[str], between: tuple[int, int], narrowed: TraceFilter
     ) -> dict[str, dict[str, Any]]:
         """Return the sums over the spans of each trace, its head, and whether its spans fit what is asked of any."""
-        fits = [f"countIf(s.{name} = {{{name}:String}}) > 0" for name in _OF_ANY_SPAN if getattr(narrowed, name)]
+        wanted = of_any_span(narrowed)
+        fits = [f"countIf({one.sql}) > 0" for one in wanted]
+        reads = dict.fromkeys([*_SUMMED, *(name for one in wanted for name in one.reads)])
+        values = {name: value for one in wanted for name, value in one.values.items()}
         rows = await self._columns.query(
             "SELECT trace_id, count() AS spans, countIf(s.status = 'error') AS errors, "
             "min(s.weight) AS weight, sumIf(s.input_tokens, s.billable = 1) AS input_tokens, "
@@ -177,11 +149,11 @@ class SpanStore:
             "s.is_root = 1) AS head, "
             "notEmpty(arrayIntersect(groupArrayIf(s.span_id, s.billable = 1 AND (isNotNull(s.input_tokens) OR "
             "s.unpriced != '')), groupUniqArray(s.parent_id))) "
-            f"OR countIf({_IS_CALL} AND s.response_id != '') > uniqExactIf(s.response_id, {_IS_CALL} AND s.response_id != '') "
+            f"OR countIf({IS_CALL} AND s.response_id != '') > uniqExactIf(s.response_id, {IS_CALL} AND s.response_id != '') "
             "AS repeats, "
             f"{' AND '.join(fits) or '1'} AS fits "
-            f"FROM ({_current(_SUMMED)}) AS s GROUP BY trace_id",
-            {**_values(project, trace_ids, between), **{n: getattr(narrowed, n) or "" for n in _OF_ANY_SPAN}},
+            f"FROM ({_current(tuple(reads))}) AS s GROUP BY trace_id",
+            {**_values(project, trace_ids, between), **values},
         )
         for row in rows:
             row["head"] = dict(zip(_HEAD, row["head"], strict=True))
@@ -197,22 +169,11 @@ class SpanStore:
         seen, repeated = await asyncio.gather(
             self._columns.query(
                 f"SELECT {_OF_ALL} FROM (SELECT {_OF_TRACE}, {_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, "
-                f"billable, input_tokens, cost, unpriced, weight FROM spans WHERE {_SINCE} {_NEWEST}) AS s GROUP BY s.trace)",
+                f"billable, input_tokens, cost, unpriced, weight FROM spans WHERE {_SINCE} {NEWEST}) AS s GROUP BY s.trace)",
                 values,
             ),
             self._columns.query(
-                f"WITH parts AS (SELECT trace_id FROM spans WHERE {_SINCE} AND is_root = 1 AND parent_id != ''), "
-                f"spans_there AS (SELECT {', '.join(_RANKED)} "
-                f"FROM spans WHERE {_SINCE} AND trace_id IN (SELECT trace_id FROM parts) {_NEWEST}), "
-                f"above AS (SELECT trace_id, parent_id FROM spans_there AS s WHERE {_IS_CALL} AND parent_id != ''), "
-                "further AS (SELECT trace_id, parent_id FROM spans_there WHERE parent_id != '' "
-                "AND (trace_id, span_id) IN (SELECT * FROM above)), "
-                "wrappers AS (SELECT * FROM above UNION ALL SELECT * FROM further), "
-                f"twins AS (SELECT trace_id, span_id, row_number() OVER (PARTITION BY trace_id, response_id ORDER BY {_RANK}) "
-                f"AS place FROM spans_there AS s WHERE {_IS_CALL} AND s.response_id != '' "
-                "AND (trace_id, span_id) NOT IN (SELECT * FROM wrappers)) "
-                f"SELECT {_COUNTED} FROM spans_there AS s WHERE (trace_id, span_id) IN (SELECT * FROM wrappers) "
-                "OR (trace_id, span_id) IN (SELECT trace_id, span_id FROM twins WHERE place > 1)",
+                f"WITH {repeats(_SINCE)} SELECT {_COUNTED} FROM spans_there AS s WHERE {REPEATED}",
                 values,
             ),
         )
@@ -230,7 +191,7 @@ class SpanStore:
 
     async def counted(self, project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> list[dict[str, Any]]:
         """Return of every span of the traces whose child it is and what it counts."""
-        return await self._columns.query(_current((*_RANKED, "kind")), _values(project, trace_ids, between))
+        return await self._columns.query(_current((*CALL, "kind")), _values(project, trace_ids, between))
 
 
 def _current(names: Sequence[str]) -> str:
@@ -245,35 +206,3 @@ def _current(names: Sequence[str]) -> str:
 
 def _values(project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> dict[str, Any]:
     return {"project": project, "ids": list(trace_ids), "low": between[0], "high": between[1]}
-
-
-def _conditions(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
-    """Return what every head that is asked for fulfils; some others may, too."""
-    conditions: list[str] = []
-    values: dict[str, Any] = {}
-    near: list[str] = []
-    if narrowed.since_us is not None:
-        conditions.append("start_us >= {since:Int64}")
-        near.append("start_us >= {since:Int64} - {before:Int64}")
-        values |= {"since": narrowed.since_us, "before": BEFORE_US}
-    if narrowed.until_us is not None:
-        conditions.append("start_us < {until:Int64}")
-        near.append("start_us < {until:Int64} + {behind:Int64}")
-        values |= {"until": narrowed.until_us, "behind": AFTER_US}
-    if narrowed.kind:
-        conditions.append("kind = {kind:String}")
-        values["kind"] = narrowed.kind
-    if narrowed.text:
-        conditions.append("positionCaseInsensitiveUTF8(name, {text:String}) > 0")
-        values["text"] = narrowed.text
-    wanted = {name: getattr(narrowed, name) for name in _OF_ANY_SPAN if getattr(narrowed, name)}
-    if narrowed.status == "error":
-        wanted["status"] = "error"
-    elif narrowed.status:
-        conditions.append("status = {status:String}")
-        values["status"] = narrowed.status
-    for name, value in wanted.items():
-        inside = " AND ".join(["project = {project:String}", f"{name} = {{{name}:String}}", *near])
-        conditions.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {inside})")
-        values[name] = value
-    return conditions, values

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.model import BillableUsage, Usage
+from gimbal.kernel.errors import ContradictoryUsage
 from gimbal.kernel.ids import new_id, new_trace_id
 
 Json = dict[str, Any]
@@ -108,6 +109,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """stop, length, tool_calls or content_filter; empty while it goes on."""
     usage: Usage | None = None
     """Cumulative: the last one counts."""
+    billable: BillableUsage | ContradictoryUsage | None = None
+    """The same in classes, where the provider tells more than `usage` can say; or how it contradicts itself."""
     side_text: str = ""
     """Text of further choices (`n` above 1): not shown in the trace, but used."""
     raw: Json | None = None

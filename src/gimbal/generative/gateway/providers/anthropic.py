@@ -10,9 +10,10 @@ from typing import Any, cast
 import httpx
 import msgspec
 
+from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Message, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, billable, count, said
 from gimbal.generative.gateway.sse import events
 from gimbal.kernel.errors import BadInput, Upstream
 
@@ -80,6 +81,7 @@ class AnthropicProvider(HttpProvider):
             ),
             finish=_finish(raw.get("stop_reason")),
             usage=decode_usage(raw.get("usage")),
+            billable=billable(wires.anthropic, raw.get("usage")),
         )
 
     async def _stream(self, response: httpx.Response) -> AsyncIterator[Piece]:
@@ -95,7 +97,7 @@ class AnthropicProvider(HttpProvider):
                 return
             if kind == "message_start":
                 usage = _dict(_dict(raw.get("message")).get("usage"))
-                yield Piece(usage=decode_usage(usage))
+                yield Piece(usage=decode_usage(usage), billable=billable(wires.anthropic, usage))
             elif kind == "content_block_start":
                 if piece := _block_start(raw, tools):
                     yield piece
@@ -104,9 +106,10 @@ class AnthropicProvider(HttpProvider):
                     yield piece
             elif kind == "message_delta":
                 # Cumulative: a field that is there replaces the one before, one that is absent leaves it.
-                usage |= {key: value for key, value in _dict(raw.get("usage")).items() if value is not None}
+                usage = wires.merged((usage, raw.get("usage")))
                 stop = _dict(raw.get("delta")).get("stop_reason")
-                yield Piece(usage=decode_usage(usage), finish=_finish(stop) if stop else "")
+                told = billable(wires.anthropic, usage)
+                yield Piece(usage=decode_usage(usage), billable=told, finish=_finish(stop) if stop else "")
         raise Upstream(
             f"{self.name} ended the stream in the middle of the answer.",
             kept="what was streamed before",

@@ -10,9 +10,10 @@ from typing import Any, cast
 import httpx
 import msgspec
 
+from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, billable, count, said
 from gimbal.generative.gateway.sse import events
 from gimbal.kernel.errors import Upstream
 
@@ -81,6 +82,7 @@ def _piece(raw: Json, choices: list[Json], field: str) -> Piece:
         tool_calls=_tool_calls(shown.get("tool_calls")),
         finish=_text(first.get("finish_reason")) if first else "",
         usage=decode_usage(raw.get("usage")),
+        billable=billable(wires.openai_chat, raw.get("usage"), tier=raw.get("service_tier")),
         side_text="".join(_text(other.get("content")) for other in others),
         raw=raw,
         wire=WIRE,

@@ -4,16 +4,18 @@ Deadlines: `timeout_s` of the provider's settings is the longest silence, before
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import httpx
 import msgspec
 
+from gimbal.axis.pricing.model import BillableUsage
 from gimbal.generative.gateway.call import Json
 from gimbal.kernel.errors import (
     BadInput,
     Busy,
+    ContradictoryUsage,
     DeadlineExceeded,
     GimbalError,
     NotFound,
@@ -219,3 +221,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def count(value: Any) -> int:
     """Return a token count that a provider sent; what is not a number from 0 up counts as absent, hence 0."""
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else 0
+
+
+def billable(
+    read: Callable[..., BillableUsage | None], usage: Any, **more: Any
+) -> BillableUsage | ContradictoryUsage | None:
+    """Return a provider's usage by class; a contradiction in it leaves the call without a cost, not without an answer."""
+    try:
+        return read(usage, **more)
+    except ContradictoryUsage as error:
+        return error

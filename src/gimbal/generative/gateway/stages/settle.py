@@ -5,11 +5,12 @@ estimated from the texts and marked as an estimate. A call that no provider acce
 known stays unknown.
 """
 
-from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.model import Cost, Usage
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.knowledge.analysis import count_tokens
 from gimbal.kernel.clock import from_us
+from gimbal.kernel.errors import ContradictoryUsage
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -21,9 +22,17 @@ async def settle(flight: Flight) -> None:
         return
     if flight.usage is None or not flight.complete:
         flight.usage = _at_least(flight)
-    at = from_us(flight.started_us)
-    cost = flight.ctx.get(PriceBook).price(flight.provider.pricing, flight.model, at, flight.usage)
+    cost = _cost(flight, flight.provider.pricing)
     flight.cost, flight.unpriced, flight.price_book = cost.amount, cost.unpriced_reason, cost.book_version
+
+
+def _cost(flight: Flight, pricing: str) -> Cost:
+    """Return what the call costs, by the classes that the provider told as far as they are not an estimate."""
+    book = flight.ctx.get(PriceBook)
+    told = None if flight.estimated else flight.billable
+    if isinstance(told, ContradictoryUsage):
+        return Cost(amount=None, book_version=book.version, unpriced_reason="implausible_usage")
+    return book.price(pricing, flight.model, from_us(flight.started_us), told or flight.usage)
 
 
 def _at_least(flight: Flight) -> Usage:

@@ -1,0 +1,266 @@
+"""What a provider sent as usage → `BillableUsage`, one function per wire.
+
+They differ in what includes what. OpenAI and Gemini count cached input within the input, Anthropic and Bedrock beside
+it; OpenAI and Anthropic count reasoning within the output, Gemini beside it. None of it is guessed from the numbers:
+usage that contradicts the rule of its wire is refused, never clipped. A usage that says nothing of tokens is None.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from gimbal.axis.pricing.model import BillableUsage
+from gimbal.kernel.errors import ContradictoryUsage
+
+Json = Mapping[str, Any]
+
+_MOST = 10**15
+_TIERS = {
+    "": "standard",
+    "default": "standard",
+    "standard": "standard",
+    "on_demand": "standard",
+    "batch": "batch",
+    "flex": "flex",
+    "priority": "priority",
+}
+# The provider's name of a tool that is billed per use, and ours.
+_ANTHROPIC_TOOLS = {"web_search_requests": "web_search", "web_fetch_requests": "web_fetch"}
+_OPENAI_TOOLS = {
+    "web_search_call": "web_search",
+    "file_search_call": "file_search",
+    "code_interpreter_call": "code_interpreter",
+}
+_NO_REQUESTS: Mapping[str, int] = {}
+
+
+def openai_chat(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+    """Read `usage` of chat completions and embeddings; `tier` is `service_tier` of the answer, or batch."""
+    raw = _table(usage)
+    return _openai(raw, "prompt_tokens", "completion_tokens", tier, _NO_REQUESTS)
+
+
+def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> BillableUsage | None:
+    """Read `usage` of responses; the `output` of the same answer tells which of their tools were used."""
+    raw, requests = _table(usage), dict[str, int]()
+    items = [_table(item) for item in _rows(output)]
+    for item in items:
+        name = _OPENAI_TOOLS.get(str(item.get("type")))
+        # Of a web search only the search is billed, not the pages that are opened then.
+        if name and _table(item.get("action")).get("type") in {None, "search"}:
+            requests[name] = requests.get(name, 0) + 1
+    if "code_interpreter" in requests:
+        # Billed is the container, however often it is used.
+        boxes = {str(item.get("container_id")) for item in items if item.get("type") == "code_interpreter_call"}
+        requests["code_interpreter"] = len(boxes)
+    return _openai(raw, "input_tokens", "output_tokens", tier, requests)
+
+
+def _openai(raw: Json, input_: str, output: str, tier: Any, requests: Mapping[str, int]) -> BillableUsage | None:
+    if raw.get(input_) is None and raw.get(output) is None:
+        return None
+    whole, said = _count(raw, input_), _count(raw, output)
+    of_input, of_output = _table(raw.get(f"{input_}_details")), _table(raw.get(f"{output}_details"))
+    read, written = _count(of_input, "cached_tokens"), _count(of_input, "cache_write_tokens")
+    audio, image = _count(of_input, "audio_tokens"), _count(of_input, "image_tokens")
+    _fits(read + written, whole, f"{input_}_details", "cached")
+    _fits(audio + image, whole, f"{input_}_details", "audio and images")
+    ttl = _table(of_input.get("cache_write_tokens_details"))
+    half_hour, half_day = _count(ttl, "ttl_30m_tokens"), _count(ttl, "ttl_12h_tokens")
+    _fits(half_hour + half_day, written, "cache_write_tokens_details", "written")
+    reasoning, spoken = _count(of_output, "reasoning_tokens"), _count(of_output, "audio_tokens")
+    drawn = _count(of_output, "image_tokens")
+    _fits(reasoning + spoken + drawn, said, f"{output}_details", "reasoning, audio and images")
+    _adds_up(raw, "total_tokens", whole + said)
+    cached = _table(of_input.get("cached_tokens_details")).get("audio_tokens")
+    inputs = _modes(whole, read, written, audio, image, cached)
+    return BillableUsage(
+        **inputs,
+        cache_write=written - half_hour - half_day,
+        cache_write_30m=half_hour,
+        cache_write_12h=half_day,
+        output=said - reasoning - spoken - drawn,
+        reasoning=reasoning,
+        audio_output=spoken,
+        image_output=drawn,
+        requests=dict(requests),
+        tier=_tier(tier),
+    )
+
+
+def anthropic(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+    """Read `usage` of messages; of a stream give it `merged` usage. `tier` overrides what the usage says."""
+    raw = _table(usage)
+    if raw.get("input_tokens") is None and raw.get("output_tokens") is None:
+        return None
+    written, said = _count(raw, "cache_creation_input_tokens"), _count(raw, "output_tokens")
+    ttl = _table(raw.get("cache_creation"))
+    minutes, hour = _count(ttl, "ephemeral_5m_input_tokens"), _count(ttl, "ephemeral_1h_input_tokens")
+    if raw.get("cache_creation_input_tokens") is None:
+        written = minutes + hour
+    _fits(minutes + hour, written, "cache_creation", "written")
+    thought = _count(_table(raw.get("output_tokens_details")), "thinking_tokens")
+    _fits(thought, said, "output_tokens_details", "thinking")
+    tools = _table(raw.get("server_tool_use"))
+    return BillableUsage(
+        input=_count(raw, "input_tokens"),
+        cache_read=_count(raw, "cache_read_input_tokens"),
+        cache_write=written - minutes - hour,
+        cache_write_5m=minutes,
+        cache_write_1h=hour,
+        output=said - thought,
+        reasoning=thought,
+        requests={_ANTHROPIC_TOOLS.get(name, "other_tool"): _count(tools, name) for name in tools if tools[name]},
+        tier=_tier(tier) if tier is not None else _anthropic_tier(raw),
+    )
+
+
+def merged(usages: Iterable[Any]) -> dict[str, Any]:
+    """Return the usage of a stream that tells it several times, cumulatively: of each field the last that is there."""
+    found: dict[str, Any] = {}
+    for usage in usages:
+        found |= {name: value for name, value in _table(usage).items() if value is not None}
+    return found
+
+
+def gemini(usage: Any, *, tier: Any = None, searches: int = 0) -> BillableUsage | None:
+    """Read `usageMetadata`; of a stream that of its last chunk. `searches` are the grounded ones that are billed."""
+    raw = _table(usage)
+    if raw.get("promptTokenCount") is None and raw.get("candidatesTokenCount") is None:
+        return None
+    whole, said = _count(raw, "promptTokenCount"), _count(raw, "candidatesTokenCount")
+    read, thought = _count(raw, "cachedContentTokenCount"), _count(raw, "thoughtsTokenCount")
+    fetched = _count(raw, "toolUsePromptTokenCount")
+    _fits(read, whole, "cachedContentTokenCount", "cached")
+    _adds_up(raw, "totalTokenCount", whole + said + thought + fetched)
+    modes, cached = _by_mode(raw, "promptTokensDetails", whole), _by_mode(raw, "cacheTokensDetails", read)
+    spoken = _by_mode(raw, "candidatesTokensDetails", said)
+    of_tools = _by_mode(raw, "toolUsePromptTokensDetails", fetched)
+    inputs = _modes(
+        whole, read, 0, modes["audio"], modes["image"], cached["audio"] if raw.get("cacheTokensDetails") else None
+    )
+    inputs["input"] += fetched - of_tools["audio"] - of_tools["image"]
+    inputs["audio_input"] += of_tools["audio"]
+    inputs["image_input"] += of_tools["image"]
+    return BillableUsage(
+        **inputs,
+        output=said - spoken["audio"] - spoken["image"],
+        reasoning=thought,
+        audio_output=spoken["audio"],
+        image_output=spoken["image"],
+        requests={"web_search": searches} if searches else {},
+        tier=_tier(raw.get("trafficType") if tier is None else tier),
+    )
+
+
+def bedrock(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+    """Read `usage` of Converse; `tier` is the type of the answer's `serviceTier`, batch, or regional."""
+    raw = _table(usage)
+    if raw.get("inputTokens") is None and raw.get("outputTokens") is None:
+        return None
+    plain, said = _count(raw, "inputTokens"), _count(raw, "outputTokens")
+    read, written = _count(raw, "cacheReadInputTokens"), _count(raw, "cacheWriteInputTokens")
+    _adds_up(raw, "totalTokens", plain + read + written + said)
+    by_ttl = {"5m": 0, "1h": 0}
+    for row in _rows(raw.get("cacheDetails")):
+        ttl = str(_table(row).get("ttl"))
+        by_ttl[ttl] = by_ttl.get(ttl, 0) + _count(_table(row), "inputTokens")
+    _fits(sum(by_ttl.values()), written, "cacheDetails", "written")
+    return BillableUsage(
+        input=plain,
+        cache_read=read,
+        cache_write=written - by_ttl["5m"] - by_ttl["1h"],
+        cache_write_5m=by_ttl["5m"],
+        cache_write_1h=by_ttl["1h"],
+        output=said,
+        tier="regional" if tier == "regional" else _tier(tier),
+    )
+
+
+def _modes(whole: int, read: int, written: int, audio: int, image: int, cached_audio: Any) -> dict[str, Any]:
+    """Return input by class where audio, images and what is cached overlap.
+
+    Where nobody told what of the cached input is audio, it is text as far as there is text, then images, then audio.
+    """
+    text = whole - audio - image
+    if cached_audio is not None:
+        heard = _count({"audio_tokens": cached_audio}, "audio_tokens")
+        _fits(heard, min(audio, read), "cached_tokens_details", "cached audio")
+        beyond = max(0, read + written - heard - text)
+        _fits(beyond, image, "cached_tokens_details", "cached text and images")
+    else:
+        beyond = max(0, read + written - text)
+        heard = max(0, beyond - image)
+    seen = min(image, beyond)
+    # What was written and is neither text nor image is audio, at the price of what is written.
+    kept = min(heard, read)
+    return {
+        "input": max(0, text - (read + written - heard)),
+        "cache_read": read - kept,
+        "audio_cache_read": kept,
+        "image_input": image - seen,
+        "audio_input": audio - heard,
+    }
+
+
+def _by_mode(raw: Json, field: str, whole: int) -> dict[str, int]:
+    """Return Gemini's counts by modality; documents are text, and what is not told is text."""
+    found = {"audio": 0, "image": 0, "text": 0}
+    for row in _rows(raw.get(field)):
+        mode = str(_table(row).get("modality")).lower()
+        name = {"audio": "audio", "image": "image", "video": "image"}.get(mode, "text")
+        found[name] += _count(_table(row), "tokenCount")
+    _fits(sum(found.values()), whole, field, "told by modality")
+    return found
+
+
+def _anthropic_tier(raw: Json) -> str:
+    if raw.get("speed") == "fast":
+        return "fast"
+    tier = _tier(raw.get("service_tier"))
+    regional = raw.get("inference_geo") not in {None, "", "global", "not_available"}
+    if regional:
+        # Batch within a region is a price of its own again, which nobody lists.
+        return "regional" if tier == "standard" else "other"
+    return tier
+
+
+def _tier(value: Any) -> str:
+    return _TIERS.get(str(value or "").lower(), "other")
+
+
+def _count(raw: Json, field: str) -> int:
+    value = raw.get(field)
+    if value is None:
+        return 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise _refused(f"{value!r:.40} is not a count of tokens", field)
+    return value
+
+
+def _fits(part: int, whole: int, field: str, name: str) -> None:
+    if part > whole:
+        raise _refused(f"{part} tokens are {name}, which is more than the {whole} that they are part of", field)
+
+
+def _adds_up(raw: Json, field: str, total: int) -> None:
+    if raw.get(field) is not None and _count(raw, field) != total:
+        raise _refused(f"the total is {raw[field]}, but the parts are {total}", field)
+
+
+def _refused(reason: str, field: str) -> ContradictoryUsage:
+    return ContradictoryUsage(
+        f"The usage contradicts itself: {reason}.",
+        where=field,
+        kept="the usage as it was sent, without a cost",
+        todo="See what the provider billed for this call.",
+    )
+
+
+def _table(value: Any) -> Json:
+    return cast("Json", value) if isinstance(value, Mapping) else {}
+
+
+def _rows(value: Any) -> Sequence[Any]:
+    return cast("Sequence[Any]", value) if isinstance(value, list | tuple) else ()

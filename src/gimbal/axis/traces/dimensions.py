@@ -1,0 +1,191 @@
+"""What spans are grouped by, and the statement that reads the spans that are counted.
+
+Who asked, in which session, for which feature and with which versions is often said by one span of a trace only. Then it
+holds for the others, too, as lists show it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from gimbal.axis.traces.counting import REPEATED, repeats
+from gimbal.axis.traces.filters import Condition, TraceFilter, equal, held, near, of_head, said, used
+from gimbal.axis.traces.measures import LIMITED
+from gimbal.kernel.errors import BadInput
+from gimbal.kernel.operations import nearest
+
+MOST_DIMENSIONS = 2
+_OF_TRACE = {"feature": "feature", "user": "user_id", "session": "session_id"}
+_OF_SPAN = {name: name for name in ("model", "provider", "kind", "status", "name", "dialect")}
+_REFS = {"ref": "s.refs", "prompt": "arrayFilter(r -> startsWith(r, 'prompt:'), s.refs)"}
+DIMENSIONS = (*_OF_SPAN, *_OF_TRACE, *_REFS)
+_ATTRIBUTE = "attribute:"
+_ID = "sipHash64(trace_id, span_id)"
+_READ = (
+    "trace_id", "span_id", "start_us", "end_us", "status", "billable", "input_tokens", "output_tokens", "cost", "unpriced",
+    "first_token_us", "weight",
+)  # fmt: skip
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How the spans are read that are counted."""
+
+    values: dict[str, Any]
+    within: str
+    around: str
+    """Where else spans of the same traces may be."""
+    keys: tuple[str, ...]
+    reads: frozenset[str]
+    conditions: tuple[str, ...]
+    of_trace: frozenset[str]
+    """Columns that hold for a whole trace."""
+    twice: bool = True
+    """Whether some spans are stored in several versions."""
+    parts: bool = True
+    """Whether parts of a trace came in requests of their own."""
+
+    def over(self, *, twice: bool, parts: bool) -> "Plan":
+        """Return the plan for what is really stored: what is not there need not be looked for."""
+        return msgspec.structs.replace(self, twice=bool(twice), parts=bool(parts))
+
+    def state(self) -> str:
+        """Return the statement that tells what there is."""
+        # Two spans of different traces with the same id only make the other way be taken.
+        return (
+            "SELECT count() != uniqExact(sipHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts, "
+            f"countIf(weight != 1) > 0 AS weighted FROM spans WHERE {self.within}{LIMITED}"
+        )
+
+    def head(self) -> str:
+        """Return what stands before SELECT."""
+        queries = [repeats(self.around)] if self.parts else []
+        if self.of_trace:
+            first = "tuple(is_root = 0, parent_id != '', start_us)"
+            whole = [
+                f"groupUniqArrayArray(s.{name}) AS all_{name}"
+                if name == "refs"
+                else f"argMinIf(s.{name}, {first}, s.{name} != '') AS all_{name}"
+                for name in sorted(self.of_trace)
+            ]
+            names = ", ".join(sorted({"trace_id", "is_root", "parent_id", "start_us", "weight", *self.of_trace}))
+            queries.append(
+                f"traces AS (SELECT trace_id, {', '.join(whole)} FROM ({self.newest(names, self.around)}) AS s "
+                "WHERE weight > 0 GROUP BY trace_id)"
+            )
+        return f"WITH {', '.join(queries)}" if queries else ""
+
+    def spans(self) -> str:
+        """Return the statement that reads each span that is counted once, with its keys `k0`, `k1`."""
+        names = ", ".join(sorted({*_READ, *self.reads}))
+        kept = [name for name in _READ if name not in {"trace_id", "span_id", "billable"}]
+        keys = "".join(f", {key} AS k{place}" for place, key in enumerate(self.keys))
+        source = f"({self.newest(names, self.within)}) AS s"
+        if self.of_trace:
+            said_once = ", ".join(f"{_or_trace(name)} AS {name}" for name in sorted(self.of_trace))
+            rest = ", ".join(f"s.{name} AS {name}" for name in sorted({*_READ, *self.reads} - self.of_trace))
+            source = f"(SELECT {rest}, {said_once} FROM {source} LEFT JOIN traces ON s.trace_id = traces.trace_id) AS s"
+        where = " AND ".join(["s.weight > 0", *self.conditions])
+        shown = ", ".join(f"s.{name} AS {name}" for name in kept)
+        return f"SELECT {shown}, sipHash64(s.trace_id) AS trace, {self.once()} AS billable{keys} FROM {source} WHERE {where}"
+
+    def once(self) -> str:
+        """Return the condition for a span that counts its call."""
+        return f"(s.billable = 1 AND NOT ({REPEATED}))" if self.parts else "s.billable = 1"
+
+    def newest(self, names: str, within: str) -> str:
+        """Return the statement that reads the newest version of each span."""
+        if not self.twice:
+            return f"SELECT {names} FROM spans WHERE {within}"
+        several = f"FROM spans WHERE {within} GROUP BY 1 HAVING count() > 1"
+        return (
+            f"SELECT {names} FROM spans WHERE {within} AND ({_ID} NOT IN (SELECT {_ID} {several}) "
+            f"OR ({_ID}, written_us) IN (SELECT {_ID}, max(written_us) {several}))"
+        )
+
+
+def check_choice(name: str, value: str, known: Iterable[str]) -> None:
+    """Raise BadInput for what is not among what there is to choose from."""
+    if value not in known:
+        raise BadInput(f"{name!r} cannot be {value!r}.", where=name, todo=f"Choose one of {', '.join(known)}.")
+
+
+def _or_trace(name: str) -> str:
+    missing = f"empty(s.{name})" if name == "refs" else f"s.{name} = ''"
+    return f"if({missing}, traces.all_{name}, s.{name})"
+
+
+def plan(project: str, by: Sequence[str], narrowed: TraceFilter, *, roots: bool) -> Plan:
+    """Return how to read what a question is about; raise BadInput."""
+    if len(by) > MOST_DIMENSIONS or len(set(by)) < len(by):
+        raise BadInput(
+            "Spans can be grouped by up to two different dimensions.", where="group", todo="Leave one of them out."
+        )
+    if narrowed.since_us is not None and narrowed.until_us is not None and narrowed.since_us >= narrowed.until_us:
+        raise BadInput("The range ends before it begins.", where="until", todo="Give an `until` after `since`.")
+    range_, values = of_head(TraceFilter(since_us=narrowed.since_us, until_us=narrowed.until_us))
+    wide, bounds = near(narrowed)
+    values |= {**bounds, "project": project}
+    own, own_values = of_head(msgspec.structs.replace(narrowed, since_us=None, until_us=None))
+    columns = ("model", "provider", "status", "feature", "user_id", "session_id")
+    wanted: list[Condition] = [*equal(narrowed, columns), *used(narrowed), *said(narrowed), *_sizes(narrowed)]
+    reads = {name for one in wanted for name in one.reads} | {"kind", "name"} | ({"parent_id"} if roots else set())
+    for one in wanted:
+        values |= one.values
+    keys = [_key(name, place, reads, values) for place, name in enumerate(by)]
+    here = "project = {project:String}"
+    return Plan(
+        values=values | own_values,
+        within=" AND ".join([here, *range_]),
+        around=" AND ".join([here, *wide]),
+        keys=tuple(keys),
+        reads=frozenset(reads),
+        conditions=(*own, *(one.sql for one in wanted), *(["s.parent_id = ''"] if roots else [])),
+        of_trace=frozenset(reads & {*_OF_TRACE.values(), "refs"}),
+    )
+
+
+def _sizes(narrowed: TraceFilter) -> list[Condition]:
+    """Return what the cost and tokens of a span must be."""
+    tokens = "ifNull(s.input_tokens + s.output_tokens, -1)"
+    cost = ("cost", "billable")
+    found = [
+        ("min_cost", "s.billable = 1 AND s.cost >= toDecimal128({}, 12)", "String", cost),
+        ("max_cost", "s.billable = 1 AND s.cost <= toDecimal128({}, 12)", "String", cost),
+        ("min_tokens", f"s.billable = 1 AND {tokens} >= {{}}", "Int64", ("input_tokens", "output_tokens")),
+        (
+            "max_tokens",
+            f"s.billable = 1 AND {tokens} BETWEEN 0 AND {{}}",
+            "Int64",
+            ("input_tokens", "output_tokens"),
+        ),
+    ]
+    return [
+        Condition(
+            sql.format(f"{{{name}:{kind}}}"),
+            {name: f"{value:f}" if kind == "String" else value},
+            reads,
+        )
+        for name, sql, kind, reads in found
+        if (value := getattr(narrowed, name)) is not None
+    ]
+
+
+def _key(name: str, place: int, reads: set[str], values: dict[str, Any]) -> str:
+    """Return the expression of a dimension; note what it reads."""
+    if name.startswith(_ATTRIBUTE) and len(name) > len(_ATTRIBUTE) and "\0" not in name:
+        values[f"by{place}"] = name.removeprefix(_ATTRIBUTE)
+        reads.add("attributes")
+        return held(f"by{place}")
+    if name in _REFS:
+        reads.add("refs")
+        return f"arrayJoin(if(empty({_REFS[name]}), [''], {_REFS[name]}))"
+    column = (_OF_SPAN | _OF_TRACE).get(name)
+    if column is None:
+        raise BadInput(
+            f"{name!r} is no dimension.",
+            where="group",
+            todo=nearest(name, DIMENSIONS) or f"There are {', '.join(DIMENSIONS)} and attribute:<key>.",
+        )
+    reads.add(column)
+    return f"toString(s.{column})"
