@@ -1,14 +1,28 @@
 """Run the bars: `python -m bench` all that need nothing but this machine, `python -m bench start spans` those named.
 
-Two run only when they are named: `ingest` measures mlflow and arize-phoenix in the same run and installs them with pip
-into `.bench/` at first, for which it needs a network; `soak` takes ten minutes.
+Some run only when they are named: `ingest` and `beside` measure mlflow and arize-phoenix in the same run and install them
+with pip into `.bench/` at first, for which they need a network; `soak` takes ten minutes, and `growth` about as long.
 """
 
 import os
 import platform
 import sys
 
-from bench import ingest, latency, memory, metrics, pages, queries, soak, spans, start
+from bench import (
+    beside,
+    growth,
+    ingest,
+    latency,
+    memory,
+    metrics,
+    pages,
+    queries,
+    redaction,
+    soak,
+    spans,
+    start,
+    trace_page,
+)
 
 BARS = {
     "start": start,
@@ -18,8 +32,10 @@ BARS = {
     "metrics": metrics,
     "pages": pages,
     "queries": queries,
+    "redaction": redaction,
+    "trace_page": trace_page,
 }
-NAMED_ONLY = {"ingest": ingest, "soak": soak}
+NAMED_ONLY = {"beside": beside, "growth": growth, "ingest": ingest, "soak": soak}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The peers that the ingest bar is measured beside: each in a virtual environment of its own under `.bench/`.
+"""The peers that ingest and questions are measured beside: each in a virtual environment of its own under `.bench/`.
 
 They are installed by pip when first asked for, pinned in `peers.txt`, started on loopback with the SQLite that they
 choose by themselves, and asked over HTTP how much they have stored.
@@ -48,6 +48,8 @@ class Beside(NamedTuple):
 
     port: int
     stored: Callable[[], int]
+    folder: Path
+    """What it stores is in here."""
 
 
 def version(peer: Peer) -> str:
@@ -94,7 +96,7 @@ def running(peer: Peer) -> Iterator[Beside]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise PeerMissing(f"it did not start: {log.read_text(errors='replace')[-200:]!r}")
                 time.sleep(0.2)
-            yield Beside(port, lambda: peer.stored(port))
+            yield Beside(port, lambda: peer.stored(port), folder)
         finally:
             process.terminate()
             try:

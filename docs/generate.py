@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from gimbal.axis.sql.views import VIEWS
 from gimbal.faces.client.generate import body_fields, method_name
 from gimbal.faces.server import capabilities, mcp
 from gimbal.faces.server.reference import type_name
@@ -87,13 +88,28 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def views_page() -> str:
+    """Return the page of the views of SQL."""
+    lines = ["# Views", "", "What a statement of `gimbal sql` may name; see [Ask in SQL](../how-to/sql.md).", ""]
+    for view in VIEWS.values():
+        lines += [f"## {view.name}", "", view.meaning, "", "| Column | Type | Meaning |", "|---|---|---|"]
+        lines += [f"| `{one.name}` | `{one.type}` | {cell(one.meaning)} |" for one in view.columns]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def pages() -> dict[str, str]:
     """Return every page by file name."""
     capabilities.load_operations()
     capabilities.load_dialects()
     # Errors of every process, whichever modules were loaded before.
     importlib.import_module("gimbal.faces.server.process")
-    return {"operations.md": operations_page(), "settings.md": settings_page(), "errors.md": errors_page()}
+    return {
+        "operations.md": operations_page(),
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+        "views.md": views_page(),
+    }
 
 
 def main() -> None:

@@ -9,13 +9,14 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.operations import AuditTrail, ProjectGuard
-from gimbal.kernel.settings import Settings
+from gimbal.kernel.settings import RedactionSettings, Settings
 from gimbal.testing.clock import FrozenClock
 
 
@@ -50,6 +51,7 @@ async def axis(
     services.register(Writer, writer)
     services.register(Projects, projects)
     services.register(ProjectGuard, projects)
+    services.register(Redactions, Redactions(catalog, RedactionSettings()))
     services.register(AuditTrail, audit)
     services.register(AuditLog, audit)
     services.register(Assets, assets)

@@ -29,11 +29,11 @@ from gimbal.axis.traces.model import Span, Trace
 ROOT = Path(__file__).parents[2]
 PROJECT = "callers"
 QUESTION, ANSWER = "What keeps the rings level?", "Gimbal keeps both rings level."
-FULL = Usage(input_tokens=21, output_tokens=5, cache_read_tokens=8, reasoning_tokens=2)
-BARE = Usage(input_tokens=21, output_tokens=5)
-CLAUDE = Usage(input_tokens=21, output_tokens=5, cache_read_tokens=8, cache_write_tokens=3)
+FULL = Usage.of(input_tokens=21, output_tokens=5, cache_read_tokens=8, reasoning_tokens=2)
+BARE = Usage.of(input_tokens=21, output_tokens=5)
+CLAUDE = Usage.of(input_tokens=21, output_tokens=5, cache_read_tokens=8, cache_write_tokens=3)
 
-BEGUN = Usage(input_tokens=21, cache_read_tokens=8, cache_write_tokens=3)
+BEGUN = Usage.of(input_tokens=21, cache_read_tokens=8, cache_write_tokens=3)
 
 
 class Caller(NamedTuple):

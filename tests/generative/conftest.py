@@ -8,9 +8,10 @@ from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 from tests.upstreams import Upstream, serve
 
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.pricing.service import PriceBook
+from gimbal.axis.pricing.service import PriceBook, PriceSource
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -78,11 +79,12 @@ async def gateway(
         (Blobs, blobs),
         (Columns, columns),
         (Writer, writer),
-        (PriceBook, prices),
+        (PriceSource, prices),
         (Projects, projects),
         (ProjectGuard, projects),
         (AuditTrail, AuditLog(catalog)),
         (Assets, Assets(catalog, blobs)),
+        (Redactions, Redactions(catalog, settings.redaction)),
         (Traces, Traces(columns, writer, prices)),
         (Indexes, Indexes()),
         (Providers, providers),

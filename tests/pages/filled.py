@@ -1,7 +1,9 @@
 """A small installation with one of everything that a page can show, hostile words among it; made through the SDK."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from io import BytesIO
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -20,6 +22,7 @@ from gimbal.kernel.context import Role
 # What a stranger may put into a name, a question or an answer: none of it may ever run, and none may break the page.
 SCRIPT = "<script>window.pwned=1</script>"
 IMAGE = '"><img src=x onerror=window.pwned=1>'
+SESSION = f"chat/7 {SCRIPT}"
 LONG = "an_unbroken_name_" * 9
 FEATURES = ["hour", "wind"]
 PROMPT = """+++
@@ -73,6 +76,11 @@ def fill(url: str) -> Places:
     evaluations, refused, trace = generative(client)
     client.keys.create(name=f"nightly {IMAGE}", role=Role.DEVELOPER, days=30)
     revoked = client.keys.create(name="old laptop")
+    contract = f"contract {SCRIPT} {LONG}"
+    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(2), output=Decimal(8), source=contract)
+    client.prices.set(provider="anthropic", model="*", factor=Decimal("0.88"), note=IMAGE, source="https://here")
+    later = date(datetime.now(UTC).year + 1, 1, 1)
+    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(1), output=Decimal(4), valid_from=later)
     client.keys.revoke(revoked.key.id)
     (job, *_) = client.jobs.list().items
     model, prompt = "/assets/model:flights%2Fdelay", "/assets/prompt:help%2Fanswer@v2"
@@ -105,11 +113,16 @@ def fill(url: str) -> Places:
         "endpoint": ("/endpoints/delay", "delay", "Endpoints"),
         "traces": ("/traces", "Traces", "Traces"),
         "trace": (f"/traces/{trace}", f"question {SCRIPT}", "Traces"),
+        "sessions": ("/sessions", "Sessions", "Sessions"),
+        "session": (f"/sessions/{quote(SESSION, safe='')}", SESSION, "Sessions"),
         "monitors": ("/monitors", "Monitors", "Monitors"),
         "monitor": ("/monitors/delay-quality", "delay-quality", "Monitors"),
         "jobs": ("/jobs", "Jobs", "Jobs"),
         "job": (f"/jobs/{job.id}", "evals.run", "Jobs"),
         "audit": ("/audit?check=1", "Audit", "Audit"),
+        "prices": ("/prices", "Prices", "Prices"),
+        "price": ("/prices/model?provider=openai&model=gpt-4o", "gpt-4o", "Prices"),
+        "price-form": ("/prices/set?provider=openai&model=gpt-4o", "Set a price", "Prices"),
         "access": ("/access?revoked=1", "Access", "Access"),
         "settings": ("/settings", "Settings", "Settings"),
     }
@@ -191,7 +204,7 @@ def generative(client: gimbal.Client) -> tuple[list[str], Decision, str]:
     )
     client.gates.set(pattern="prompt:help/answer@production", rules=[better])
     refused = gimbal.promote("prompt:help/answer@v2", "production", reason="less context", client=client)
-    with gimbal.trace(f"question {SCRIPT}", feature=LONG, user=IMAGE, client=client) as span:
+    with gimbal.trace(f"question {SCRIPT}", feature=LONG, user=IMAGE, session=SESSION, client=client) as span:
         span.set(input={"question": IMAGE})
         with gimbal.trace("look up", kind="retriever", client=client) as inner:
             inner.set(input={"query": SCRIPT}, output=[IMAGE, "runs.md"])

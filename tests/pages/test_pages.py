@@ -21,7 +21,8 @@ NAMES = (
     *("home", "runs", "run", "assets", "dataset", "model", "prompt", "suite", "index"),
     *("versions", "history", "lineage", "files", "difference"),
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
-    *("traces", "trace", "monitors", "monitor", "jobs", "job", "audit", "access", "settings", "reference"),
+    *("traces", "trace", "sessions", "session", "monitors", "monitor"),
+    *("jobs", "job", "prices", "price", "price-form", "audit", "access", "settings", "reference"),
 )
 EMPTY = {
     "": ("Start here", "make demo"),
@@ -31,6 +32,7 @@ EMPTY = {
     "/gates": ("No gates yet", "gimbal gates set"),
     "/endpoints": ("No endpoints yet", "gimbal endpoints set"),
     "/traces": ("No traces yet", "OTEL_EXPORTER_OTLP_ENDPOINT="),
+    "/sessions": ("No sessions yet", "session.id"),
     "/monitors": ("No monitors yet", "gimbal monitors set"),
     "/jobs": ("No jobs yet", "gimbal evaluations start"),
     "/audit": ("Nothing recorded yet", "gimbal keys create"),

@@ -126,6 +126,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body, decompressed (gzip, zstd, deflate)."""
     disconnected: Callable[[], Awaitable[None]]
     """Returns when the caller has gone away."""
+    several: dict[str, list[str]] = {}
+    """All values of the query parameters that came several times."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,20 +4,17 @@ A variable's name is the path in capitals: `server.port` is `GIMBAL_SERVER_PORT`
 line flags over both. `gimbal settings` prints each value and where it came from.
 """
 
-import ast
 import functools
-import inspect
-import itertools
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from gimbal.kernel.errors import CorruptSettings
+from gimbal.kernel.settings_text import field_docs, from_text, get, put, read_file
 
 # How msgspec names a field that is unknown or missing; its place is then that of the section around it.
 _NAMED_FIELD = re.compile(r"(?:unknown|missing required) field `(.+)`")
@@ -153,6 +150,49 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Upstreams besides those found by OPENAI_API_KEY and ANTHROPIC_API_KEY and the built-in `local`."""
 
 
+class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the keys stand that make redaction's hashes and tokens; they are in no store and no backup."""
+
+    key_file: str = ""
+    """File of keys, one `id:base64` a line, the newest first. Empty means none: then policies can mask and drop only."""
+    key_env: str = ""
+    """Name of the environment variable that holds them instead, with commas between them."""
+
+
+class PricesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where newer prices of model calls come from; prices of one's own are set by `gimbal prices set`."""
+
+    url: str = ""
+    """Address of a price book: https, or http on this machine. Empty means the shipped one until somebody gives another."""
+    file: str = ""
+    """Path of a price book instead of an address."""
+    refresh: str = "20 4 * * *"
+    """When it is read anew, as a cron rule of five fields in UTC; empty means only by `gimbal prices refresh`."""
+    timeout_s: Seconds = 20.0
+    """Seconds that reading it may take in all."""
+    max_bytes: Positive = 4 * MIB
+    """Size that it may have."""
+
+
+class SqlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one statement of SQL may take."""
+
+    max_seconds: Seconds = 10.0
+    """Seconds that a statement may run whose answer is shown."""
+    export_max_seconds: Seconds = 600.0
+    """Seconds that an export may take, from its first row to its last."""
+    max_memory_bytes: Positive = 1024 * MIB
+    """Memory that one statement may use."""
+    max_rows_read: Positive = 200_000_000
+    """Rows of the tables that one statement may read."""
+    max_rows: Positive = 10_000
+    """Rows of an answer that is shown; exports have no such limit."""
+    per_project: Positive = 2
+    """Statements of a project at the same time; the next one gets 429."""
+    concurrency: Positive = 4
+    """Statements at the same time in all."""
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the processes say."""
 
@@ -185,6 +225,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Jobs and schedules."""
     gateway: GatewaySettings = GatewaySettings()
     """LLM providers."""
+    redaction: RedactionSettings = RedactionSettings()
+    """Keys of redaction."""
+    prices: PricesSettings = PricesSettings()
+    """Prices of model calls."""
+    sql: SqlSettings = SqlSettings()
+    """Limits of SQL."""
     log: LogSettings = LogSettings()
     """What the processes say."""
 
@@ -223,19 +269,6 @@ _OTHER_VARIABLES = frozenset(
 )
 
 
-def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstring under each field of a Struct, read from its source."""
-    tree = ast.parse(inspect.getsource(kind).lstrip())
-    body = cast("ast.ClassDef", tree.body[0]).body
-    docs: dict[str, str] = {}
-    for field, after in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            value = after.value if isinstance(after, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                docs[field.target.id] = inspect.cleandoc(value.value)
-    return docs
-
-
 class _Leaf(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     kind: Any
@@ -261,23 +294,6 @@ def _leaves() -> tuple[_Leaf, ...]:
 def variable_name(path: tuple[str, ...]) -> str:
     """Return the environment variable that sets the leaf at `path`."""
     return "GIMBAL_" + "_".join(path).upper()
-
-
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for part in path[:-1]:
-        section: Any = tree.setdefault(part, {})
-        if not isinstance(section, dict):
-            return  # the file has a value where a section belongs; the check of the whole tree says so
-        tree = cast("dict[str, Any]", section)
-    tree[path[-1]] = value
-
-
-def _get(tree: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if not isinstance(tree, dict) or part not in tree:
-            return None
-        tree = cast("dict[str, Any]", tree)[part]
-    return tree
 
 
 class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,20 +346,20 @@ def load_settings(
     environ = os.environ if environ is None else environ
     named = file or (Path(environ["GIMBAL_CONFIG"]) if environ.get("GIMBAL_CONFIG") else None)
     path = named or Path("gimbal.toml")
-    tree: dict[str, Any] = _read_file(path) if named or path.exists() else {}
+    tree: dict[str, Any] = read_file(path) if named or path.exists() else {}
     sources: dict[str, str] = {}
     known: set[str] = set()
     for leaf in _leaves():
         dotted, variable = ".".join(leaf.path), variable_name(leaf.path)
         known.add(variable)
-        if _get(tree, leaf.path) is not None:
+        if get(tree, leaf.path) is not None:
             sources[dotted] = str(path)
         if variable in environ:
-            _put(tree, leaf.path, _from_text(environ[variable], leaf.kind, variable))
+            put(tree, leaf.path, from_text(environ[variable], leaf.kind, variable))
             sources[dotted] = variable
         flag = (flags or {}).get(dotted)
         if flag is not None:
-            _put(tree, leaf.path, flag)
+            put(tree, leaf.path, flag)
             sources[dotted] = "command line"
     try:
         settings = msgspec.convert(tree, Settings)
@@ -359,32 +375,3 @@ def load_settings(
         ) from None
     unknown = tuple(sorted(v for v in environ if v.startswith("GIMBAL_") and v not in known | _OTHER_VARIABLES))
     return LoadedSettings(settings=settings, sources=sources, unknown_variables=unknown)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise CorruptSettings(
-            f"The settings file cannot be read: {problem.strerror}.", where=str(path), todo="Check the path and rights."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise CorruptSettings(
-            f"The settings file is not valid TOML: {problem}.", where=str(path), todo="Mend that line and start again."
-        ) from None
-
-
-def _from_text(text: str, kind: Any, variable: str) -> Any:
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    if kind is str or get_origin(kind) is Literal:
-        return text
-    try:
-        if kind == tuple[str, ...]:
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        return msgspec.convert(text, kind, strict=False) if kind in {int, float, bool} else msgspec.json.decode(text)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        shape = kind.__name__ if isinstance(kind, type) else "JSON"
-        raise CorruptSettings(
-            f"{text!r} is not a value for {variable}.", where=variable, todo=f"Give a value of type {shape}."
-        ) from None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gimbal.axis.pricing.book import SHIPPED, read_book
 from gimbal.axis.pricing.costing import cost
-from gimbal.axis.pricing.model import BillableUsage, LongContext, Price, Usage
+from gimbal.axis.pricing.model import LongContext, Price, Usage
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.kernel.errors import BadInput
 
@@ -39,7 +39,7 @@ def price(**fields: object) -> Price:
 
 
 def dollars(rates: Price, **counts: int) -> Decimal | None:
-    return cost(rates, BillableUsage(**counts), "").amount  # pyright: ignore[reportArgumentType]
+    return cost(rates, Usage(**counts), "").amount  # pyright: ignore[reportArgumentType]
 
 
 def test_the_shipped_book_holds_what_it_promises() -> None:
@@ -124,7 +124,7 @@ def test_each_tier_has_a_price_of_its_own_or_none() -> None:
     """Half of nothing that is known is not known."""
     listed = PriceBook([price(), price(tier="batch", input=Decimal(1), output=Decimal(4))], "b")
     costs = [
-        listed.price("p", model, NOW, BillableUsage(input=MILLION, output=MILLION, tier=tier))
+        listed.price("p", model, NOW, Usage(input=MILLION, output=MILLION, tier=tier))
         for model, tier in (("m", "standard"), ("m", "batch"), ("m", "flex"), ("m", "unheard of"), ("x", "batch"))
     ]
     assert [found.amount for found in costs] == [10, 5, None, None, None]
@@ -152,7 +152,7 @@ def test_a_class_without_a_price_falls_back_by_rule_or_leaves_the_call_unpriced(
     counts: dict[str, int], expected: str
 ) -> None:
     """Never nothing."""
-    found = cost(price(), BillableUsage(**counts), "b")  # pyright: ignore[reportArgumentType]
+    found = cost(price(), Usage(**counts), "b")  # pyright: ignore[reportArgumentType]
     if expected.startswith("no_price"):
         assert (found.amount, found.parts, found.unpriced_reason) == (None, {}, expected)
     else:
@@ -166,7 +166,7 @@ def test_every_class_is_charged_at_its_own_rate() -> None:
         reasoning=Decimal(9), audio_input=Decimal(40), audio_output=Decimal(80), audio_cache_read=Decimal("2.5"),
         image_input=Decimal(3), image_output=Decimal(30), requests={"web_search": Decimal("0.01")},
     )  # fmt: skip
-    usage = BillableUsage(
+    usage = Usage(
         input=1, cache_read=2, cache_write=3, cache_write_5m=4, cache_write_30m=5, cache_write_1h=6, cache_write_12h=7,
         audio_input=8, audio_cache_read=9, image_input=10, output=11, reasoning=12, audio_output=13, image_output=14,
         requests={"web_search": 3},
@@ -182,12 +182,12 @@ LONG = LongContext(above=200, of="request", input=Decimal(4), output=Decimal(12)
     ("usage", "millionths"),
     [
         # Up to the threshold nothing changes; one above, all does.
-        (Usage(input_tokens=200, output_tokens=10), "480"),
-        (Usage(input_tokens=201, output_tokens=10), "924"),
+        (Usage.of(input_tokens=200, output_tokens=10), "480"),
+        (Usage.of(input_tokens=201, output_tokens=10), "924"),
         # Cached input counts towards the threshold: 100·4 + 101·0.4 + 10·12.
-        (Usage(input_tokens=201, cache_read_tokens=101, output_tokens=10), "560.4"),
+        (Usage.of(input_tokens=201, cache_read_tokens=101, output_tokens=10), "560.4"),
         # Written input has no rate of its own here and costs as input: 201·4.
-        (Usage(input_tokens=201, cache_write_tokens=101), "804"),
+        (Usage.of(input_tokens=201, cache_write_tokens=101), "804"),
     ],
 )
 def test_a_long_context_changes_the_whole_call(usage: Usage, millionths: str) -> None:
@@ -201,7 +201,7 @@ def test_output_without_a_rate_for_long_contexts_costs_as_before() -> None:
     silent = LongContext(above=200, of="request", input=Decimal(4))
     rates = price(reasoning=Decimal(9), audio_output=Decimal(80), long_context=silent)
     assert dollars(rates, input=201, output=1, reasoning=1, audio_output=1) == Decimal(804 + 8 + 9 + 80) / MILLION
-    told = cost(price(audio_output=Decimal(80), long_context=LONG), BillableUsage(input=201, audio_output=1), "")
+    told = cost(price(audio_output=Decimal(80), long_context=LONG), Usage(input=201, audio_output=1), "")
     assert (told.amount, told.unpriced_reason) == (None, "no_price:audio_output")
 
 
@@ -222,14 +222,14 @@ def test_a_long_context_can_change_the_excess_alone() -> None:
 )
 def test_no_token_is_lost_or_counted_twice_whatever_the_threshold(counts: list[int], above: int, rate: Decimal) -> None:
     """Where all rates are one, the cost is the count times it, to the last digit."""
-    names = [name for name in BillableUsage.__struct_fields__ if name not in {"requests", "tier"}]
+    names = [name for name in Usage.__struct_fields__ if name not in {"requests", "tier", "contradictory"}]
     rest = dict.fromkeys(("cache_write_1h", "cache_write_12h", "audio_input", "audio_output", "audio_cache_read", "image_output"), rate)  # fmt: skip
     plain = price(input=rate, output=rate, **rest)
-    usage = BillableUsage(**dict(zip(names, counts, strict=True)))  # pyright: ignore[reportArgumentType]
+    usage = Usage(**dict(zip(names, counts, strict=True)))  # pyright: ignore[reportArgumentType]
     expected = sum(counts) * int(rate * MILLION)
     assert (found := cost(plain, usage, "").amount) is not None
     assert found * MILLION * MILLION == expected
-    text = BillableUsage(input=counts[0], cache_read=counts[1], cache_write=counts[2], output=counts[3])
+    text = Usage(input=counts[0], cache_read=counts[1], cache_write=counts[2], output=counts[3])
     long = LongContext(above=above, of="excess", input=rate)
     split = cost(price(input=rate, output=rate, long_context=long), text, "").amount
     assert split is not None
@@ -252,7 +252,7 @@ usd = "1.1"
         + ENTRY
         + 'currency = "EUR"\nrequests = { web_search = "0.01" }\n'
     )
-    usage = BillableUsage(input=1, output=1, requests={"web_search": 1})
+    usage = Usage(input=1, output=1, requests={"web_search": 1})
 
     def on(day: str) -> Decimal | None:
         return listed.price("p", "m", datetime.fromisoformat(day).replace(tzinfo=UTC), usage).amount
@@ -367,10 +367,10 @@ def test_a_file_is_named_in_what_is_said_of_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "usage",
-    [BillableUsage(cache_write_1h=-1), BillableUsage(input=5, requests={"web_search": -1})],
+    [Usage(cache_write_1h=-1), Usage(input=5, requests={"web_search": -1})],
     ids=["class", "tool"],
 )
-def test_a_negative_count_is_no_discount(usage: BillableUsage) -> None:
+def test_a_negative_count_is_no_discount(usage: Usage) -> None:
     """Whoever makes such a record by hand gets no amount for it."""
     found = PriceBook([price()], "b").price("p", "m", NOW, usage)
     assert (found.amount, found.unpriced_reason) == (None, "implausible_usage")

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +11,6 @@ import gimbal.axis.pricing.operations  # noqa: F401 - fills the operation table
 from gimbal.axis.pricing.costing import cost
 from gimbal.axis.pricing.model import Cost, Price, Usage
 from gimbal.axis.pricing.service import PriceBook
-from gimbal.kernel.context import Context
-from gimbal.kernel.operations import find, invoke
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,8 +29,8 @@ def book() -> PriceBook:
 
 
 def test_every_token_is_in_one_class() -> None:
-    """Cached input is cheaper and counted once; reasoning is output and costs as such."""
-    usage = Usage(
+    """Cached input is cheaper and counted once; reasoning costs as output does, and shows as what it is."""
+    usage = Usage.of(
         input_tokens=1000, output_tokens=300, cache_read_tokens=600, cache_write_tokens=100, reasoning_tokens=200
     )
     found = cost(price(cache_read="0.20", cache_write="2.50"), usage, "b1")
@@ -42,7 +39,8 @@ def test_every_token_is_in_one_class() -> None:
         amount=Decimal("0.00337"),
         parts={
             "input": Decimal("0.0006"),
-            "output": Decimal("0.0024"),
+            "output": Decimal("0.0008"),
+            "reasoning": Decimal("0.0016"),
             "cache_read": Decimal("0.00012"),
             "cache_write": Decimal("0.00025"),
         },
@@ -52,7 +50,7 @@ def test_every_token_is_in_one_class() -> None:
 
 def test_cached_input_without_a_price_of_its_own_costs_as_input() -> None:
     """Not nothing."""
-    usage = Usage(input_tokens=1_000_000, cache_read_tokens=400_000, cache_write_tokens=100_000)
+    usage = Usage.of(input_tokens=1_000_000, cache_read_tokens=400_000, cache_write_tokens=100_000)
     assert cost(price(), usage, "").amount == Decimal("2.00")
     assert cost(price(cache_read="0"), usage, "").amount == Decimal("1.20")
 
@@ -65,7 +63,7 @@ def test_cached_input_without_a_price_of_its_own_costs_as_input() -> None:
 def test_costs_are_exact_and_are_the_sum_of_their_parts(counts: tuple[int, ...], rates: tuple[Decimal, ...]) -> None:
     """Compared with whole numbers: rates have six places, tokens are counted, so picodollars are exact."""
     read, write, plain, spoken, reasoned = counts
-    usage = Usage(
+    usage = Usage.of(
         input_tokens=read + write + plain,
         output_tokens=spoken + reasoned,
         cache_read_tokens=read,
@@ -88,7 +86,7 @@ def test_costs_are_exact_and_are_the_sum_of_their_parts(counts: tuple[int, ...],
 
 def test_a_million_small_calls_sum_without_drift() -> None:
     """Floats would end beside it."""
-    one = cost(price(input="0.10"), Usage(input_tokens=1), "").amount
+    one = cost(price(input="0.10"), Usage.of(input_tokens=1), "").amount
     assert one == Decimal("0.0000001")
     assert sum([one] * 100_000, Decimal(0)) == Decimal("0.01")
 
@@ -139,7 +137,7 @@ def test_dated_snapshots_are_known_and_other_models_are_not_taken_for_them(
 
 def test_a_snapshot_with_a_price_of_its_own_keeps_it(book: PriceBook) -> None:
     """The first gpt-4o still costs what it cost."""
-    usage = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+    usage = Usage.of(input_tokens=1_000_000, output_tokens=1_000_000)
     assert book.price("openai", "gpt-4o-2024-05-13", NOW, usage).amount == Decimal("20.00")
     assert book.price("openai", "gpt-4o-2024-11-20", NOW, usage).amount == Decimal("12.50")
 
@@ -147,17 +145,17 @@ def test_a_snapshot_with_a_price_of_its_own_keeps_it(book: PriceBook) -> None:
 @pytest.mark.parametrize(
     ("provider", "model", "usage", "reason"),
     [
-        ("openai", "gpt-99", Usage(input_tokens=5), "unknown_model"),
-        ("nobody", "gpt-4o", Usage(input_tokens=5), "unknown_model"),
+        ("openai", "gpt-99", Usage.of(input_tokens=5), "unknown_model"),
+        ("nobody", "gpt-4o", Usage.of(input_tokens=5), "unknown_model"),
         ("", "", Usage(), "unknown_model"),
         ("openai", "gpt-4o", None, "no_usage"),
         ("local", "extractive", None, "no_usage"),
-        ("openai", "gpt-4o", Usage(input_tokens=-1), "implausible_usage"),
-        ("openai", "gpt-4o", Usage(output_tokens=-1), "implausible_usage"),
-        ("openai", "gpt-4o", Usage(output_tokens=5, reasoning_tokens=-1), "implausible_usage"),
-        ("openai", "gpt-4o", Usage(input_tokens=10, cache_read_tokens=11), "implausible_usage"),
-        ("openai", "gpt-4o", Usage(input_tokens=10, cache_read_tokens=6, cache_write_tokens=5), "implausible_usage"),
-        ("openai", "gpt-4o", Usage(output_tokens=10, reasoning_tokens=11), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(input_tokens=-1), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(output_tokens=-1), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(output_tokens=5, reasoning_tokens=-1), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(input_tokens=10, cache_read_tokens=11), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(input_tokens=10, cache_read_tokens=6, cache_write_tokens=5), "implausible_usage"),
+        ("openai", "gpt-4o", Usage.of(output_tokens=10, reasoning_tokens=11), "implausible_usage"),
     ],
 )
 def test_what_cannot_be_known_has_a_reason_and_never_an_amount(
@@ -170,20 +168,11 @@ def test_what_cannot_be_known_has_a_reason_and_never_an_amount(
 
 def test_what_runs_here_is_free_by_a_rule_that_is_named(book: PriceBook) -> None:
     """That is known, not missing; and an implausible count is still none."""
-    assert book.price("Local", "extractive", NOW, Usage(input_tokens=5)).amount == 0
-    assert book.price("local", "extractive", NOW, Usage(input_tokens=5)).book_version == "rule: local"
-    assert book.price("local", "x", NOW, Usage(input_tokens=1, cache_read_tokens=2)).amount is None
+    assert book.price("Local", "extractive", NOW, Usage.of(input_tokens=5)).amount == 0
+    assert book.price("local", "extractive", NOW, Usage.of(input_tokens=5)).book_version == "rule: local"
+    assert book.price("local", "x", NOW, Usage.of(input_tokens=1, cache_read_tokens=2)).amount is None
 
 
 def test_zero_tokens_of_a_known_model_cost_zero(book: PriceBook) -> None:
     """Reported zero is a count."""
     assert book.price("openai", "gpt-4o", NOW, Usage()).amount == 0
-
-
-async def test_the_operation_lists_the_book(ctx: Context, book: PriceBook) -> None:
-    """By provider and model, the newest price of each first."""
-    two = PriceBook([price(day="2025-01-01"), price(day="2026-01-01", input="1"), price(model="a")], "b")
-    ctx.services.register(PriceBook, two)
-    listed = await invoke(find("prices.list"), ctx, {})
-    assert [(p.model, p.valid_from.year) for p in listed] == [("a", 2025), ("m", 2026), ("m", 2025)]
-    assert msgspec.json.decode(msgspec.json.encode(listed[1]))["input"] == "1"

@@ -12,13 +12,16 @@ import gimbal.axis.scores.dialect
 import gimbal.axis.scores.operations
 import gimbal.axis.traces.dialect
 import gimbal.axis.traces.operations
-import gimbal.axis.traces.pages  # noqa: F401 - fill the tables
+import gimbal.axis.traces.pages
+import gimbal.axis.traces.redaction.operations
+import gimbal.axis.traces.redaction.pages  # noqa: F401 - fill the tables
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces.judgements import Judgements
 from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -29,7 +32,7 @@ from gimbal.kernel.context import Context, Principal, Services
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import ProjectGuard
-from gimbal.kernel.settings import Settings, WriterSettings
+from gimbal.kernel.settings import RedactionSettings, Settings, WriterSettings
 
 
 @pytest.fixture
@@ -51,6 +54,7 @@ def traces(services: Services, columns: Columns, blobs: Blobs, writer: Writer, c
     services.register(Writer, writer)
     services.register(Traces, found)
     services.register(SamplingPolicies, SamplingPolicies(catalog, services.get(Clock)))
+    services.register(Redactions, Redactions(catalog, RedactionSettings()))
     services.register(PriceBook, PriceBook.read())
     scores = Scores(columns, writer)
     services.register(Scores, scores)

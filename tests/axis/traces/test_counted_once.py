@@ -11,7 +11,7 @@ import pytest
 from tests.axis.traces import wire
 from tests.axis.traces.test_dialect_recorded import FIXTURES, raw_spans
 
-from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.model import TOTALS, Usage
 from gimbal.axis.traces import otlp, tree
 from gimbal.axis.traces.dialects import read
 from gimbal.axis.traces.filters import TraceFilter
@@ -160,7 +160,9 @@ def test_of_any_trace_each_answer_counts_exactly_once_without_wrappers() -> None
                 end_us=9,
                 kind="llm",
                 response_id=chance.choice(["", "a", "b"]),
-                usage=Usage(input_tokens=1, cache_read_tokens=chance.randint(0, 1)) if chance.random() < 0.8 else None,
+                usage=Usage.of(input_tokens=1, cache_read_tokens=chance.randint(0, 1))
+                if chance.random() < 0.8
+                else None,
             )
             for i in range(chance.randint(1, 8))
         ]
@@ -171,19 +173,24 @@ def test_of_any_trace_each_answer_counts_exactly_once_without_wrappers() -> None
         named = [span.response_id for span in counted if span.response_id]
         assert sorted(named) == sorted({span.response_id for span in spans} - {""})
         assert sum(not span.response_id for span in counted) == sum(not span.response_id for span in spans)
-        rows = [{"billable": 1, **msgspec.structs.asdict(span), **_counts(span.usage)} for span in spans]
+        rows = [
+            {"billable": 1, **msgspec.structs.asdict(span), "usage_classes": {}, **_counts(span.usage)}
+            for span in spans
+        ]
         assert tree.repeated_rows(rows) == found
 
 
 def _counts(usage: Usage | None) -> dict[str, Any]:
-    return {name: None if usage is None else getattr(usage, name) for name in Usage.__struct_fields__}
+    return {name: None if usage is None else getattr(usage, name) for name in TOTALS}
 
 
 def test_what_was_counted_stands_before_what_was_estimated() -> None:
     """An estimate may have more parts and come first."""
     guess = Span(
         trace_id="1" * 32, span_id="1" * 16, name="guess", start_us=1, end_us=2, kind="llm", response_id="a",
-        usage=Usage(input_tokens=9, output_tokens=9, reasoning_tokens=9), estimated=True,
+        usage=Usage.of(input_tokens=9, output_tokens=9, reasoning_tokens=9), estimated=True,
     )  # fmt: skip
-    known = msgspec.structs.replace(guess, span_id="2" * 16, start_us=5, usage=Usage(input_tokens=3), estimated=False)
+    known = msgspec.structs.replace(
+        guess, span_id="2" * 16, start_us=5, usage=Usage.of(input_tokens=3), estimated=False
+    )
     assert tree.repeated([guess, known]) == {(guess.trace_id, guess.span_id)}

@@ -9,7 +9,7 @@ from tests.axis.traces.test_dialects import reading
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.model import Document
 
-CLAUDE = Usage(input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache_write_tokens=100)
+CLAUDE = Usage.of(input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache_write_tokens=100)
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ CLAUDE = Usage(input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache
         # The provider's own: what is cached is in the input.
         (
             {"prompt_tokens": 1000, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 600}},
-            Usage(input_tokens=1000, output_tokens=50, cache_read_tokens=600),
+            Usage.of(input_tokens=1000, output_tokens=50, cache_read_tokens=600),
         ),
         (
             {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}},
-            Usage(input_tokens=9, output_tokens=5, reasoning_tokens=2),
+            Usage.of(input_tokens=9, output_tokens=5, reasoning_tokens=2),
         ),
         # Langfuse's types exclude each other.
         (
@@ -40,7 +40,7 @@ CLAUDE = Usage(input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache
         ),
         (
             {"input": 10, "output": 3, "output_reasoning_tokens": 2},
-            Usage(input_tokens=10, output_tokens=5, reasoning_tokens=2),
+            Usage.of(input_tokens=10, output_tokens=5, reasoning_tokens=2),
         ),
         ({"total": 10}, None),
         ({}, None),
@@ -86,7 +86,7 @@ def test_langfuse_takes_from_genai_names_what_it_does_not_say() -> None:
         }
     )
     assert (seen.dialect, seen.provider, seen.model) == ("langfuse", "aws.bedrock", "m")
-    assert seen.usage == Usage(input_tokens=7)
+    assert seen.usage == Usage.of(input_tokens=7)
 
 
 VERCEL = {"ai.operationId": "ai.generateText.doGenerate", "ai.model.id": "m", "ai.usage.outputTokens": 50}
@@ -138,7 +138,7 @@ def test_vercel_objects_embeddings_and_providers() -> None:
     embedded = reading(
         {"ai.operationId": "ai.embed.doEmbed", "ai.usage.tokens": 4, "ai.values": ['"one"', '"two"']},
     )
-    assert (embedded.usage, embedded.input) == (Usage(input_tokens=4), ["one", "two"])
+    assert (embedded.usage, embedded.input) == (Usage.of(input_tokens=4), ["one", "two"])
 
 
 def test_mlflow_input_of_anthropic_is_whole() -> None:
@@ -212,7 +212,7 @@ def test_the_first_names_of_openllmetry_are_read() -> None:
         }
     )
     assert (seen.dialect, seen.provider, seen.model, seen.finish) == ("traceloop", "openai", "gpt-4", "tool_calls")
-    assert seen.usage == Usage(input_tokens=7, output_tokens=3)
+    assert seen.usage == Usage.of(input_tokens=7, output_tokens=3)
     assert seen.input == [{"role": "system", "content": ""}, {"role": "user", "content": "When?"}]
     call = {"type": "function", "function": {"name": "clock", "arguments": "{}"}}
     assert seen.output == [{"role": "assistant", "content": "", "tool_calls": [call]}]
@@ -233,7 +233,7 @@ def test_the_event_with_an_operations_details_is_read() -> None:
     seen = reading({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}, event)
     assert seen.input == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "When?"}]
     assert (seen.output, seen.finish) == ([{"role": "assistant", "content": "Noon."}], "stop")
-    assert (seen.model, seen.usage) == ("gpt-4o", Usage(input_tokens=7))
+    assert (seen.model, seen.usage) == ("gpt-4o", Usage.of(input_tokens=7))
     assert reading({}, event).dialect == "otel-genai"
 
 

@@ -26,10 +26,10 @@ NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 QUESTION, ANSWER = "What keeps the rings level?", "Gimbal keeps both rings level."
 SYSTEM = {"role": "system", "content": "Be brief."}
 ODD = (None, "x", 7, True, [1], {"a": [1]}, '{"choices": 5}', '[{"a":', "[]", 2.5, {}, '"', "1e999", "-1")
-FULL = Usage(input_tokens=21, output_tokens=5, cache_read_tokens=8, reasoning_tokens=2)
-CACHED = Usage(input_tokens=21, output_tokens=5, cache_read_tokens=8)
-BARE = Usage(input_tokens=21, output_tokens=5)
-CLAUDE = Usage(input_tokens=21, output_tokens=5, cache_read_tokens=8, cache_write_tokens=3)
+FULL = Usage.of(input_tokens=21, output_tokens=5, cache_read_tokens=8, reasoning_tokens=2)
+CACHED = Usage.of(input_tokens=21, output_tokens=5, cache_read_tokens=8)
+BARE = Usage.of(input_tokens=21, output_tokens=5)
+CLAUDE = Usage.of(input_tokens=21, output_tokens=5, cache_read_tokens=8, cache_write_tokens=3)
 
 
 def raw_spans(name: str) -> list[RawSpan]:
@@ -55,7 +55,7 @@ SOURCES: dict[str, tuple[str, str, Usage | None, Usage | None, Usage | None]] = 
     "traceloop-anthropic-0.40": ("traceloop", "anthropic", CLAUDE, None, CLAUDE),
     "openinference-openai": ("openinference", "openai", FULL, FULL, FULL),
     "langfuse": ("langfuse", "", FULL, FULL, FULL),
-    "mlflow": ("mlflow", "openai", CACHED, CACHED, CACHED),
+    "mlflow": ("mlflow", "openai", FULL, FULL, FULL),
     "vercel-ai5": ("vercel-ai", "openai", BARE, FULL, BARE),
     "vercel-ai7": ("otel-genai", "openai", CACHED, CACHED, CACHED),
 }
@@ -110,7 +110,7 @@ def test_both_spans_of_a_call_of_anthropic_are_understood(scenario: str) -> None
     """That of the client itself, by the newest names, and that of the instrumentation, by older ones."""
     outer, own = (read(raw) for raw in raw_spans(f"traceloop-anthropic-{scenario}"))
     # The instrumentation adds up what the stream says cumulatively.
-    counted = msgspec.structs.replace(CLAUDE, output_tokens=9) if scenario == "streamed" else CLAUDE
+    counted = msgspec.structs.replace(CLAUDE, output=9) if scenario == "streamed" else CLAUDE
     assert (outer.usage, own.usage) == (counted, CLAUDE)
     assert {(seen.dialect, seen.provider, seen.model) for seen in (outer, own)} == {
         ("otel-genai", "anthropic", "claude-tiny")
@@ -144,7 +144,7 @@ def test_a_stream_that_was_closed_in_the_middle_claims_nothing(source: str) -> N
     assert (raw.status, seen.kind) == ("unset", "llm")
     assert seen.finish in {"", "error"}
     if source == "traceloop-anthropic":  # only the client's own span is sent, which says what went in
-        assert (seen.usage, seen.estimated) == (msgspec.structs.replace(CLAUDE, output_tokens=0), True)
+        assert (seen.usage, seen.estimated) == (msgspec.structs.replace(CLAUDE, output=0), True)
     else:
         assert (seen.usage, seen.estimated) == (None, False)
         assert "Gimbal " in json.dumps(seen.output)

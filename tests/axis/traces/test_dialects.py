@@ -10,7 +10,8 @@ from tests.axis.traces import wire
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces import otlp
 from gimbal.axis.traces.dialects import ended, read
-from gimbal.axis.traces.dialects.reading import Reading, json_value, number, usage_of
+from gimbal.axis.traces.dialects.reading import Reading, json_value, number
+from gimbal.axis.traces.dialects.usage import usage_of
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -58,7 +59,7 @@ def test_genai_says_the_same_by_its_current_and_its_older_names(attributes: dict
         provider="anthropic",
         model="claude-sonnet-4-20250514",
         # Input has the cached tokens in it: they are a part, not an addition.
-        usage=Usage(
+        usage=Usage.of(
             input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache_write_tokens=100, reasoning_tokens=20
         ),
         first_token_us=250_000,
@@ -159,7 +160,7 @@ def test_openinference_messages_tools_and_usage() -> None:
     """Flattened names become messages in the order of their numbers."""
     seen = reading(OPENINFERENCE)
     assert (seen.dialect, seen.kind, seen.provider, seen.model) == ("openinference", "llm", "openai", "gpt-4o")
-    assert seen.usage == Usage(
+    assert seen.usage == Usage.of(
         input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache_write_tokens=100, reasoning_tokens=20
     )
     assert seen.input == [
@@ -203,7 +204,7 @@ def test_a_span_of_two_conventions_is_read_by_one_of_them() -> None:
     """Never the sum of both: a span that carries both has called once."""
     seen = reading(OPENINFERENCE | CURRENT)
     assert seen.dialect == "openinference"
-    assert seen.usage == Usage(
+    assert seen.usage == Usage.of(
         input_tokens=1000, output_tokens=50, cache_read_tokens=600, cache_write_tokens=100, reasoning_tokens=20
     )
 
@@ -231,7 +232,7 @@ def test_a_count_that_is_none_is_missing_and_not_zero(odd: Any) -> None:
     """And never breaks the span that has it."""
     assert number(odd) is None
     assert usage_of(odd, odd) is None
-    assert usage_of(7, odd, odd, odd, odd) == Usage(input_tokens=7)
+    assert usage_of(7, odd, odd, odd, odd) == Usage.of(input_tokens=7)
     for name in ("gen_ai.usage.input_tokens", "gen_ai.response.time_to_first_chunk"):
         seen = reading({"gen_ai.operation.name": "chat", name: odd})
         assert (seen.usage, seen.first_token_us) == (None, None)

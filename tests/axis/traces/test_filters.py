@@ -54,8 +54,15 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"search": "GRÖSSTER"}, []),
     ({"search": "GRÖßTER ulm"}, ["answer"]),
     # Each word in any span of the trace.
-    ({"search": "acme ulm"}, ["answer"]),
+    ({"search": "order ulm"}, ["answer"]),
+    # What stands in attributes has a filter of its own.
+    ({"search": "acme"}, []),
     ({"search": '"order"'}, ["answer"]),
+    ({"search": "größter-ulm"}, []),
+    ({"search": "ulm."}, ["answer"]),
+    ({"search": "u_m"}, []),
+    ({"search": "u%m"}, []),
+    ({"search": "\\"}, ["answer"]),
     ({"search": "ulm nothing"}, []),
     ({"search": "nothing"}, ["slow"]),
     ({"min_ms": 1000}, ["slow", "answer"]),

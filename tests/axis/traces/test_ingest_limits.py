@@ -13,8 +13,8 @@ from tests.axis.traces.wire import JSON, PROTOBUF
 from gimbal.axis.traces import otlp, tree
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest, take
+from gimbal.axis.traces.intake import intake
 from gimbal.axis.traces.model import Span
-from gimbal.axis.traces.pages import _ingest
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context, Principal
@@ -354,7 +354,7 @@ async def test_counters_account_for_every_span(
         def check_room(self) -> None:
             pass
 
-        async def record(self, _ctx: Context, _spans: object) -> None:
+        async def record(self, _ctx: Context, _spans: object, *, redacted: bool) -> None:
             raise Unavailable("No room.")
 
     here.services.register(Settings, Settings())
@@ -375,7 +375,7 @@ async def test_counters_account_for_every_span(
         "bytes": 3 * len(body) + 2,
         "requests/stored": 1, "requests/too_large": 1, "requests/corrupt_upload": 1, "requests/unavailable": 1,
     }  # fmt: skip
-    shown = _ingest(here)
+    shown = intake(here)
     assert shown is not None
     assert (shown.received, shown.stored, shown.rejected) == (12, {"generic": 2, "otel-genai": 1}, {"bad_span_id": 1})
     assert (shown.refused, shown.truncated) == ({"too_large": 4, "unavailable": 4}, 2)
@@ -390,8 +390,8 @@ async def test_the_counters_of_all_projects_are_not_shown_to_members_of_one(
     traces: Traces, here: Context, counters: Counters
 ) -> None:
     """Nor is there a card before anything came in."""
-    assert _ingest(here) is None
+    assert intake(here) is None
     await ingest(here, wire.request(wire.span(wire.trace_id(), 1)))
-    assert _ingest(here) is not None
+    assert intake(here) is not None
     member = Principal(kind="member", id="m", name="m", roles={str(here.project): here.principal.everywhere})  # pyright: ignore[reportArgumentType]
-    assert _ingest(Context(here.services, member, here.project)) is None
+    assert intake(Context(here.services, member, here.project)) is None

@@ -91,7 +91,7 @@ async def test_old_rows_become_what_new_ones_are(source: str, traces: Traces, he
 async def test_what_was_understood_stays_as_it_was(traces: Traces, here: Context) -> None:
     """Costs of its day too: only what hangs on something that changed is priced anew."""
     trace = wire.trace_id()
-    usage = Usage(input_tokens=1000, output_tokens=100)
+    usage = Usage.of(input_tokens=1000, output_tokens=100)
     known = {"kind": "llm", "provider": "openai", "model": "gpt-4o", "usage": usage, "dialect": "otel-genai"}
     priced = {"cost": Decimal("0.5"), "price_book": "of its day", "attributes": CALL}
     await traces.record(here, [stored(trace, 1), stored(trace, 2, 1, **known, **priced)])
@@ -197,5 +197,5 @@ async def test_how_a_span_ended_is_read_anew(traces: Traces, here: Context) -> N
 
     outer, call = (await traces.get(here, trace)).spans
     assert (outer.status, call.status) == ("cancelled", "error")
-    assert (call.usage, call.estimated) == (Usage(input_tokens=1000), True)
+    assert (call.usage, call.estimated) == (Usage.of(input_tokens=1000), True)
     assert (await renormalise(here, SINCE, None)).changed == 0

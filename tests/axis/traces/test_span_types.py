@@ -199,7 +199,7 @@ async def test_an_embedding_has_its_texts_and_no_vectors(
     assert (seen.kind, seen.model, seen.usage, seen.input) == (
         "embedding",
         "e-1",
-        Usage(input_tokens=4),
+        Usage.of(input_tokens=4),
         ["one", "two"],
     )
     trace = wire.trace_id()
@@ -217,7 +217,7 @@ def test_a_decision_has_its_model_and_usage() -> None:
          "decision.token_count.input": 1000, "decision.token_count.output": 50}
     )  # fmt: skip
     assert (seen.kind, seen.provider, seen.model) == ("prediction", "anthropic", "claude-sonnet-4")
-    assert seen.usage == Usage(input_tokens=1000, output_tokens=50)
+    assert seen.usage == Usage.of(input_tokens=1000, output_tokens=50)
 
 
 @pytest.mark.parametrize(

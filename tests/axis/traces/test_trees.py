@@ -169,7 +169,7 @@ async def test_nested_wrappers_do_not_count_tokens_and_cost_twice(
     counted = {name for name, s in shown.items() if s.usage is not None and s.billable}
     assert counted == {"gateway", "second call"}
     assert {name for name, s in shown.items() if s.cost is not None} == counted
-    assert shown["agent"].usage == Usage(input_tokens=3000, output_tokens=300)
+    assert shown["agent"].usage == Usage.of(input_tokens=3000, output_tokens=300)
     seen = await traces.activity(here, EARLY)
     assert (seen.traces, seen.calls, seen.priced, seen.cost, seen.unpriced) == (1, 2, 2, 2 * CALL, 0)
 
@@ -304,7 +304,7 @@ def test_parents_always_end_somewhere() -> None:
                 name="",
                 start_us=i,
                 end_us=i,
-                usage=Usage(input_tokens=1) if random_.random() < 0.5 else None,
+                usage=Usage.of(input_tokens=1) if random_.random() < 0.5 else None,
             )
             for i in range(count)
         ]

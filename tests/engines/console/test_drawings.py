@@ -47,6 +47,21 @@ def test_graph_escapes_names_and_links_nodes():
     assert "graph-current" in drawn
 
 
+def test_circles_and_counts_are_drawn_where_they_are_asked_for():
+    there = graph.Edge(source="a", target="b", note="3×")
+    back = graph.Edge(source="b", target="a", note="then 1×", loose=True)
+    itself = graph.Edge(source="a", target="a", note="2×")
+    gone = graph.Edge(source="a", target="gone", note="9×")
+    some = nodes("a", "b")
+
+    plain = graph.render(some, [there, back, itself, gone])
+    drawn = graph.render(some, [there, back, itself, gone], circles=True)
+
+    assert (plain.count("graph-head"), drawn.count("graph-head"), drawn.count("graph-loose")) == (1, 3, 1)
+    assert all(word in drawn for word in ("3×", "then 1×", "2×"))
+    assert "9×" not in drawn
+
+
 def test_an_empty_graph_is_drawn_as_nothing():
     assert graph.layout([], []).layers == []
     assert graph.render([], []).startswith("<svg")

@@ -210,7 +210,7 @@ def test_values_cross_the_wire_as_they_are(client: gimbal.Client) -> None:
     assert client.runs.metric(run.id, name).items[0].value == 1.5
     assert b"".join(client.runs.artifact(run.id, "x y/ä?#%41.txt")) == b"there"
     assert [r.id for r in client.runs.list(experiment="a&b=c?").items] == [run.id]
-    assert {type(row.input) for row in client.prices.list()} == {Decimal}
+    assert {type(row.input) for row in client.prices.list().items} == {Decimal}
 
 
 def test_a_download_that_breaks_off_is_an_error(up: Running) -> None:

@@ -106,7 +106,7 @@ def test_an_answer_fits_its_schema(client):
         "runs.show": client.get(f"/api/v1/projects/default/runs/{made.json()['id']}").json(),
         "runs.list": client.get("/api/v1/projects/default/runs").json(),
         "projects.list": client.get("/api/v1/projects").json(),
-        "prices.list": client.get("/api/v1/prices").json(),
+        "prices.list": client.get("/api/v1/projects/default/prices").json(),
         "jobs.list": client.get("/api/v1/projects/default/jobs").json(),
     }
     for name, answer in answers.items():

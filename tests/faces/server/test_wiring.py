@@ -25,9 +25,9 @@ def test_a_room_that_is_not_there_is_an_error(monkeypatch):
 
 
 def test_a_room_without_a_part_is_none(monkeypatch):
-    monkeypatch.setattr(capabilities, "ROOMS", ("gimbal.axis.pricing",))
+    monkeypatch.setattr(capabilities, "ROOMS", ("gimbal.axis.assets",))
 
-    assert "gimbal.axis.pricing.operations" in capabilities.load_operations()
+    assert "gimbal.axis.assets.operations" in capabilities.load_operations()
     assert capabilities.load_work() == []
 
 

@@ -100,7 +100,7 @@ def _check_entry(entry: FileEntry) -> None:
 async def _check_bytes(blobs: Blobs, entry: FileEntry, gate: asyncio.Semaphore) -> None:
     async with gate:
         try:
-            size = await blobs.size(entry.digest)
+            size = await blobs.renew(entry.digest)
         except NotFound:
             raise BadInput(
                 f"The bytes of {entry.path!r} ({entry.digest}) have not been uploaded.",

@@ -21,6 +21,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}\Z", re.ASCII)
 _MOST = Decimal(1_000_000)
 _MOST_PLACES = 9
 _ENTRIES = {"price": Price, "exchange": Exchange}
+_KEPT = "the prices before"
 _TODO = 'Mend the entry and read the book again; a price is a text such as "2.50", per million tokens.'
 
 
@@ -69,46 +70,52 @@ def read_book(text: str, name: str, *, today: date | None = None) -> Book:
     return Book(version=raw["version"], prices=prices, exchange=exchange)
 
 
+def version_key(version: str) -> tuple[str, int]:
+    """Return what sorts versions: the day, then the number within it."""
+    day, _, number = version.partition(".")
+    return day, int(number or 1)
+
+
 def label(price: Price, number: int) -> str:
     """Return how a message names an entry."""
     return f"price {number} ({price.provider}/{price.model}, {price.tier}, from {price.valid_from})"
 
 
-def check_price(price: Price, where: str, *, latest: date) -> None:
+def check_price(price: Price, where: str, *, latest: date, kept: str = _KEPT) -> None:
     """Raise BadInput when a price cannot be meant."""
     for field in ("provider", "model"):
         text = getattr(price, field)
         if not text or text != text.lower().strip():
-            raise _refused(f"{where}: {field}", f"{text!r} is not a name in small letters")
+            raise _unfit(f"{where}: {field}", f"{text!r} is not a name in small letters", kept)
     if price.model.strip("*") == "":
-        raise _refused(f"{where}: model", "the pattern fits every model")
+        raise _unfit(f"{where}: model", "the pattern fits every model", kept)
     for rates, place in ((price, where), (price.long_context, f"{where}: long_context")):
         for field in RATES if rates is not None else ():
-            check_rate(getattr(rates, field, None), f"{place}: {field}")
+            check_rate(getattr(rates, field, None), f"{place}: {field}", kept)
     for tool, rate in price.requests.items():
-        check_rate(rate, f"{where}: requests.{tool}")
+        check_rate(rate, f"{where}: requests.{tool}", kept)
     if not _CURRENCY.match(price.currency):
-        raise _refused(f"{where}: currency", f"{price.currency!r} is not the code of a currency")
+        raise _unfit(f"{where}: currency", f"{price.currency!r} is not the code of a currency", kept)
     if price.valid_from > latest:
-        raise _refused(f"{where}: valid_from", f"{price.valid_from} is in the future of {latest}")
+        raise _unfit(f"{where}: valid_from", f"{price.valid_from} is in the future of {latest}", kept)
     if price.valid_until is not None and price.valid_until <= price.valid_from:
-        raise _refused(f"{where}: valid_until", "it ends before it begins")
+        raise _unfit(f"{where}: valid_until", "it ends before it begins", kept)
     long = price.long_context
     if long is not None and long.above <= 0:
-        raise _refused(f"{where}: long_context.above", f"{long.above} is not a number of tokens")
+        raise _unfit(f"{where}: long_context.above", f"{long.above} is not a number of tokens", kept)
     if long is not None and long.of == "excess" and long.output is not None:
-        raise _refused(f"{where}: long_context.output", "the output has no excess; leave it out")
+        raise _unfit(f"{where}: long_context.output", "the output has no excess; leave it out", kept)
 
 
-def check_rate(rate: Decimal | None, where: str) -> None:
+def check_rate(rate: Decimal | None, where: str, kept: str = _KEPT) -> None:
     """Raise BadInput when an amount is negative, no number, absurd, or has more digits than are counted with."""
     if rate is None:
         return
     exponent = rate.as_tuple().exponent
     if not rate.is_finite() or rate < 0:
-        raise _refused(where, f"{rate} is not a price from 0 up")
+        raise _unfit(where, f"{rate} is not a price from 0 up", kept)
     if rate >= _MOST or (isinstance(exponent, int) and exponent < -_MOST_PLACES):
-        raise _refused(where, f"{rate:.20} is a million or more, or has more than {_MOST_PLACES} decimals")
+        raise _unfit(where, f"{rate:.20} is a million or more, or has more than {_MOST_PLACES} decimals", kept)
 
 
 def check_overlaps(prices: Sequence[Price], name: str) -> None:
@@ -172,4 +179,12 @@ def _version_day(version: Any, name: str) -> date:
 
 
 def _refused(where: str, reason: str) -> BadInput:
-    return BadInput(f"The price book is refused: {reason}.", where=where, kept="the prices before", todo=_TODO)
+    return BadInput(f"The price book is refused: {reason}.", where=where, kept=_KEPT, todo=_TODO)
+
+
+def _unfit(where: str, reason: str, kept: str) -> BadInput:
+    """Return what says that one price cannot be meant, in a book or by itself."""
+    if kept == _KEPT:
+        return _refused(where, reason)
+    todo = 'Mend it and set it again; a price is a text such as "2.50", per million tokens.'
+    return BadInput(f"The price is refused: {reason}.", where=where, kept=kept, todo=todo)

@@ -1,13 +1,15 @@
-"""Usage in one normal form and in classes that exclude each other, prices, and cost.
+"""What a call used, in classes that exclude each other, prices, and cost.
 
-Normal form (`Usage`): `input_tokens` includes what was read from and written to a provider's cache, `output_tokens`
-includes reasoning. OpenAI reports so; Anthropic reports input without the cached part, which its provider module adds
-back. `BillableUsage` says each token once; `usage` makes it of what a provider sent.
+`Usage` says each token once. The totals that people speak of (`input_tokens` with what was read from and written to a
+provider's cache, `output_tokens` with reasoning) are made of the classes. Providers differ in what includes what; `wires`
+reads each of them.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,30 +33,14 @@ RATES = (
 """Fields of a price that are per million tokens."""
 
 
+TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+"""The counts of a usage that include others."""
+REQUESTS = "requests."
+"""Stands before the name of a tool among `Usage.others`."""
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tokens of one call. A call whose usage nobody reported has no Usage at all."""
-
-    input_tokens: int = 0
-    """All input, cached included."""
-    output_tokens: int = 0
-    """All output, reasoning included."""
-    cache_read_tokens: int = 0
-    """Part of the input that came from the provider's cache."""
-    cache_write_tokens: int = 0
-    """Part of the input that was put into the provider's cache."""
-    reasoning_tokens: int = 0
-    """Part of the output that was reasoning."""
-
-    def plausible(self) -> bool:
-        """Tell whether the parts fit into their wholes and nothing is negative."""
-        parts = (self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
-        cached = self.cache_read_tokens + self.cache_write_tokens
-        fits = cached <= self.input_tokens and self.reasoning_tokens <= self.output_tokens
-        return min(*parts, self.reasoning_tokens) >= 0 and fits
-
-
-class BillableUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one call is billed for; every token is in exactly one class."""
+    """What one call used; every token is in exactly one class. A call whose usage nobody reported has none at all."""
 
     input: int = 0
     """Text, neither read from a cache nor written to one."""
@@ -78,11 +64,37 @@ class BillableUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Uses of the provider's tools that are billed each: `web_search` …"""
     tier: str = "standard"
     """How the call was served: standard, batch, flex, priority, fast, regional; `other` has no price."""
+    contradictory: bool = False
+    """Whether the provider's own numbers contradict each other: then this is what they say as far as it can be read."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cache_read_tokens: int = 0,
+        cache_write_tokens: int = 0,
+        reasoning_tokens: int = 0,
+        **more: Any,
+    ) -> "Usage":
+        """Return the usage of counts of which the first two include the others, all of it text; `more` are other fields.
+
+        Parts that do not fit into their wholes leave a class below zero, and are not plausible.
+        """
+        return cls(
+            input=input_tokens - cache_read_tokens - cache_write_tokens,
+            cache_read=cache_read_tokens,
+            cache_write=cache_write_tokens,
+            output=output_tokens - reasoning_tokens,
+            reasoning=reasoning_tokens,
+            **more,
+        )
 
     @property
     def input_tokens(self) -> int:
         """All input, cached included."""
-        return self.input + self.cache_read + self.written + self.audio_input + self.audio_cache_read + self.image_input
+        return self.input + self.cache_read_tokens + self.cache_write_tokens + self.audio_input + self.image_input
 
     @property
     def output_tokens(self) -> int:
@@ -90,36 +102,62 @@ class BillableUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return self.output + self.reasoning + self.audio_output + self.image_output
 
     @property
-    def written(self) -> int:
-        """All that was put into the cache."""
+    def cache_read_tokens(self) -> int:
+        """Part of the input that came from the provider's cache."""
+        return self.cache_read + self.audio_cache_read
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Part of the input that was put into the provider's cache."""
         short = self.cache_write + self.cache_write_5m + self.cache_write_30m
         return short + self.cache_write_1h + self.cache_write_12h
 
-    def plausible(self) -> bool:
-        """Tell whether nothing is negative."""
-        counts = (getattr(self, name) for name in self.__struct_fields__ if name not in {"requests", "tier"})
-        return min(*counts, *self.requests.values(), 0) >= 0
+    @property
+    def reasoning_tokens(self) -> int:
+        """Part of the output that was reasoning."""
+        return self.reasoning
 
-    def normal_form(self) -> Usage:
-        """Return the five counts that spans have."""
-        return Usage(
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cache_read_tokens=self.cache_read + self.audio_cache_read,
-            cache_write_tokens=self.written,
-            reasoning_tokens=self.reasoning,
-        )
+    def others(self) -> dict[str, int]:
+        """Return what the totals and the tier do not tell, flat: `cache_write_1h`, `requests.web_search` …"""
+        found = {name: count for name, count in zip(OTHERS, _others(self), strict=True) if count}
+        found |= {f"{REQUESTS}{tool}": count for tool, count in self.requests.items()}
+        return found | {"contradictory": 1} if self.contradictory else found
 
     @classmethod
-    def of(cls, usage: Usage) -> "BillableUsage":
-        """Return the classes of a usage in the normal form, all of it text."""
+    def of_totals(cls, totals: Mapping[str, int], others: Mapping[str, int], tier: str = "standard") -> "Usage":
+        """Return the usage of the totals of another and of its `others`."""
+        if not others:
+            return cls.of(**totals, tier=tier)
+        left = dict(others)
+        contradictory = bool(left.pop("contradictory", 0))
+        requests = {name.removeprefix(REQUESTS): left.pop(name) for name in others if name.startswith(REQUESTS)}
+        read, written = totals["cache_read_tokens"], totals["cache_write_tokens"]
+        by_time = sum(count for name, count in left.items() if name.startswith("cache_write"))
+        beside = left.get("image_input", 0) + left.get("audio_input", 0)
+        spoken = left.get("audio_output", 0) + left.get("image_output", 0)
         return cls(
-            input=usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
-            cache_read=usage.cache_read_tokens,
-            cache_write=usage.cache_write_tokens,
-            output=usage.output_tokens - usage.reasoning_tokens,
-            reasoning=usage.reasoning_tokens,
+            input=totals["input_tokens"] - read - written - beside,
+            cache_read=read - left.get("audio_cache_read", 0),
+            cache_write=written - by_time,
+            output=totals["output_tokens"] - totals["reasoning_tokens"] - spoken,
+            reasoning=totals["reasoning_tokens"],
+            requests=requests,
+            tier=tier,
+            contradictory=contradictory,
+            **left,
         )
+
+    def plausible(self) -> bool:
+        """Tell whether nothing contradicts anything else and nothing is negative."""
+        return not self.contradictory and min(_counts(self)) >= 0 and min(self.requests.values(), default=0) >= 0
+
+
+TOKENS = tuple(name for name in Usage.__struct_fields__ if name not in {"requests", "tier", "contradictory"})
+"""The classes of tokens."""
+OTHERS = tuple(name for name in TOKENS if name not in {"input", "cache_read", "cache_write", "output", "reasoning"})
+"""Those that few calls have."""
+_counts = attrgetter(*TOKENS)
+_others = attrgetter(*OTHERS)
 
 
 class LongContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

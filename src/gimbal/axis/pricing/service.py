@@ -1,48 +1,75 @@
 """The price book: finds the price of a model on a day and turns usage into cost."""
 
-import fnmatch
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from gimbal.axis.pricing.book import SHIPPED, read_book
 from gimbal.axis.pricing.costing import cost, in_dollars
-from gimbal.axis.pricing.model import BillableUsage, Cost, Exchange, Price, Usage
+from gimbal.axis.pricing.lookup import Lookup
+from gimbal.axis.pricing.model import Cost, Exchange, Price, Usage
 from gimbal.kernel.money import ZERO
 
 BOOK = SHIPPED
-# Providers append the day of a snapshot to the name: gpt-4o-2024-08-06, claude-sonnet-4-20250514.
-_DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
-# Names come from whoever sends spans: what is remembered of them is bounded.
-_MOST_REMEMBERED = 4096
-_LONGEST_REMEMBERED = 256
 
-# What runs in this process or on this machine costs nothing per call.
+# What runs in this process or on this machine costs nothing per call, unless somebody gives it a price.
 FREE_PROVIDERS = frozenset({"local"})
+FREE = "rule: local"
+"""What stands in the place of a book's version then."""
 
 
-class PriceBook:
-    """Prices by provider and model, each from a day on.
+class Resolved(NamedTuple):
+    """The price that counts for a call."""
 
-    A model is looked for by its exact name, then without the date of a snapshot, each among names and then among
-    aliases, and at last by pattern, of which the one with most characters of its own wins.
-    """
+    price: Price
+    version: str
+    """What leads to this very price again: the book, and the overrides that were used."""
+    usd: Decimal | None
+    """What one unit of its currency is worth; None when that is not known."""
+
+
+class Pricer(ABC):
+    """Turns usage into cost; a book by itself, or what a project pays."""
+
+    version: str
+
+    @abstractmethod
+    def resolve(self, provider: str, model: str, at: datetime, tier: str = "standard") -> Resolved | None:
+        """Return the price in force at a moment; None when there is none."""
+
+    def price(self, provider: str, model: str, at: datetime, usage: Usage | None) -> Cost:
+        """Return what a call costs; the amount is None with a reason when that cannot be known."""
+        if usage is None:
+            return self._unknown("no_usage")
+        if not usage.plausible():
+            return self._unknown("implausible_usage")
+        found = self.resolve(provider, model, at, usage.tier)
+        if found is None:
+            if provider.lower() in FREE_PROVIDERS:
+                return Cost(amount=ZERO, parts={"input": ZERO, "output": ZERO}, book_version=FREE)
+            known = usage.tier != "standard" and self.resolve(provider, model, at) is not None
+            return self._unknown(f"no_price:{usage.tier}" if known else "unknown_model")
+        amount = cost(found.price, usage, found.version)
+        if found.price.currency == "USD" or amount.amount is None:
+            return amount
+        if found.usd is None:
+            return Cost(amount=None, book_version=found.version, unpriced_reason="no_exchange_rate")
+        return in_dollars(amount, found.usd)
+
+    def _unknown(self, reason: str) -> Cost:
+        return Cost(amount=None, book_version=self.version, unpriced_reason=reason)
+
+
+class PriceBook(Lookup[Price], Pricer):
+    """The prices of one version of a book."""
 
     def __init__(self, prices: Sequence[Price], version: str, exchange: Sequence[Exchange] = ()) -> None:
+        super().__init__(prices)
         self.version = version
         self._exchange = sorted(exchange, key=lambda rate: rate.valid_from, reverse=True)
-        self._by_model: dict[tuple[str, str], list[Price]] = {}
-        self._by_alias: dict[tuple[str, str], list[Price]] = {}
-        self._patterns: dict[str, list[tuple[re.Pattern[str], list[Price]]]] = {}
-        self._remembered: dict[tuple[str, str], list[list[Price]]] = {}
-        for price in sorted(prices, key=lambda p: p.valid_from, reverse=True):
-            self._by_model.setdefault((price.provider, price.model), []).append(price)
-            for alias in price.aliases:
-                self._by_alias.setdefault((price.provider, alias), []).append(price)
-        for (provider, model), listed in sorted(self._by_model.items(), key=lambda entry: _own(entry[0][1])):
-            if "*" in model:
-                self._patterns.setdefault(provider, []).append((_compiled(model), listed))
 
     @classmethod
     def read(cls, path: Path = BOOK) -> "PriceBook":
@@ -50,75 +77,34 @@ class PriceBook:
         book = read_book(path.read_text(encoding="utf-8"), path.name)
         return cls(book.prices, book.version, book.exchange)
 
-    def all(self) -> list[Price]:
-        """Return every price by provider and model, newest first."""
-        return [price for key in sorted(self._by_model) for price in self._by_model[key]]
+    async def of(self, project: str) -> Pricer:
+        """Return itself: a book alone is the same for every project."""
+        return self
 
-    def find(self, provider: str, model: str, at: datetime, tier: str = "standard") -> Price | None:
-        """Return the price in force at a moment, also for a dated snapshot of the model; None when there is none."""
-        found = self._remembered.get((provider, model))
-        if found is None:
-            found = self._remember(provider, model)
-        day = at.astimezone(UTC).date()
-        for listed in found:
-            for price in listed:
-                if price.valid_from <= day and price.tier == tier:
-                    if price.valid_until is None or day < price.valid_until:
-                        return price
-                    break  # what came before it had ended, too
-        return None
-
-    def price(self, provider: str, model: str, at: datetime, usage: Usage | BillableUsage | None) -> Cost:
-        """Return what a call costs; the amount is None with a reason when that cannot be known."""
-        if usage is None:
-            return self._unknown("no_usage")
-        if not usage.plausible():
-            return self._unknown("implausible_usage")
-        if provider.lower() in FREE_PROVIDERS:
-            counts = usage.normal_form() if isinstance(usage, BillableUsage) else usage
-            return cost(_free(provider, model, at), counts, "rule: local")
-        tier = usage.tier if isinstance(usage, BillableUsage) else "standard"
+    def resolve(self, provider: str, model: str, at: datetime, tier: str = "standard") -> Resolved | None:
+        """Return the price in force at a moment; None when there is none."""
         found = self.find(provider, model, at, tier)
         if found is None:
-            known = tier != "standard" and self.find(provider, model, at) is not None
-            return self._unknown(f"no_price:{tier}" if known else "unknown_model")
-        amount = cost(found, usage, self.version)
-        if found.currency == "USD" or amount.amount is None:
-            return amount
-        day = at.astimezone(UTC).date()
+            return None
+        if found.currency == "USD":
+            return Resolved(found, self.version, None)
+        return Resolved(found, self.version, self.rate(found.currency, at.astimezone(UTC).date()))
+
+    def rate(self, currency: str, day: date) -> Decimal | None:
+        """Return what one unit of a currency was worth in US dollars on a day; None when that is not known."""
         for rate in self._exchange:
-            if rate.currency == found.currency and rate.valid_from <= day:
-                return in_dollars(amount, rate.usd)
-        return self._unknown("no_exchange_rate")
+            if rate.currency == currency and rate.valid_from <= day:
+                return rate.usd
+        return None
 
-    def _unknown(self, reason: str) -> Cost:
-        return Cost(amount=None, book_version=self.version, unpriced_reason=reason)
-
-    def _remember(self, provider: str, model: str) -> list[list[Price]]:
-        """Return the lists of prices that a name may mean, the nearest first."""
-        house, name = provider.lower(), model.lower()
-        found = [
-            table[house, called]
-            for called in dict.fromkeys((name, _DATE.sub("", name)))
-            for table in (self._by_model, self._by_alias)
-            if (house, called) in table and "*" not in called
-        ]
-        found += [listed for pattern, listed in self._patterns.get(house, ()) if pattern.match(name)]
-        if len(provider) + len(model) <= _LONGEST_REMEMBERED:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[provider, model] = found
-        return found
+    def currencies(self) -> set[str]:
+        """Return the currencies that it has rates of."""
+        return {rate.currency for rate in self._exchange}
 
 
-def _own(pattern: str) -> tuple[int, str]:
-    return -len(pattern.replace("*", "")), pattern
+class PriceSource(Protocol):
+    """Where those who price calls find what a project pays; a PriceBook alone is one, too."""
 
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern in which only `*` has a meaning; atomic parts, so that no name makes it run long."""
-    return re.compile(fnmatch.translate(pattern.replace("[", "[[]").replace("?", "[?]")))
-
-
-def _free(provider: str, model: str, at: datetime) -> Price:
-    return Price(provider=provider, model=model, valid_from=at.date(), input=ZERO, output=ZERO)
+    async def of(self, project: str) -> Pricer:
+        """Return the prices of a project as they are now, from memory when that is at most a second old."""
+        ...

@@ -1,4 +1,4 @@
-"""What a provider sent as usage → `BillableUsage`, one function per wire.
+"""What a provider sent as usage → `Usage`, one function per wire.
 
 They differ in what includes what. OpenAI and Gemini count cached input within the input, Anthropic and Bedrock beside
 it; OpenAI and Anthropic count reasoning within the output, Gemini beside it. None of it is guessed from the numbers:
@@ -8,7 +8,7 @@ usage that contradicts the rule of its wire is refused, never clipped. A usage t
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from gimbal.axis.pricing.model import BillableUsage
+from gimbal.axis.pricing.model import Usage
 from gimbal.kernel.errors import ContradictoryUsage
 
 Json = Mapping[str, Any]
@@ -33,13 +33,13 @@ _OPENAI_TOOLS = {
 _NO_REQUESTS: Mapping[str, int] = {}
 
 
-def openai_chat(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+def openai_chat(usage: Any, *, tier: Any = None) -> Usage | None:
     """Read `usage` of chat completions and embeddings; `tier` is `service_tier` of the answer, or batch."""
     raw = _table(usage)
     return _openai(raw, "prompt_tokens", "completion_tokens", tier, _NO_REQUESTS)
 
 
-def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> BillableUsage | None:
+def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> Usage | None:
     """Read `usage` of responses; the `output` of the same answer tells which of their tools were used."""
     raw, requests = _table(usage), dict[str, int]()
     items = [_table(item) for item in _rows(output)]
@@ -55,7 +55,7 @@ def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> Bil
     return _openai(raw, "input_tokens", "output_tokens", tier, requests)
 
 
-def _openai(raw: Json, input_: str, output: str, tier: Any, requests: Mapping[str, int]) -> BillableUsage | None:
+def _openai(raw: Json, input_: str, output: str, tier: Any, requests: Mapping[str, int]) -> Usage | None:
     if raw.get(input_) is None and raw.get(output) is None:
         return None
     whole, said = _count(raw, input_), _count(raw, output)
@@ -72,8 +72,8 @@ def _openai(raw: Json, input_: str, output: str, tier: Any, requests: Mapping[st
     _fits(reasoning + spoken + drawn, said, f"{output}_details", "reasoning, audio and images")
     _adds_up(raw, "total_tokens", whole + said)
     cached = _table(of_input.get("cached_tokens_details")).get("audio_tokens")
-    inputs = _modes(whole, read, written, audio, image, cached)
-    return BillableUsage(
+    inputs = modes(whole, read, written, audio, image, cached)
+    return Usage(
         **inputs,
         cache_write=written - half_hour - half_day,
         cache_write_30m=half_hour,
@@ -83,11 +83,11 @@ def _openai(raw: Json, input_: str, output: str, tier: Any, requests: Mapping[st
         audio_output=spoken,
         image_output=drawn,
         requests=dict(requests),
-        tier=_tier(tier),
+        tier=tier_of(tier),
     )
 
 
-def anthropic(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+def anthropic(usage: Any, *, tier: Any = None) -> Usage | None:
     """Read `usage` of messages; of a stream give it `merged` usage. `tier` overrides what the usage says."""
     raw = _table(usage)
     if raw.get("input_tokens") is None and raw.get("output_tokens") is None:
@@ -101,7 +101,7 @@ def anthropic(usage: Any, *, tier: Any = None) -> BillableUsage | None:
     thought = _count(_table(raw.get("output_tokens_details")), "thinking_tokens")
     _fits(thought, said, "output_tokens_details", "thinking")
     tools = _table(raw.get("server_tool_use"))
-    return BillableUsage(
+    return Usage(
         input=_count(raw, "input_tokens"),
         cache_read=_count(raw, "cache_read_input_tokens"),
         cache_write=written - minutes - hour,
@@ -110,7 +110,7 @@ def anthropic(usage: Any, *, tier: Any = None) -> BillableUsage | None:
         output=said - thought,
         reasoning=thought,
         requests={_ANTHROPIC_TOOLS.get(name, "other_tool"): _count(tools, name) for name in tools if tools[name]},
-        tier=_tier(tier) if tier is not None else _anthropic_tier(raw),
+        tier=tier_of(tier) if tier is not None else _anthropic_tier(raw),
     )
 
 
@@ -122,7 +122,7 @@ def merged(usages: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
-def gemini(usage: Any, *, tier: Any = None, searches: int = 0) -> BillableUsage | None:
+def gemini(usage: Any, *, tier: Any = None, searches: int = 0) -> Usage | None:
     """Read `usageMetadata`; of a stream that of its last chunk. `searches` are the grounded ones that are billed."""
     raw = _table(usage)
     if raw.get("promptTokenCount") is None and raw.get("candidatesTokenCount") is None:
@@ -132,27 +132,27 @@ def gemini(usage: Any, *, tier: Any = None, searches: int = 0) -> BillableUsage 
     fetched = _count(raw, "toolUsePromptTokenCount")
     _fits(read, whole, "cachedContentTokenCount", "cached")
     _adds_up(raw, "totalTokenCount", whole + said + thought + fetched)
-    modes, cached = _by_mode(raw, "promptTokensDetails", whole), _by_mode(raw, "cacheTokensDetails", read)
+    given, cached = _by_mode(raw, "promptTokensDetails", whole), _by_mode(raw, "cacheTokensDetails", read)
     spoken = _by_mode(raw, "candidatesTokensDetails", said)
     of_tools = _by_mode(raw, "toolUsePromptTokensDetails", fetched)
-    inputs = _modes(
-        whole, read, 0, modes["audio"], modes["image"], cached["audio"] if raw.get("cacheTokensDetails") else None
+    inputs = modes(
+        whole, read, 0, given["audio"], given["image"], cached["audio"] if raw.get("cacheTokensDetails") else None
     )
     inputs["input"] += fetched - of_tools["audio"] - of_tools["image"]
     inputs["audio_input"] += of_tools["audio"]
     inputs["image_input"] += of_tools["image"]
-    return BillableUsage(
+    return Usage(
         **inputs,
         output=said - spoken["audio"] - spoken["image"],
         reasoning=thought,
         audio_output=spoken["audio"],
         image_output=spoken["image"],
         requests={"web_search": searches} if searches else {},
-        tier=_tier(raw.get("trafficType") if tier is None else tier),
+        tier=tier_of(raw.get("trafficType") if tier is None else tier),
     )
 
 
-def bedrock(usage: Any, *, tier: Any = None) -> BillableUsage | None:
+def bedrock(usage: Any, *, tier: Any = None) -> Usage | None:
     """Read `usage` of Converse; `tier` is the type of the answer's `serviceTier`, batch, or regional."""
     raw = _table(usage)
     if raw.get("inputTokens") is None and raw.get("outputTokens") is None:
@@ -165,19 +165,19 @@ def bedrock(usage: Any, *, tier: Any = None) -> BillableUsage | None:
         ttl = str(_table(row).get("ttl"))
         by_ttl[ttl] = by_ttl.get(ttl, 0) + _count(_table(row), "inputTokens")
     _fits(sum(by_ttl.values()), written, "cacheDetails", "written")
-    return BillableUsage(
+    return Usage(
         input=plain,
         cache_read=read,
         cache_write=written - by_ttl["5m"] - by_ttl["1h"],
         cache_write_5m=by_ttl["5m"],
         cache_write_1h=by_ttl["1h"],
         output=said,
-        tier="regional" if tier == "regional" else _tier(tier),
+        tier="regional" if tier == "regional" else tier_of(tier),
     )
 
 
-def _modes(whole: int, read: int, written: int, audio: int, image: int, cached_audio: Any) -> dict[str, Any]:
-    """Return input by class where audio, images and what is cached overlap.
+def modes(whole: int, read: int, written: int, audio: int, image: int, cached_audio: Any) -> dict[str, Any]:
+    """Return the input by class where audio, images and what is cached overlap.
 
     Where nobody told what of the cached input is audio, it is text as far as there is text, then images, then audio.
     """
@@ -216,7 +216,7 @@ def _by_mode(raw: Json, field: str, whole: int) -> dict[str, int]:
 def _anthropic_tier(raw: Json) -> str:
     if raw.get("speed") == "fast":
         return "fast"
-    tier = _tier(raw.get("service_tier"))
+    tier = tier_of(raw.get("service_tier"))
     regional = raw.get("inference_geo") not in {None, "", "global", "not_available"}
     if regional:
         # Batch within a region is a price of its own again, which nobody lists.
@@ -224,7 +224,8 @@ def _anthropic_tier(raw: Json) -> str:
     return tier
 
 
-def _tier(value: Any) -> str:
+def tier_of(value: Any) -> str:
+    """Return how a call was served by a provider's word for it; nothing said is standard."""
     return _TIERS.get(str(value or "").lower(), "other")
 
 

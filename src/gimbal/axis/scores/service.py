@@ -1,14 +1,16 @@
 """Recording and reading scores: durable through the writer, read by what they judge."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
 
 from gimbal.axis.scores.model import NewScore, Score, ScoreRecorded, ScoreSource, ScoreTarget
-from gimbal.axis.traces.judgements import Judgement
+from gimbal.axis.traces.judgements import ANY, MISSING, Judgement, ScoreTest
+from gimbal.axis.traces.redaction.model import SESSION
+from gimbal.axis.traces.redaction.policies import redactor_of
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
@@ -20,6 +22,8 @@ from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, e
 _MOST = 10_000
 _json = msgspec.json.Encoder(enc_hook=str)
 _LONGEST_WORD = 200
+# What people write of a score.
+_SAID = ("name", "label", "explanation", "missing", "metadata")
 _LONGEST_TEXT = 20_000
 # Of a trace on its page.
 _MOST_SHOWN = 1000
@@ -46,6 +50,7 @@ class Scores:
             raise BadInput(f"{len(new)} scores in one request.", where="scores", todo=f"Send 1 to {_MOST}.")
         scores = [_checked(ctx, row, index) for index, row in enumerate(new)]
         project = ctx.project or "default"
+        scores = await _redacted(ctx, scores)
         await self._check_ids(project, [s for s, row in zip(scores, new, strict=True) if row.id])
         await self._store(ctx, project, scores)
         return scores
@@ -70,7 +75,7 @@ class Scores:
             )
             for one in found
         ]
-        await self._store(ctx, ctx.project or "default", scores)
+        await self._store(ctx, ctx.project or "default", await _redacted(ctx, scores))
 
     async def of_trace(
         self, ctx: Context, trace_id: str, span_ids: Sequence[str], session_id: str
@@ -93,6 +98,59 @@ class Scores:
         for row in rows:
             row["metadata"] = _metadata(row)
         return [Judgement(**row) for row in rows]
+
+    async def of_many(
+        self, ctx: Context, kind: Literal["trace", "session"], ids: Sequence[str]
+    ) -> Mapping[str, Sequence[Judgement]]:
+        """Return the newest judgements of some traces, those of their spans among them, or of some sessions."""
+        if not ids:
+            return {}
+        # Each by itself: the key of the table finds what was said of traces, and passes over it for spans.
+        wanted = ["target_kind = {kind:String} AND target_id IN {ids:Array(String)}"]
+        if kind == "trace":
+            wanted.append("target_kind = 'span' AND trace_id IN {ids:Array(String)}")
+        each = " UNION ALL ".join(
+            f"SELECT {_COLUMNS} FROM scores FINAL WHERE project = {{project:String}} AND {one}" for one in wanted
+        )
+        rows = await self._columns.query(
+            f"SELECT * FROM ({each}) ORDER BY at_us DESC, id DESC "
+            "LIMIT {each:UInt32} BY if(target_kind = 'span', trace_id, target_id) LIMIT {most:UInt32}",
+            {"project": ctx.project or "default", "kind": kind, "ids": list(ids), "each": 20, "most": _MOST_SHOWN},
+        )
+        found: dict[str, list[Judgement]] = {}
+        for row in rows:
+            row["metadata"] = _metadata(row)
+            found.setdefault(row["trace_id"] if row["target_kind"] == "span" else row["target_id"], []).append(
+                Judgement(**row)
+            )
+        return found
+
+    def judged(self, test: ScoreTest, place: str) -> tuple[str, dict[str, Any]]:
+        """Return the statement of the traces and spans that were judged so, as `traces` asks for them."""
+        conditions = ["project = {project:String}", "target_kind IN ('trace', 'span')"]
+        values: dict[str, Any] = {}
+        for column, value in (("name", test.name), ("source", test.source)):
+            if value:
+                conditions.append(f"{column} = {{{place}_{column}:String}}")
+                values[f"{place}_{column}"] = value
+        if test.test == MISSING:
+            conditions.append("missing != ''")
+        elif test.test in {"<", "<=", ">", ">="}:
+            conditions.append(f"value {test.test} {{{place}_bound:Float64}}")
+            values[f"{place}_bound"] = test.bound
+        elif test.test == "=":
+            same = [f"label = {{{place}_label:String}}"]
+            values[f"{place}_label"] = test.text
+            if test.bound is not None:
+                same.append(f"value = {{{place}_bound:Float64}}")
+                values[f"{place}_bound"] = test.bound
+            conditions.append(f"({' OR '.join(same)})")
+        elif test.test == ANY:
+            conditions.append("missing = ''")
+        return (
+            "SELECT target_kind AS kind, target_id AS target, trace_id AS trace FROM scores FINAL "
+            f"WHERE {' AND '.join(conditions)}"
+        ), values
 
     async def _store(self, ctx: Context, project: str, scores: Sequence[Score]) -> None:
         rows: dict[str, list[Any]] = {name.strip(): [] for name in _COLUMNS.split(",")}
@@ -196,6 +254,21 @@ def _checked(ctx: Context, row: NewScore, index: int) -> Score:
         metadata=row.metadata,
         at=ctx.now(),
     )
+
+
+async def _redacted(ctx: Context, scores: list[Score]) -> list[Score]:
+    """Return scores as the project's redaction lets them be stored."""
+    redactor = await redactor_of(ctx)
+    if redactor is None:
+        return scores
+    found: list[Score] = []
+    for score in scores:
+        said = {name: getattr(score, name) for name in _SAID}
+        said = await redactor.values(ctx, said, "scores")
+        if score.target_kind is ScoreTarget.SESSION:
+            said["target_id"] = redactor.identity(SESSION, score.target_id)
+        found.append(msgspec.structs.replace(score, **said))
+    return found
 
 
 def _score(row: dict[str, Any]) -> Score:

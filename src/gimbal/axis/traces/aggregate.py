@@ -22,7 +22,8 @@ MOST_GROUPS, MOST_ROWS = 1000, 10_000
 _US: dict[str, int] = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 _ORDERS: dict[str, str] = {
     "spans": "spans", "traces": "traces", "calls": "calls", "errors": "errors", "error_rate": "errors / spans",
-    "cost": "if(priced > 0, ifNull(toFloat64(exact), 0) + ifNull(weighted, 0), NULL)", "tokens": "input_tokens + output_tokens", "latency": "latencies[2]",
+    "cost": "if(priced > 0, ifNull(toFloat64(exact), 0) + ifNull(weighted, 0), NULL)",
+    "wasted": "ifNull(toFloat64(wasted_exact), 0) + ifNull(wasted_weighted, 0)", "tokens": "input_tokens + output_tokens", "latency": "latencies[2]",
 }  # fmt: skip
 
 
@@ -37,6 +38,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     narrowed: TraceFilter = TraceFilter()
     roots: bool = False
     """Only spans without a parent."""
+    parts: bool = False
+    """Whether the cost is told by token class, too."""
 
 
 async def aggregate(ctx: Context, question: Question) -> Aggregate:
@@ -49,8 +52,9 @@ async def aggregate(ctx: Context, question: Question) -> Aggregate:
     asked = plan(ctx.project or "default", question.by, question.narrowed, roots=question.roots)
     columns = ctx.get(Columns)
     state = (await columns.query(asked.state(), asked.values))[0]
-    asked = asked.over(twice=state["twice"], parts=state["parts"])
-    sums = measures.sums(weighted=state["weighted"])
+    more = {"cached": bool(state["cached"]), "parts": question.parts}
+    asked = asked.over(twice=state["twice"], parts=state["parts"], measured=measures.columns(**more))
+    sums = measures.sums(weighted=state["weighted"], **more)
     if not question.by:
         return await _without_dimensions(columns, asked, sums, question)
     keys = [f"k{place}" for place in range(len(question.by))]

@@ -27,8 +27,18 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A call of a tool in a message."""
 
+    id: str = ""
     name: str
     arguments: str
+    """JSON on lines of its own, or the text as it came."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A text of a message."""
+
+    kind: str = ""
+    """`reasoning`, `refusal`, or empty for what was said."""
+    text: str
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +46,34 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str = ""
     text: str = ""
+    """All texts, what is not said marked in front."""
+    said: list[Said] = []
+    """The same one by one."""
     json: Any = None
     calls: list[Made] = []
     media: list[Shown] = []
+    answers: str = ""
+    """Id of the call of a tool of which this is the result."""
+    called: str = ""
+    """The name of that tool, where the call is among the messages."""
+
+    @property
+    def speaker(self) -> str:
+        """The role alone."""
+        return self.role.partition(" · ")[0]
+
+
+def paired(rows: list[Block], more: list[Block]) -> tuple[list[Block], list[Block]]:
+    """Return what went in and out with the results of tools told of the calls that they answer."""
+    names = {call.id: call.name for block in (*rows, *more) for call in block.calls if call.id}
+
+    def told(blocks: list[Block]) -> list[Block]:
+        return [
+            msgspec.structs.replace(block, called=names[block.answers]) if block.answers in names else block
+            for block in blocks
+        ]
+
+    return told(rows), told(more)
 
 
 def readable(text: str, href: Href) -> list[Block]:
@@ -48,11 +83,11 @@ def readable(text: str, href: Href) -> list[Block]:
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return [Block(text=text)]
+        return [Block(text=text, said=[Said(text=text)])]
     if isinstance(value, list) and value and all(_is_message(row) for row in value):
         return [_message(row, href) for row in value]
     if isinstance(value, str):
-        return [Block(text=value, media=_in_text(value, href))]
+        return [Block(text=value, said=[Said(text=value)], media=_in_text(value, href))]
     if isinstance(value, dict) and (moved := _moved(value, href)):
         return [moved]
     return [Block(json=value, media=_in_text(text, href))]
@@ -64,7 +99,7 @@ def _is_message(row: Any) -> bool:
 
 def _message(row: dict[str, Any], href: Href) -> Block:
     content = row.get("content", row.get("parts"))
-    texts: list[str] = []
+    texts: list[Said] = []
     media: list[Shown] = []
     rest: list[Any] = []
     for part in content if isinstance(content, list) else [content]:
@@ -73,7 +108,7 @@ def _message(row: dict[str, Any], href: Href) -> Block:
         if shown is not None:
             media.append(shown)
         elif isinstance(said, str):
-            texts.append(_aside(part) + said)
+            texts.append(Said(kind=_aside(part), text=said))
         elif part is not None:
             rest.append(part)
     made = row.get("tool_calls")
@@ -83,9 +118,11 @@ def _message(row: dict[str, Any], href: Href) -> Block:
         rest = [others] if others else []
     return Block(
         role=" · ".join(str(row[name]) for name in ("role", "name") if row.get(name)),
-        text="\n".join(texts),
+        text="\n".join(f"({one.kind}) {one.text}" if one.kind else one.text for one in texts),
+        said=texts,
         json=rest if len(rest) > 1 else rest[0] if rest else None,
         calls=calls,
+        answers=answers if isinstance(answers := row.get("tool_call_id"), str) else "",
         media=media + (_in_text(msgspec.json.encode(rest).decode(), href) if rest else []),
     )
 
@@ -93,16 +130,27 @@ def _message(row: dict[str, Any], href: Href) -> Block:
 def _aside(part: Any) -> str:
     """Return what tells that a text is none of the answer."""
     kind = part.get("type") if isinstance(part, dict) else ""
-    return f"({kind}) " if kind in ("reasoning", "refusal") else ""
+    return kind if kind in ("reasoning", "refusal") else ""
 
 
 def _call(made: dict[str, Any]) -> Made:
     inner = made.get("function")
     function: dict[str, Any] = inner if isinstance(inner, dict) else made
     arguments = function.get("arguments", "")
-    if not isinstance(arguments, str):
-        arguments = msgspec.json.encode(arguments).decode()
-    return Made(name=str(function.get("name", "")), arguments=arguments)
+    own = made.get("id")
+    return Made(
+        id=own if isinstance(own, str) else "", name=str(function.get("name", "")), arguments=_on_lines(arguments)
+    )
+
+
+def _on_lines(arguments: Any) -> str:
+    """Return arguments of a call as JSON that can be read; a text that is none as it came."""
+    if isinstance(arguments, str):
+        try:
+            arguments = msgspec.json.decode(arguments)
+        except msgspec.DecodeError:
+            return str(arguments)
+    return arguments if isinstance(arguments, str) else msgspec.json.format(msgspec.json.encode(arguments)).decode()
 
 
 def _part(part: dict[str, Any], href: Href) -> Shown | None:
@@ -145,4 +193,4 @@ def _moved(value: dict[str, Any], href: Href) -> Block | None:
     if len(value) != 3 or not isinstance(digest, str) or not isinstance(size, int) or not isinstance(start, str):
         return None
     whole = Shown(kind="file", href=href(digest), label="the whole value", size=size)
-    return Block(text=f"{start}…", media=[whole])
+    return Block(text=f"{start}…", said=[Said(text=f"{start}…")], media=[whole])

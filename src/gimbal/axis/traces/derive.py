@@ -9,11 +9,13 @@ from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.otlp import RawSpan
 
 _json = msgspec.json.Encoder(enc_hook=str)
+EXPIRED = "gimbal.retention"
+"""The attribute of a span whose content is past its term: it cannot be read anew, and what it says stays."""
 
 
 def derived(span: Span) -> Span:
     """Return a span as it would be stored if it came now; what did not come by OTLP is as it was."""
-    if span.dialect not in dialects.NAMES:
+    if span.dialect not in dialects.NAMES or EXPIRED in span.attributes:
         return span
     raw = _raw(span)
     seen = dialects.read(raw)
@@ -26,6 +28,7 @@ def derived(span: Span) -> Span:
         model=seen.model,
         usage=seen.usage,
         estimated=seen.estimated,
+        cached=seen.cached,
         first_token_us=seen.first_token_us,
         finish=seen.finish,
         response_id=seen.response_id,
@@ -35,6 +38,9 @@ def derived(span: Span) -> Span:
         session_id=seen.session_id,
         user_id=seen.user_id,
         feature=seen.feature,
+        endpoint=seen.endpoint,
+        key_id=seen.key_id,
+        tags=seen.tags,
         refs=seen.refs,
         dialect=seen.dialect,
     )

@@ -10,17 +10,21 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.traces.counting import REPEATED, repeats
-from gimbal.axis.traces.filters import Condition, TraceFilter, equal, held, near, of_head, said, used
+from gimbal.axis.traces.filters import Condition, TraceFilter, equal, held, near, of_head, said, used, without_cost
 from gimbal.axis.traces.measures import LIMITED
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import nearest
 
 MOST_DIMENSIONS = 2
-_OF_TRACE = {"feature": "feature", "user": "user_id", "session": "session_id"}
+_OF_TRACE = {
+    "feature": "feature", "user": "user_id", "session": "session_id", "endpoint": "endpoint", "key": "key_id",
+}  # fmt: skip
 _OF_SPAN = {name: name for name in ("model", "provider", "kind", "status", "name", "dialect")}
-_REFS = {"ref": "s.refs", "prompt": "arrayFilter(r -> startsWith(r, 'prompt:'), s.refs)"}
-DIMENSIONS = (*_OF_SPAN, *_OF_TRACE, *_REFS)
-_ATTRIBUTE = "attribute:"
+_LISTS = {"ref": ("refs", "s.refs"), "prompt": ("refs", "arrayFilter(r -> startsWith(r, 'prompt:'), s.refs)"),
+          "tag": ("tags", "s.tags")}  # fmt: skip
+DIMENSIONS = (*_OF_SPAN, *_OF_TRACE, *_LISTS)
+_ATTRIBUTE, _TAG = "attribute:", "tag:"
+_SETS = frozenset({"refs", "tags"})
 _ID = "sipHash64(trace_id, span_id)"
 _READ = (
     "trace_id", "span_id", "start_us", "end_us", "status", "billable", "input_tokens", "output_tokens", "cost", "unpriced",
@@ -40,31 +44,33 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[str, ...]
     of_trace: frozenset[str]
     """Columns that hold for a whole trace."""
+    measured: tuple[str, ...] = ()
+    """Columns that only some measures read."""
     twice: bool = True
     """Whether some spans are stored in several versions."""
     parts: bool = True
     """Whether parts of a trace came in requests of their own."""
 
-    def over(self, *, twice: bool, parts: bool) -> "Plan":
+    def over(self, *, twice: bool, parts: bool, measured: tuple[str, ...] = ()) -> "Plan":
         """Return the plan for what is really stored: what is not there need not be looked for."""
-        return msgspec.structs.replace(self, twice=bool(twice), parts=bool(parts))
+        return msgspec.structs.replace(self, twice=bool(twice), parts=bool(parts or twice), measured=measured)
 
     def state(self) -> str:
         """Return the statement that tells what there is."""
         # Two spans of different traces with the same id only make the other way be taken.
         return (
             "SELECT count() != uniqExact(sipHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts, "
-            f"countIf(weight != 1) > 0 AS weighted FROM spans WHERE {self.within}{LIMITED}"
+            f"countIf(weight != 1) > 0 AS weighted, max(cached) AS cached FROM spans WHERE {self.within}{LIMITED}"
         )
 
     def head(self) -> str:
         """Return what stands before SELECT."""
-        queries = [repeats(self.around)] if self.parts else []
+        queries = [repeats(self.around, resent=self.twice)] if self.parts else []
         if self.of_trace:
             first = "tuple(is_root = 0, parent_id != '', start_us)"
             whole = [
                 f"groupUniqArrayArray(s.{name}) AS all_{name}"
-                if name == "refs"
+                if name in _SETS
                 else f"argMinIf(s.{name}, {first}, s.{name} != '') AS all_{name}"
                 for name in sorted(self.of_trace)
             ]
@@ -77,13 +83,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def spans(self) -> str:
         """Return the statement that reads each span that is counted once, with its keys `k0`, `k1`."""
-        names = ", ".join(sorted({*_READ, *self.reads}))
-        kept = [name for name in _READ if name not in {"trace_id", "span_id", "billable"}]
+        every = {*_READ, *self.measured, *self.reads}
+        names = ", ".join(sorted(every))
+        kept = [name for name in (*_READ, *self.measured) if name not in {"trace_id", "span_id", "billable"}]
         keys = "".join(f", {key} AS k{place}" for place, key in enumerate(self.keys))
         source = f"({self.newest(names, self.within)}) AS s"
         if self.of_trace:
             said_once = ", ".join(f"{_or_trace(name)} AS {name}" for name in sorted(self.of_trace))
-            rest = ", ".join(f"s.{name} AS {name}" for name in sorted({*_READ, *self.reads} - self.of_trace))
+            rest = ", ".join(f"s.{name} AS {name}" for name in sorted(every - self.of_trace))
             source = f"(SELECT {rest}, {said_once} FROM {source} LEFT JOIN traces ON s.trace_id = traces.trace_id) AS s"
         where = " AND ".join(["s.weight > 0", *self.conditions])
         shown = ", ".join(f"s.{name} AS {name}" for name in kept)
@@ -111,7 +118,7 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
 
 
 def _or_trace(name: str) -> str:
-    missing = f"empty(s.{name})" if name == "refs" else f"s.{name} = ''"
+    missing = f"empty(s.{name})" if name in _SETS else f"s.{name} = ''"
     return f"if({missing}, traces.all_{name}, s.{name})"
 
 
@@ -127,8 +134,9 @@ def plan(project: str, by: Sequence[str], narrowed: TraceFilter, *, roots: bool)
     wide, bounds = near(narrowed)
     values |= {**bounds, "project": project}
     own, own_values = of_head(msgspec.structs.replace(narrowed, since_us=None, until_us=None))
-    columns = ("model", "provider", "status", "feature", "user_id", "session_id")
-    wanted: list[Condition] = [*equal(narrowed, columns), *used(narrowed), *said(narrowed), *_sizes(narrowed)]
+    columns = ("model", "provider", "status", "feature", "user_id", "session_id", "endpoint", "key_id")
+    wanted: list[Condition] = [*equal(narrowed, columns), *used(narrowed), *without_cost(narrowed), *said(narrowed)]
+    wanted += _sizes(narrowed)
     reads = {name for one in wanted for name in one.reads} | {"kind", "name"} | ({"parent_id"} if roots else set())
     for one in wanted:
         values |= one.values
@@ -141,7 +149,7 @@ def plan(project: str, by: Sequence[str], narrowed: TraceFilter, *, roots: bool)
         keys=tuple(keys),
         reads=frozenset(reads),
         conditions=(*own, *(one.sql for one in wanted), *(["s.parent_id = ''"] if roots else [])),
-        of_trace=frozenset(reads & {*_OF_TRACE.values(), "refs"}),
+        of_trace=frozenset(reads & {*_OF_TRACE.values(), *_SETS}),
     )
 
 
@@ -177,15 +185,23 @@ def _key(name: str, place: int, reads: set[str], values: dict[str, Any]) -> str:
         values[f"by{place}"] = name.removeprefix(_ATTRIBUTE)
         reads.add("attributes")
         return held(f"by{place}")
-    if name in _REFS:
-        reads.add("refs")
-        return f"arrayJoin(if(empty({_REFS[name]}), [''], {_REFS[name]}))"
+    if name.startswith(_TAG) and len(name) > len(_TAG) and "\0" not in name:
+        values[f"by{place}"] = name
+        reads.add("tags")
+        key = f"substring({{by{place}:String}}, {len(_TAG) + 1})"
+        # Of several values the first by the alphabet counts, so that the groups come to the whole.
+        said = f"arraySort(arrayFilter(t -> startsWith(t, concat({key}, ':')), s.tags))[1]"
+        return f"toString(substring({said}, length({key}) + 2))"
+    if name in _LISTS:
+        column, listed = _LISTS[name]
+        reads.add(column)
+        return f"toString(arrayJoin(if(empty({listed}), [''], {listed})))"
     column = (_OF_SPAN | _OF_TRACE).get(name)
     if column is None:
         raise BadInput(
             f"{name!r} is no dimension.",
             where="group",
-            todo=nearest(name, DIMENSIONS) or f"There are {', '.join(DIMENSIONS)} and attribute:<key>.",
+            todo=nearest(name, DIMENSIONS) or f"There are {', '.join(DIMENSIONS)}, tag:<key> and attribute:<key>.",
         )
     reads.add(column)
     return f"toString(s.{column})"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gimbal.axis.traces.wording import READ, looked_for
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.errors import BadInput
 
@@ -20,7 +21,14 @@ OF_ANY_SPAN = ("model", "feature", "user_id", "session_id")
 _MOST_WORDS = 20
 _MOST_USD = 10**15
 _TOLD = {"min_us": "min_ms", "min_cost": "min_usd", "min_tokens": "min_tokens"}
-_json = msgspec.json.Encoder()
+
+
+class Condition(NamedTuple):
+    """What a span must fulfil, with its parameters and the columns that it reads."""
+
+    sql: str
+    values: dict[str, Any]
+    reads: tuple[str, ...]
 
 
 class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +48,19 @@ class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     """Part of the head's name, in any case."""
     provider: str | None = None
-    """Of any span, like the next three."""
+    """Of any span, like the next six."""
+    endpoint: str | None = None
+    key_id: str | None = None
+    tags: tuple[str, ...] = ()
+    """Each is a tag, or the key of one."""
     ref: str | None = None
     """A version that was used, or without its selector any version of it."""
+    unpriced: str | None = None
+    """Why a call of it has no cost; `any` for whichever reason."""
     attributes: tuple[tuple[str, str], ...] = ()
     """Keys and what they hold, or hold among others where they hold a list."""
     search: str | None = None
-    """Words in input, output or attributes, in any case."""
+    """Words in input, output, documents or what an error says, in any case."""
     min_us: int | None = None
     """Of the head, from start to end, like the next."""
     max_us: int | None = None
@@ -55,6 +69,10 @@ class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
     max_cost: Decimal | None = None
     min_tokens: int | None = None
     max_tokens: int | None = None
+    judged: tuple[Condition, ...] = ()
+    """What was said of the trace, as conditions for `trace_id`; see `score_filter`."""
+    among: tuple[str, ...] = ()
+    """Only these traces."""
 
     @property
     def of_sums(self) -> bool:
@@ -72,6 +90,8 @@ def narrow(
     ms: tuple[float | None, float | None],
     usd: tuple[Decimal | None, Decimal | None],
     tokens: tuple[int | None, int | None],
+    key: str | None = None,
+    tag: Sequence[str] | None = None,
     **named: str | None,
 ) -> TraceFilter:
     """Return the filter of what a caller says; raise BadInput."""
@@ -83,6 +103,8 @@ def narrow(
         "until_us": None if until is None else to_us(until),
         "user_id": user,
         "session_id": session,
+        "key_id": key,
+        "tags": tuple(tag or ()),
         "attributes": tuple(_attribute(text) for text in attribute or ()),
         "min_us": us[0],
         "max_us": us[1],
@@ -107,14 +129,6 @@ def _bounded(name: str, value: float | None) -> int | None:
     if value is not None and not 0 <= value < 2**62:
         raise BadInput(f"{value} cannot be a bound of {name}.", where=f"min_{name}", todo="Give a number from 0.")
     return None if value is None else round(value)
-
-
-class Condition(NamedTuple):
-    """What a span must fulfil, with its parameters and the columns that it reads."""
-
-    sql: str
-    values: dict[str, Any]
-    reads: tuple[str, ...]
 
 
 def _attribute(text: str) -> tuple[str, str]:
@@ -149,12 +163,27 @@ def equal(narrowed: TraceFilter, columns: Iterable[str]) -> list[Condition]:
     return [Condition(f"s.{n} = {{{n}:String}}", {n: v}, (n,)) for n, v in wanted.items() if v]
 
 
-def used(narrowed: TraceFilter) -> list[Condition]:
-    """Return what a span must have used."""
-    if not narrowed.ref:
+def without_cost(narrowed: TraceFilter) -> list[Condition]:
+    """Return what a span without a cost fulfils."""
+    if not narrowed.unpriced:
         return []
-    one = "arrayExists(r -> r = {ref:String} OR startsWith(r, concat({ref:String}, '@')), s.refs)"
-    return [Condition(one, {"ref": narrowed.ref}, ("refs",))]
+    reason = "s.unpriced != ''" if narrowed.unpriced == "any" else "s.unpriced = {unpriced:String}"
+    return [Condition(f"s.billable = 1 AND {reason}", {"unpriced": narrowed.unpriced}, ("billable", "unpriced"))]
+
+
+def used(narrowed: TraceFilter) -> list[Condition]:
+    """Return what a span must have used, and how it must be tagged."""
+    asked = [("tags", f"tag{place}", tag, ":") for place, tag in enumerate(narrowed.tags) if tag]
+    if narrowed.ref:
+        asked.append(("refs", "ref", narrowed.ref, "@"))
+    return [
+        Condition(
+            f"arrayExists(r -> r = {{{name}:String}} OR startsWith(r, concat({{{name}:String}}, '{mark}')), s.{column})",
+            {name: value},
+            (column,),
+        )
+        for column, name, value, mark in asked
+    ]
 
 
 def said(narrowed: TraceFilter) -> list[Condition]:
@@ -168,17 +197,27 @@ def said(narrowed: TraceFilter) -> list[Condition]:
         )
         found.append(Condition(one, {k: key, v: value}, ("attributes",)))
     for place, word in enumerate(words(narrowed.search)):
-        # As it stands in JSON.
-        inside = _json.encode(word).decode()[1:-1]
-        columns = ("input", "output", "attributes")
-        one = " OR ".join(f"positionCaseInsensitiveUTF8(s.{c}, {{word{place}:String}}) > 0" for c in columns)
-        found.append(Condition(f"({one})", {f"word{place}": inside}, columns))
+        one, values = looked_for(f"word{place}", word)
+        found.append(Condition(one, values, READ))
     return found
 
 
 def of_any_span(narrowed: TraceFilter) -> list[Condition]:
     """Return what some span of a trace must fulfil, each condition by itself."""
-    return [*equal(narrowed, (*OF_ANY_SPAN, "provider")), *used(narrowed), *said(narrowed)]
+    of_one = equal(narrowed, (*OF_ANY_SPAN, "provider", "endpoint", "key_id"))
+    return [*of_one, *used(narrowed), *without_cost(narrowed), *said(narrowed)]
+
+
+def of_trace_id(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
+    """Return what the id of a trace fulfils: what was said of it, and that it is among some."""
+    values = {name: value for one in narrowed.judged for name, value in one.values.items()}
+    if narrowed.among:
+        values["among"] = list(narrowed.among)
+    return [*(one.sql for one in narrowed.judged), *_among(narrowed)], values
+
+
+def _among(narrowed: TraceFilter) -> list[str]:
+    return ["trace_id IN {among:Array(String)}"] if narrowed.among else []
 
 
 def of_head(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
@@ -197,7 +236,8 @@ def of_head(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
         if value is not None and value != "":
             conditions.append(sql.format(f"{{{name}:{kind}}}"))
             values[name] = value
-    return conditions, values
+    of_ids, more = of_trace_id(narrowed)
+    return [*conditions, *of_ids], values | more
 
 
 def near(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
@@ -223,6 +263,8 @@ def conditions_of(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:
     elif narrowed.status:
         conditions.append("status = {status:String}")
         values["status"] = narrowed.status
+    # Of some traces only theirs need be read.
+    nearby += _among(narrowed)
     for one in wanted:
         inside = " AND ".join(["project = {project:String}", one.sql, *nearby])
         conditions.append(f"trace_id IN (SELECT trace_id FROM spans AS s WHERE {inside})")

@@ -5,6 +5,7 @@ attribute `gimbal.ingest` says what left it, how many, and under `payloads` each
 calls this before a dialect reads the span, so that reading it again later finds the same.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from gimbal.axis.traces import media
 from gimbal.axis.traces.media import Reference
 from gimbal.axis.traces.otlp import RawSpan
+from gimbal.axis.traces.redaction.model import MARK as REDACTION
+from gimbal.axis.traces.redaction.redactor import Redactor
 from gimbal.engines.storage.blobs import Blobs, digest_of
 from gimbal.kernel.context import Context
 from gimbal.kernel.settings import LimitSettings
@@ -30,13 +33,15 @@ _WORTH_MOVING = 2 * _START
 _CHARACTER = 4
 _json = msgspec.json.Encoder(enc_hook=str)
 Values = dict[str, Any]
+Redact = Callable[[Context, Values], Awaitable[dict[str, int]]]
 
 
 class Fitting:
     """One span, or resource, on its way into its limits."""
 
-    def __init__(self, ctx: Context, limits: LimitSettings) -> None:
+    def __init__(self, ctx: Context, limits: LimitSettings, redactor: Redactor | None = None) -> None:
         self._ctx = ctx
+        self._redactor = redactor
         self._limits = limits
         self.cut: dict[str, int] = {}
         """How many of what were moved or cut."""
@@ -53,6 +58,8 @@ class Fitting:
         for event in raw.events:
             if media.any_in(event["attributes"]):
                 await self._media(event["attributes"])
+        # Media are away, and nothing is cut yet.
+        redacted = await self._redactor.span(self._ctx, raw) if self._redactor is not None else None
         self._texts(raw)
         weight, long = self._weigh(raw.attributes, "attributes")
         if long:
@@ -74,25 +81,31 @@ class Fitting:
             await self._shrink(holders, self._limits.span_bytes)
         if MARK in raw.attributes:
             raw.attributes[_THEIR_MARK] = raw.attributes.pop(MARK)
+        if redacted:
+            raw.attributes[REDACTION] = redacted
         return await self._mark() if self.cut or self._moved else {}
 
     async def resource(self, values: Values) -> dict[str, Any]:
         """Bring a resource, which every span beneath it repeats, into its limits: all of it is like one long value."""
-        return await self._alone(values, self._limits.span_attribute_bytes)
+        redact = self._redactor.resource if self._redactor is not None else None
+        return await self._alone(values, self._limits.span_attribute_bytes, redact)
 
     async def event(self, values: Values) -> dict[str, Any]:
         """Bring what an event by itself says into its limits: all of it is like one span."""
         return await self._alone(values, self._limits.span_bytes)
 
-    async def _alone(self, values: Values, most: int) -> dict[str, Any]:
+    async def _alone(self, values: Values, most: int, redact: Redact | None = None) -> dict[str, Any]:
         if media.any_in(values):
             await self._media(values)
+        redacted = await redact(self._ctx, values) if redact is not None else None
         weight, long = self._weigh(values, "attributes")
         weight += await self._move_all(values, long)
         if weight * _CHARACTER > most:
             await self._shrink([values], most)
         if MARK in values:
             values[_THEIR_MARK] = values.pop(MARK)
+        if redacted:
+            values[REDACTION] = redacted
         return await self._mark() if self.cut or self._moved else {}
 
     async def _media(self, values: Values) -> None:
@@ -100,6 +113,8 @@ class Fitting:
         found: dict[str, bytes] = {}
 
         def put(content: bytes, media_type: str, numbers: int) -> Reference:
+            if self._redactor is not None:
+                content = self._redactor.content(self._ctx, content, media_type)
             digest = digest_of(content)
             found[digest] = content
             self._payloads[digest] = media_type

@@ -19,6 +19,8 @@ from gimbal.axis.traces.fitting import LINKS, MARK, Fitting
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.otlp import RawSpan, Rejected
 from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.redaction.policies import redactor_of
+from gimbal.axis.traces.redaction.redactor import Redactor, discreet, without_values
 from gimbal.axis.traces.sampling import SAMPLED, SAMPLED_HELP, kept
 from gimbal.axis.traces.service import Traces
 from gimbal.kernel.context import Context
@@ -38,7 +40,7 @@ async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
 
     Raise CorruptUpload for what is no request, and what `ingest` raises.
     """
-    with one_request(ctx, body):
+    with one_request(ctx, body), discreet(await redactor_of(ctx)):
         ctx.get(Traces).check_room()
         return await ingest(ctx, *otlp.read(body, media_type))
 
@@ -78,12 +80,15 @@ async def ingest(
             else:
                 good.append(raw)
         good = await _sampled(ctx, good)
-        spans = await _normal(ctx, good, limits)
+        redactor = await redactor_of(ctx)
+        if redactor is not None:
+            rejected = without_values(rejected, redactor)
+        spans = await _normal(ctx, good, limits, redactor)
         # Many requests may wait for the writer: what they were read from is let go before.
         del request, good
         # First what spans say of quality: a request that is refused for it has left nothing behind.
         await judgements.keep(ctx, spans)
-        await ctx.get(Traces).record(ctx, spans)
+        await ctx.get(Traces).record(ctx, spans, redacted=True)
     except GimbalError as error:
         _refused(ctx, count, error.code, rejected=len(unreadable))
         raise
@@ -133,7 +138,9 @@ async def _sampled(ctx: Context, good: list[RawSpan]) -> list[RawSpan]:
     return found
 
 
-async def _normal(ctx: Context, good: Sequence[RawSpan], limits: LimitSettings) -> list[Span]:
+async def _normal(
+    ctx: Context, good: Sequence[RawSpan], limits: LimitSettings, redactor: Redactor | None
+) -> list[Span]:
     """Return the spans in normal form, each within its limits and marked where something was done to it."""
     now_us = time.time_ns() // 1000
     # A resource is one object for all spans beneath it.
@@ -144,13 +151,13 @@ async def _normal(ctx: Context, good: Sequence[RawSpan], limits: LimitSettings) 
     for raw in good:
         beneath = resources.get(id(raw.resource))
         if beneath is None:
-            fitting = Fitting(ctx, limits)
+            fitting = Fitting(ctx, limits, redactor)
             mark = await fitting.resource(raw.resource)
             if mark:
                 raw.resource[MARK] = mark
             cut.update({f"resource_{what}": number for what, number in fitting.cut.items()})
             beneath = resources[id(raw.resource)] = bool(fitting.cut)
-        fitting = Fitting(ctx, limits)
+        fitting = Fitting(ctx, limits, redactor)
         mark = await fitting.span(raw)
         cut.update(fitting.cut)
         truncated = beneath or bool(fitting.cut)
@@ -199,6 +206,7 @@ def _span(raw: RawSpan, mark: dict[str, Any], *, truncated: bool) -> Span:
         model=seen.model,
         usage=seen.usage,
         estimated=seen.estimated,
+        cached=seen.cached,
         first_token_us=seen.first_token_us,
         finish=seen.finish,
         response_id=seen.response_id,
@@ -208,6 +216,9 @@ def _span(raw: RawSpan, mark: dict[str, Any], *, truncated: bool) -> Span:
         session_id=seen.session_id,
         user_id=seen.user_id,
         feature=seen.feature,
+        endpoint=seen.endpoint,
+        key_id=seen.key_id,
+        tags=seen.tags,
         refs=seen.refs,
         attributes=attributes,
         events=raw.events,

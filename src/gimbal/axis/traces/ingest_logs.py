@@ -16,6 +16,9 @@ from gimbal.axis.traces.judgements import Judgement
 from gimbal.axis.traces.logs import RawEvent
 from gimbal.axis.traces.otlp import Rejected
 from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.redaction.model import MARK as REDACTION
+from gimbal.axis.traces.redaction.policies import redactor_of
+from gimbal.axis.traces.redaction.redactor import Redactor, discreet, without_values
 from gimbal.axis.traces.sampling import randomness
 from gimbal.axis.traces.service import Traces
 from gimbal.axis.traces.signals import LOGS
@@ -32,7 +35,7 @@ async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
 
     Raise CorruptUpload for what is no request, and what `ingest` raises.
     """
-    with one_request(ctx, body):
+    with one_request(ctx, body), discreet(await redactor_of(ctx)):
         ctx.get(Writer).check_room()
         return await ingest(ctx, *otlp.records(body, media_type, LOGS))
 
@@ -54,7 +57,12 @@ async def ingest(
         least = await ctx.get(SamplingPolicies).least(project)
         events, flawed = await _placed(ctx, logs.events(request, limits.attribute_depth))
         rejected += flawed
+        redactor = await redactor_of(ctx)
+        if redactor is not None:
+            rejected = without_values(rejected, redactor)
+        redacted: list[dict[str, int]] = []
         for raw in events:
+            marked = await redactor.log(ctx, raw) if redactor is not None else {}
             if raw.name == judgements.EVENT:
                 said = (project, raw.trace_id, raw.span_id, raw.at_ns // 1000, raw.attributes)
                 judgement = judgements.of_event(*said)
@@ -66,7 +74,11 @@ async def ingest(
                 left_out += 1
             else:
                 good.append(raw)
-        await _fit(ctx, good, limits)
+                redacted.append(marked)
+        await _fit(ctx, good, limits, redactor)
+        for raw, marked in zip(good, redacted, strict=True):
+            if marked:
+                raw.attributes[REDACTION] = marked
         # First the scores: a request that is refused for them has left nothing behind.
         await judgements.store(ctx, judged)
         if good:
@@ -107,7 +119,7 @@ async def _placed(ctx: Context, records: Iterable[RawEvent | Rejected]) -> tuple
     return [one for one in events if one.trace_id], rejected
 
 
-async def _fit(ctx: Context, events: Sequence[RawEvent], limits: LimitSettings) -> None:
+async def _fit(ctx: Context, events: Sequence[RawEvent], limits: LimitSettings, redactor: Redactor | None) -> None:
     """Bring events into the limits of spans, in place, each marked where something was done to it."""
     # A resource is one object for all records beneath it.
     fitted: set[int] = set()
@@ -115,7 +127,7 @@ async def _fit(ctx: Context, events: Sequence[RawEvent], limits: LimitSettings) 
     for event in events:
         if id(event.resource) not in fitted:
             fitted.add(id(event.resource))
-            fitting = Fitting(ctx, limits)
+            fitting = Fitting(ctx, limits, redactor)
             mark = await fitting.resource(event.resource)
             if mark:
                 event.resource[MARK] = mark

@@ -7,11 +7,12 @@ sent again is the same. Sources: open-telemetry/semantic-conventions-genai, even
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gimbal.axis.traces.dialects.reading import json_value, numbered, real, text
+from gimbal.axis.traces.finding_model import Judgement
 from gimbal.axis.traces.model import Span
 from gimbal.kernel.context import Context
 from gimbal.kernel.ids import derived_id
@@ -29,31 +30,23 @@ _PREFIXES = {
 }
 # The convention numbers them from zero: a span without a first one has none.
 _FIRST = frozenset(f"{prefix}0{field}name" for prefix, (_, field) in _PREFIXES.items())
+# Instead of a value, in the question for scores: any that there is, a score without one, no score at all.
+ANY, MISSING, UNSCORED = "*", "missing", "unscored"
 _SOURCES = {"HUMAN": "human", "LLM": "judge", "CODE": "code"}
 
 
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """One judgement of a span, a trace or a session."""
+class ScoreTest(msgspec.Struct, frozen=True, kw_only=True):
+    """What some score of a trace, or of one of its spans, must be."""
 
-    id: str
-    target_kind: str
-    """`span`, `trace` or `session`."""
-    target_id: str
-    trace_id: str = ""
-    """Of a span: its trace, where known."""
-    name: str
-    value: float | None = None
-    label: str = ""
-    explanation: str = ""
-    source: str = "code"
-    """`code`, `judge`, `human` or `user`."""
-    author: str = ""
-    """Who gave it; whoever sends it unless told."""
-    missing: str = ""
-    """Why there is neither a value nor a label."""
-    metadata: dict[str, Any] = {}
-    """What else is known of it."""
-    at_us: int
+    name: str = ""
+    """Empty for any."""
+    test: str = ANY
+    """`<`, `<=`, `>`, `>=` or `=`; `*` for any value or word, `missing` for none, `unscored` where there is no score."""
+    bound: float | None = None
+    text: str = ""
+    """What `=` compares: a word, or a number in `bound`, too."""
+    source: str = ""
+    """Who judged; empty for anybody."""
 
 
 class Judgements(Protocol):
@@ -67,6 +60,19 @@ class Judgements(Protocol):
         self, ctx: Context, trace_id: str, span_ids: Sequence[str], session_id: str
     ) -> Sequence[Judgement]:
         """Return those of a trace, of spans of it and of its session, newest first."""
+        ...
+
+    async def of_many(
+        self, ctx: Context, kind: Literal["trace", "session"], ids: Sequence[str]
+    ) -> Mapping[str, Sequence[Judgement]]:
+        """Return the newest of each of some traces or sessions, those of a trace's spans among them where told."""
+        ...
+
+    def judged(self, test: ScoreTest, place: str) -> tuple[str, dict[str, Any]]:
+        """Return a statement with its parameters, whose names begin with `place`; `project` is bound.
+
+        Its rows have the `kind`, the `target` and, of a span, the `trace` of all that was judged as `test` says.
+        """
         ...
 
 

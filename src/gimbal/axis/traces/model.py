@@ -13,6 +13,8 @@ KINDS = (
     "llm", "chain", "agent", "tool", "retriever", "reranker", "embedding", "guard", "evaluator", "prediction", "http",
     "other",
 )  # fmt: skip
+WASTED = ("error", "cancelled")
+"""How a call ends that was paid for in vain; a retry is another call, which counts by itself."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +58,12 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unpriced: str = ""
     """Why the cost is unknown."""
     price_book: str = ""
+    parts: dict[str, Decimal] = {}
+    """The cost by token class and by tool of the provider; empty where it is not known."""
+    cached: bool = False
+    """Whether the answer came from the application's own cache: then the call cost nothing."""
+    saved: Decimal | None = None
+    """What it would have cost, where the answer came from the application's own cache; None when unknown."""
     billable: bool = True
     """False for what another span counts: one inside it, or one beside it that reports the same call."""
     first_token_us: int | None = None
@@ -73,6 +81,12 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: str = ""
     feature: str = ""
     """What of the product it was for."""
+    endpoint: str = ""
+    """What was called of ours: a path of the gateway, or as the sender names it."""
+    key_id: str = ""
+    """Id of the API key that the call was made with; not that of the key that sent the span."""
+    tags: list[str] = []
+    """Words, or `key:value`."""
     refs: list[str] = []
     """Versions that were used, resolved: `prompt:help/answer@v2`."""
     attributes: dict[str, Any] = {}
@@ -93,6 +107,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def duration_us(self) -> int:
         """Microseconds from start to end."""
         return self.end_us - self.start_us
+
+    @property
+    def wasted(self) -> Decimal | None:
+        """What a call cost that ended in an error or was stopped; None for one that ended well, or cost nothing known."""
+        return self.cost if self.billable and self.status in WASTED else None
 
 
 class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +140,10 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Sum of the known costs; None when none is known."""
     unpriced: int
     """Calls whose cost is unknown."""
+    saved: Decimal | None = None
+    """What calls would have cost that were answered from the application's own cache; None when none was."""
+    wasted: Decimal | None = None
+    """What calls cost that ended in an error or were stopped: part of `cost`; None when there is none."""
     weight: float
     """For how many traces it stands, itself among them, where others were left out by sampling; no sum counts it."""
 
@@ -178,6 +201,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Spans whose cost is known."""
     unpriced: int
     """Calls whose cost is unknown."""
+    wasted: Decimal | None
+    """What calls cost that ended in an error or were stopped: part of `cost`; null when there is none."""
+    wasted_calls: int
+    saved: Decimal | None
+    """What calls would have cost that were answered from the application's own cache; null when there are none."""
+    cached_calls: int
+    """Calls that were answered from there."""
+    parts: dict[str, Decimal] | None
+    """The cost by token class and tool of the provider, of the calls that tell it; null where it is not asked for."""
     input_tokens: int | None
     """Null when none were reported."""
     output_tokens: int | None

@@ -6,13 +6,20 @@ from typing import Annotated
 
 import msgspec
 
-from gimbal.axis.traces import payloads, ranking, renormalise
+from gimbal.axis.traces import payloads, renormalise
+from gimbal.axis.traces.agent_graph import agent_graph
 from gimbal.axis.traces.aggregate import Question, aggregate
 from gimbal.axis.traces.filters import narrow
-from gimbal.axis.traces.model import Aggregate, Renormalised, Trace, TraceSummary
+from gimbal.axis.traces.finding import listed
+from gimbal.axis.traces.model import Aggregate, Renormalised, Span, Trace, TraceSummary
 from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.sampling import SamplingPolicy, SetSampling
+from gimbal.axis.traces.score_filter import read_tests, with_scores
 from gimbal.axis.traces.service import Traces
+from gimbal.axis.traces.shapes import AgentGraph, FoundSpans, Similar, Skeleton
+from gimbal.axis.traces.similar import similar
+from gimbal.axis.traces.skeleton import read
+from gimbal.axis.traces.within import find_spans
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.http import Download
 from gimbal.kernel.operations import describe, operation
@@ -38,19 +45,29 @@ async def list_traces(
     session: Annotated[str | None, "Only of this session."] = None,
     text: Annotated[str | None, "Only roots whose name contains this."] = None,
     provider: Annotated[str | None, "Only traces of this provider."] = None,
-    ref: Annotated[
-        str | None, "Only traces that used this version: prompt:help/answer@v2, or all of prompt:help/answer."
-    ] = None,
+    endpoint: Annotated[str | None, "Only traces of this endpoint."] = None,
+    key: Annotated[str | None, "Only traces of calls with the API key of this id."] = None,
+    tag: Annotated[list[str] | None, "Only traces with this tag, team:search, or any of a key: team."] = None,
+    ref: Annotated[str | None, "Only traces that used prompt:help/answer@v2, or any prompt:help/answer."] = None,
     attribute: Annotated[
         list[str] | None, "Only traces with this attribute, as key:value; may be given several times."
     ] = None,
-    search: Annotated[str | None, "Only traces with all of these words in input, output or attributes."] = None,
+    search: Annotated[str | None, "Only traces with all of these words in input, output, documents or errors."] = None,
+    unpriced: Annotated[
+        str | None, "Only traces with a call that has no cost, for this reason: unknown_model … or any."
+    ] = None,
     min_ms: Annotated[float | None, "Only traces that took at least so long."] = None,
     max_ms: Annotated[float | None, "Only traces that took at most so long."] = None,
     min_usd: Annotated[Decimal | None, "Only traces that are known to cost at least so much."] = None,
     max_usd: Annotated[Decimal | None, "Only traces that are known to cost at most so much."] = None,
     min_tokens: Annotated[int | None, "Only traces with at least so many tokens, in and out."] = None,
     max_tokens: Annotated[int | None, "Only traces with at most so many tokens, in and out."] = None,
+    score: Annotated[
+        list[str] | None,
+        "Only traces with this score, of the trace or of a span: helpful:<0.5, tone:rude, helpful:unscored, helpful:missing, "
+        "or helpful for any value; may be given several times.",
+    ] = None,
+    scored_by: Annotated[str | None, "Only scores by human, judge, code or user; alone: any score by those."] = None,
     sort: Annotated[str, "start (newest first), or duration, cost or tokens (the most first)."] = "start",
     cursor: str | None = None,
     limit: int = 50,
@@ -71,16 +88,19 @@ async def list_traces(
         session=session,
         text=text,
         provider=provider,
+        endpoint=endpoint,
+        key=key,
+        tag=tag,
         ref=ref,
         attribute=attribute,
         search=search,
+        unpriced=unpriced,
         ms=(min_ms, max_ms),
         usd=(min_usd, max_usd),
         tokens=(min_tokens, max_tokens),
     )
-    if sort == "start" and not narrowed.of_sums:
-        return await ctx.get(Traces).page(ctx, narrowed, cursor=cursor, limit=limit)
-    return await ranking.page(ctx, narrowed, sort, cursor=cursor, limit=limit)
+    narrowed = with_scores(ctx, narrowed, read_tests(score, scored_by))
+    return await listed(ctx, narrowed, sort, cursor=cursor, limit=limit)
 
 
 @operation("GET", "/projects/{project}/traces/aggregate", name="traces.aggregate", allow=Permission.VIEW)
@@ -89,12 +109,13 @@ async def aggregate_traces(
     project: str,
     group: Annotated[
         list[str] | None,
-        "Up to two of model, provider, kind, feature, user, session, status, name, prompt, ref, dialect and attribute:KEY.",
+        "Up to two of model, provider, kind, feature, user, session, endpoint, key, status, name, prompt, ref, dialect, tag, "
+        "tag:KEY and attribute:KEY.",
     ] = None,
     every: Annotated[str | None, "Part the time, too: minute, hour or day, in UTC."] = None,
     order: Annotated[
         str,
-        "The groups with the most come first, of spans, traces, calls, errors, error_rate, cost, tokens or latency (p95).",
+        "The groups with the most come first, of spans, traces, calls, errors, error_rate, cost, wasted, tokens or latency.",
     ] = "spans",
     since: Annotated[datetime | None, "Only spans that started at or after this."] = None,
     until: Annotated[datetime | None, "And before this."] = None,
@@ -102,26 +123,31 @@ async def aggregate_traces(
     kind: Annotated[str | None, "Only spans of this kind: llm, chain, agent …"] = None,
     model: Annotated[str | None, "Only spans of this model."] = None,
     feature: Annotated[
-        str | None, "Only of this feature: of the span, else of its trace; so for user, session and ref."
+        str | None,
+        "Only of this feature: of the span, else of its trace; so for user, session, endpoint, key, tag and ref.",
     ] = None,
     user: Annotated[str | None, "Only of this end user."] = None,
     session: Annotated[str | None, "Only of this session."] = None,
     text: Annotated[str | None, "Only spans whose name contains this."] = None,
     provider: Annotated[str | None, "Only spans of this provider."] = None,
-    ref: Annotated[
-        str | None, "Only spans that used this version: prompt:help/answer@v2, or all of prompt:help/answer."
-    ] = None,
-    attribute: Annotated[
-        list[str] | None, "Only spans with this attribute, as key:value; may be given several times."
-    ] = None,
-    search: Annotated[str | None, "Only spans with all of these words in input, output or attributes."] = None,
+    endpoint: Annotated[str | None, "Only spans of this endpoint."] = None,
+    key: Annotated[str | None, "Only spans of calls with the API key of this id."] = None,
+    tag: Annotated[list[str] | None, "Only spans with this tag, team:search, or any of a key: team."] = None,
+    ref: Annotated[str | None, "Only spans that used prompt:help/answer@v2, or any prompt:help/answer."] = None,
+    attribute: Annotated[list[str] | None, "Only spans with this attribute, as key:value; repeatable."] = None,
+    search: Annotated[str | None, "Only spans with all of these words in input, output, documents or errors."] = None,
     min_ms: Annotated[float | None, "Only spans that took at least so long."] = None,
     max_ms: Annotated[float | None, "Only spans that took at most so long."] = None,
     min_usd: Annotated[Decimal | None, "Only spans that are known to cost at least so much."] = None,
     max_usd: Annotated[Decimal | None, "Only spans that are known to cost at most so much."] = None,
     min_tokens: Annotated[int | None, "Only spans with at least so many tokens, in and out."] = None,
     max_tokens: Annotated[int | None, "Only spans with at most so many tokens, in and out."] = None,
+    score: Annotated[
+        list[str] | None, "Only spans of traces with this score: helpful:<0.5, tone:rude; may be given several times."
+    ] = None,
+    scored_by: Annotated[str | None, "Only scores by human, judge, code or user; alone: any score by those."] = None,
     roots: Annotated[bool, "Only spans without a parent: their time is that of whole traces."] = False,
+    parts: Annotated[bool, "Tell the cost by token class, too: input, cache_write_1h, reasoning, web_search …"] = False,
     limit: Annotated[int, "How many groups at most, 1 to 1000; the others are summed up."] = 50,
 ) -> Aggregate:
     """Count spans, calls and errors, sum up cost and tokens, and measure latency, by dimension and time.
@@ -140,6 +166,9 @@ async def aggregate_traces(
         session=session,
         text=text,
         provider=provider,
+        endpoint=endpoint,
+        key=key,
+        tag=tag,
         ref=ref,
         attribute=attribute,
         search=search,
@@ -147,7 +176,10 @@ async def aggregate_traces(
         usd=(min_usd, max_usd),
         tokens=(min_tokens, max_tokens),
     )
-    question = Question(by=tuple(group or ()), every=every, order=order, limit=limit, narrowed=narrowed, roots=roots)
+    narrowed = with_scores(ctx, narrowed, read_tests(score, scored_by))
+    question = Question(
+        by=tuple(group or ()), every=every, order=order, limit=limit, narrowed=narrowed, roots=roots, parts=parts
+    )
     return await aggregate(ctx, question)
 
 
@@ -168,6 +200,58 @@ async def set_sampling(ctx: Context, project: str, body: SetSampling) -> Samplin
 async def show_trace(ctx: Context, project: str, id: str) -> Trace:  # noqa: A002 - the name in the path
     """Show a trace with its spans."""
     return await ctx.get(Traces).get(ctx, id)
+
+
+@operation("GET", "/projects/{project}/traces/{id}/skeleton", name="traces.skeleton", allow=Permission.VIEW)
+async def show_skeleton(ctx: Context, project: str, id: str) -> Skeleton:  # noqa: A002 - the name in the path
+    """Show the tree, times, tokens and costs of up to 100,000 spans of a trace, without what they carry.
+
+    Columns are arrays, in the order of the tree. `traces span` shows one span whole.
+    """
+    return (await read(ctx, id)).skeleton
+
+
+@operation("GET", "/projects/{project}/traces/{id}/spans/{span}", name="traces.span", allow=Permission.VIEW)
+async def show_span(
+    ctx: Context,
+    project: str,
+    id: str,  # noqa: A002 - as above
+    span: Annotated[str, "Its id, 16 hex digits."],
+) -> Span:
+    """Show one span of a trace with all that it carries."""
+    return await ctx.get(Traces).span(ctx, id, span)
+
+
+@operation("GET", "/projects/{project}/traces/{id}/find", name="traces.find", allow=Permission.VIEW)
+async def find_in_trace(
+    ctx: Context,
+    project: str,
+    id: str,  # noqa: A002 - as above
+    text: Annotated[str, "What stands in a name, message, document, attribute or event, in any case."],
+) -> FoundSpans:
+    """Find the spans of a trace that have a text."""
+    return await find_spans(ctx, id, text)
+
+
+@operation("GET", "/projects/{project}/traces/{id}/graph", name="traces.graph", allow=Permission.VIEW)
+async def show_graph(ctx: Context, project: str, id: str) -> AgentGraph:  # noqa: A002 - as above
+    """Show the agents, models and tools of a trace: who called what, how often, and who handed over to whom."""
+    return agent_graph((await read(ctx, id)).skeleton)
+
+
+@operation("GET", "/projects/{project}/traces/{id}/similar", name="traces.similar", allow=Permission.VIEW)
+async def list_similar(
+    ctx: Context,
+    project: str,
+    id: str,  # noqa: A002 - as above
+    limit: Annotated[int, "How many at most, 1 to 50."] = 10,
+) -> Similar:
+    """List the traces that are most like one, and how slow and costly it is among those.
+
+    They are those with the same root in the seven days before it: nearest by what their spans are, how they ended, time
+    and cost.
+    """
+    return await similar(ctx, id, limit=limit)
 
 
 @operation("GET", "/projects/{project}/traces/{id}/payloads/{digest}", name="traces.payload", allow=Permission.VIEW)

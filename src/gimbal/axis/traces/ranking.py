@@ -5,7 +5,7 @@ the moment at which its first page was asked for: traces that begin later belong
 """
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,7 +29,7 @@ _VALUES: dict[str, str] = {
 }
 _MOST = 10**25
 _HEAD = ("start_us", "end_us", "kind", "name", "status")
-_SUMMED = ("is_root", "parent_id", "span_id", "input_tokens", "output_tokens", "billable", "cost", *_HEAD)
+_SUMMED = ("is_root", "parent_id", "span_id", "input_tokens", "output_tokens", "billable", "cost", "unpriced", *_HEAD)
 _SIZES = (
     ("min_cost", "paid >= toDecimal128({}, 12)", "String"),
     ("max_cost", "paid <= toDecimal128({}, 12)", "String"),
@@ -44,33 +44,18 @@ async def page(
     """Return the traces with the most of something; each is on one page only. Raise BadInput, DeadlineExceeded."""
     check_limit(limit)
     check_choice("sort", sort, _VALUES)
-    project = ctx.project or "default"
     moment = cursor_number(cursor, "until") if cursor else to_us(ctx.get(Clock).now())
     bounded = narrowed
     if sort != "start":
         until = moment if narrowed.until_us is None else min(moment, narrowed.until_us)
         bounded = msgspec.structs.replace(narrowed, until_us=until)
-    reading, values = await _plan(ctx, project, bounded)
-    conditions, more_values = _conditions(bounded)
-    values |= more_values
+    asked = await matching(ctx, bounded)
+    behind, values = "", dict(asked.values)
     if cursor:
-        conditions.append("(value, trace_id) < (toDecimal128({value:String}, 12), {id:String})")
+        behind = "AND (value, trace_id) < (toDecimal128({value:String}, 12), {id:String}) "
         values |= {"value": _value(cursor), "id": cursor_text(cursor, "id")}
-    wanted = of_any_span(bounded)
-    reads = sorted({*_SUMMED, "trace_id", "weight", *(name for one in wanted for name in one.reads)})
-    fits = [f"countIf({one.sql}) > 0" for one in wanted]
-    values |= {name: value for one in wanted for name, value in one.values.items()}
-    once = reading.once()
-    shown_head = ", ".join(f"head.{place} AS {name}" for place, name in enumerate(_HEAD, 1))
     rows = await ctx.get(Columns).query(
-        f"{reading.head()} SELECT trace_id, {_VALUES[sort]} AS value FROM (SELECT * EXCEPT head, {shown_head} "
-        "FROM (SELECT s.trace_id AS trace_id, "
-        f"argMinIf(tuple({', '.join(f's.{name}' for name in _HEAD)}), "
-        "tuple(s.parent_id != '', s.start_us, s.span_id), s.is_root = 1) AS head, "
-        f"sumIf(s.cost, {once}) AS paid, sumIf(s.input_tokens + s.output_tokens, {once}) AS tokens, "
-        f"countIf(s.status = 'error') AS errors, {' AND '.join(fits) or '1'} AS fits "
-        f"FROM ({reading.newest(', '.join(reads), reading.within)}) AS s WHERE s.weight > 0 GROUP BY s.trace_id)) "
-        f"WHERE {' AND '.join(['fits', *conditions])} "
+        f"{asked.head} SELECT trace_id, {_VALUES[sort]} AS value {asked.source} {behind}"
         f"ORDER BY value DESC, trace_id DESC LIMIT {{most:UInt32}}{LIMITED}",
         {**values, "most": limit + 1},
     )
@@ -82,10 +67,47 @@ async def page(
     return Page(items=[found[row["trace_id"]] for row in shown if row["trace_id"] in found], next=following)
 
 
+class Matching(NamedTuple):
+    """The traces that fit a filter, as parts of a statement."""
+
+    head: str
+    """What stands before SELECT."""
+    source: str
+    """FROM and WHERE: rows of `trace_id`, the head's columns, `paid`, `tokens`, `errors`, `unknown` and `least`."""
+    values: dict[str, Any]
+
+
+async def matching(ctx: Context, narrowed: TraceFilter) -> Matching:
+    """Return how to read the traces that fit, each summed up."""
+    project = ctx.project or "default"
+    reading, values = await _plan(ctx, project, narrowed)
+    conditions, more_values = _conditions(narrowed)
+    wanted = of_any_span(narrowed)
+    reads = sorted({*_SUMMED, "trace_id", "weight", *(name for one in wanted for name in one.reads)})
+    fits = [f"countIf({one.sql}) > 0" for one in wanted]
+    values |= more_values | {name: value for one in wanted for name, value in one.values.items()}
+    once = reading.once()
+    shown_head = ", ".join(f"head.{place} AS {name}" for place, name in enumerate(_HEAD, 1))
+    source = (
+        f"FROM (SELECT * EXCEPT head, {shown_head} FROM (SELECT s.trace_id AS trace_id, "
+        f"argMinIf(tuple({', '.join(f's.{name}' for name in _HEAD)}), "
+        "tuple(s.parent_id != '', s.start_us, s.span_id), s.is_root = 1) AS head, "
+        f"sumIf(s.cost, {once}) AS paid, sumIf(s.input_tokens + s.output_tokens, {once}) AS tokens, "
+        f"countIf({once} AND s.unpriced != '') AS unknown, min(s.weight) AS least, "
+        f"countIf(s.status = 'error') AS errors, {' AND '.join(fits) or '1'} AS fits "
+        f"FROM ({reading.newest(', '.join(reads), reading.within)}) AS s WHERE s.weight > 0 GROUP BY s.trace_id)) "
+        f"WHERE {' AND '.join(['fits', *conditions])}"
+    )
+    return Matching(reading.head(), source, values)
+
+
 async def _plan(ctx: Context, project: str, narrowed: TraceFilter) -> tuple[Plan, dict[str, Any]]:
     """Return how to read the spans of traces that begin in the stretch of time."""
     nearby, values = near(narrowed)
     within = " AND ".join(["project = {project:String}", *nearby])
+    if narrowed.among:
+        within += " AND trace_id IN {among:Array(String)}"
+        values["among"] = list(narrowed.among)
     found = msgspec.structs.replace(plan(project, (), TraceFilter(), roots=False), within=within, around=within)
     values |= {"project": project}
     state = (await ctx.get(Columns).query(found.state(), values))[0]

@@ -8,38 +8,50 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.model import OTHERS, TOTALS, Usage
 from gimbal.axis.traces import tree
 from gimbal.axis.traces.model import Document, Span
 from gimbal.engines.storage.writer import Rows
 
 _json = msgspec.json.Encoder(enc_hook=str)
 _documents = msgspec.json.Decoder(list[Document])
-_USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _TEXT = (
     "trace_id", "span_id", "parent_id", "name", "kind", "status", "status_message", "provider", "model", "unpriced",
-    "price_book", "finish", "response_id", "input", "output", "session_id", "user_id", "feature", "scope", "dialect",
+    "price_book", "finish", "response_id", "input", "output", "session_id", "user_id", "feature", "endpoint", "key_id",
+    "scope", "dialect",
 )  # fmt: skip
-_FLAGS = ("remote_parent", "estimated", "billable", "truncated")
+_FLAGS = ("remote_parent", "estimated", "billable", "truncated", "cached")
+_LISTS = ("refs", "tags")
 COLUMNS = (
-    *_TEXT, *_FLAGS, *_USAGE, "start_us", "end_us", "cost", "first_token_us", "documents", "refs",
-    "attributes", "events", "resource", "weight", "randomness",
+    *_TEXT, *_FLAGS, *_LISTS, *TOTALS, "usage_classes", "tier", "start_us", "end_us", "cost", "parts", "saved",
+    "first_token_us", "documents", "attributes", "events", "resource", "weight", "randomness",
 )  # fmt: skip
-_PLAIN = (*_TEXT, *_FLAGS, "start_us", "end_us", "first_token_us", "refs", "weight", "randomness")
+_PLAIN = (*_TEXT, *_FLAGS, *_LISTS, "start_us", "end_us", "first_token_us", "weight", "randomness")
 _plain = attrgetter(*_PLAIN)
-_counts = attrgetter(*_USAGE)
-_NO_USAGE = (None,) * len(_USAGE)
+_NO_USAGE = (*(None,) * len(TOTALS), None, "")
+_usual = attrgetter("input", "cache_read", "cache_write", "output", "reasoning", "tier", "requests", "contradictory")
+_other = attrgetter(*OTHERS)
+_NO_OTHER = (0,) * len(OTHERS)
+_FEW = {"input", "output"}
+_NOTHING = Decimal(0)
+_MONEY = pa.decimal128(28, 12)
 _TYPES = {
     "is_root": pa.bool_(),
-    "cost": pa.decimal128(28, 12),
+    "cost": _MONEY,
+    "saved": _MONEY,
+    "parts": pa.map_(pa.string(), _MONEY),
+    "usage_classes": pa.map_(pa.string(), pa.int64()),
     "weight": pa.float64(),
     "randomness": pa.uint64(),
-    "refs": pa.list_(pa.string()),
+    **dict.fromkeys(_LISTS, pa.list_(pa.string())),
     **dict.fromkeys(_FLAGS, pa.bool_()),
-    **dict.fromkeys(("start_us", "end_us", "first_token_us", *_USAGE), pa.int64()),
+    **dict.fromkeys(("start_us", "end_us", "first_token_us", *TOTALS), pa.int64()),
 }
 # In the order in which `to_rows` gives them.
-_ORDER = ("project", "is_root", "cost", "documents", "attributes", "events", "resource", *_PLAIN, *_USAGE)
+_ORDER = (
+    "project", "is_root", "cost", "parts", "saved", "documents", "attributes", "events", "resource", *_PLAIN, *TOTALS,
+    "usage_classes", "tier",
+)  # fmt: skip
 _FIELDS = pa.struct([(name, _TYPES.get(name, pa.string())) for name in _ORDER])
 _STAMPED = pa.struct([*_FIELDS, ("written_us", pa.int64())])
 # Where the long values are, and about what all others of a row take.
@@ -58,12 +70,14 @@ def to_rows(project: str, spans: Sequence[Span], *, written_us: int | None = Non
             project,
             is_head,
             None if span.cost is None else round(span.cost, 12),
+            stored_parts(span.parts) if span.parts else None,
+            None if span.saved is None else round(span.saved, 12),
             _text(span.documents),
             _text(span.attributes),
             _text(span.events),
             _text(span.resource),
             *_plain(span),
-            *(_NO_USAGE if span.usage is None else _counts(span.usage)),
+            *(_NO_USAGE if span.usage is None else _columns(span.usage)),
             *(() if written_us is None else (written_us + place,)),
         )
         for place, (span, is_head) in enumerate(zip(spans, tree.heads(spans), strict=True))
@@ -72,23 +86,58 @@ def to_rows(project: str, spans: Sequence[Span], *, written_us: int | None = Non
     return Rows(_FIELDS if written_us is None else _STAMPED, rows, size)
 
 
+def stored_parts(parts: dict[str, Decimal]) -> list[tuple[str, Decimal]]:
+    """Return the cost by class, without the input, which is the rest of it; the output is always there."""
+    if parts.keys() == _FEW:
+        return [("output", round(parts["output"], 12))]
+    return [(name, round(part, 12)) for name, part in parts.items() if name != "input" and (part or name == "output")]
+
+
+def _parts_in(row: dict[str, Any]) -> dict[str, Decimal]:
+    stored: dict[str, Decimal] = dict(row["parts"])
+    if not stored or row["cost"] is None:
+        return {}
+    parts = {"input": row["cost"] - sum(stored.values(), _NOTHING), **stored}
+    return {name: part.normalize() + 0 for name, part in parts.items()}
+
+
+def _columns(usage: Usage) -> tuple[Any, ...]:
+    """Return the totals of a usage, the classes that they do not tell, and its tier."""
+    text, read, written, said, thought, tier, requests, contradictory = _usual(usage)
+    if _other(usage) == _NO_OTHER and not requests and not contradictory:
+        # Nearly every span comes this way.
+        return text + read + written, said + thought, read, written, thought, None, tier
+    return *(getattr(usage, name) for name in TOTALS), list(usage.others().items()), tier
+
+
+def _usage(row: dict[str, Any]) -> Usage | None:
+    if row["input_tokens"] is None:
+        return None
+    totals = {name: row[name] or 0 for name in TOTALS}
+    return Usage.of_totals(totals, row["usage_classes"], row["tier"] or "standard")
+
+
+def _amount(stored: Decimal | None) -> Decimal | None:
+    return None if stored is None else stored.normalize() + 0
+
+
 def from_row(row: dict[str, Any]) -> Span:
     """Return the span of a row."""
-    counts = {name: row[name] for name in _USAGE}
-    usage = None if counts["input_tokens"] is None else Usage(**{k: v or 0 for k, v in counts.items()})
-    cost: Decimal | None = row["cost"]
     texts: dict[str, Any] = {name: row[name] for name in _TEXT}
     flags: dict[str, Any] = {name: bool(row[name]) for name in _FLAGS}
     return Span(
         **texts,
         **flags,
-        usage=usage,
+        usage=_usage(row),
         start_us=row["start_us"],
         end_us=row["end_us"],
         first_token_us=row["first_token_us"],
-        cost=None if cost is None else cost.normalize() + 0,
+        cost=_amount(row["cost"]),
+        parts=_parts_in(row),
+        saved=_amount(row["saved"]),
         documents=_documents.decode(row["documents"]) if row["documents"] else [],
         refs=list(row["refs"]),
+        tags=list(row["tags"]),
         weight=row["weight"],
         randomness=row["randomness"],
         attributes=msgspec.json.decode(row["attributes"]) if row["attributes"] else {},

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -10,11 +10,13 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from gimbal.axis.pricing.service import FREE_PROVIDERS, PriceBook
+from gimbal.axis.pricing.service import Pricer, PriceSource
 from gimbal.axis.traces import span_events, tree
+from gimbal.axis.traces.charging import charged, once, reopened
 from gimbal.axis.traces.derive import derived
 from gimbal.axis.traces.filters import AFTER_US, BEFORE_US, TraceFilter
 from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
+from gimbal.axis.traces.redaction.policies import redactor_of
 from gimbal.axis.traces.rows import to_rows
 from gimbal.axis.traces.store import Place, SpanStore
 from gimbal.engines.storage.columns import Columns
@@ -32,21 +34,29 @@ _MOST_HEADS = 1000
 class Traces:
     """Traces in the columns."""
 
-    def __init__(self, columns: Columns, writer: Writer, prices: PriceBook) -> None:
+    def __init__(self, columns: Columns, writer: Writer, prices: PriceSource) -> None:
         self._columns = columns
         self._store = SpanStore(columns)
         self._writer = writer
         self._prices = prices
         self._written_us = 0
 
-    async def record(self, ctx: Context, spans: Sequence[Span]) -> None:
-        """Store spans durably: priced once, wrappers marked. Raise Busy or Unavailable; then nothing is stored."""
+    async def record(self, ctx: Context, spans: Sequence[Span], *, redacted: bool = False) -> None:
+        """Store spans durably: priced once, wrappers marked. Raise Busy or Unavailable; then nothing is stored.
+
+        What the project's policy takes out is taken out here, unless they are `redacted` already.
+        """
         if not spans:
             return
+        redactor = None if redacted else await redactor_of(ctx)
+        if redactor is not None:
+            spans = [await redactor.stored(ctx, span) for span in spans]
         project = ctx.project or "default"
         repeated = tree.repeated(spans)
-        priced = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in spans]
+        prices = await self._prices.of(project)
+        priced = [_with_cost(span, prices, repeats=(span.trace_id, span.span_id) in repeated) for span in spans]
         await self._writer.write("spans", to_rows(project, priced, written_us=self._stamp(len(spans))))
+        _count_unpriced(ctx, priced)
         ctx.emit(SpansStored(project=project, spans=priced))
 
     def check_room(self) -> None:
@@ -64,13 +74,14 @@ class Traces:
         project = ctx.project or "default"
         sizes = await self._store.sizes(project, between, after, most + 1)
         todo, seen, changed = sizes[:most], 0, 0
+        prices = await self._prices.of(project)
         for ids in _portions(todo):
             old, events = await asyncio.gather(
                 self._store.whole(project, ids), span_events.of_traces(self._columns, project, ids)
             )
-            new = [_open_cost(span, _anew(span, events, derive)) for span, _ in old]
+            new = [reopened(span, _anew(span, events, derive)) for span, _ in old]
             repeated = tree.repeated(new)
-            new = [self._with_cost(span, repeats=(span.trace_id, span.span_id) in repeated) for span in new]
+            new = [_with_cost(span, prices, repeats=(span.trace_id, span.span_id) in repeated) for span in new]
             differs = [was != now for (was, _), now in zip(old, new, strict=True)]
             if any(differs):
                 # The heads are told from whole traces; then only what differs is written.
@@ -88,46 +99,60 @@ class Traces:
         self._written_us = first + count - 1
         return first
 
-    def _with_cost(self, span: Span, *, repeats: bool) -> Span:
-        if repeats:
-            return _once(span)
-        if span.usage is None or span.cost is not None or span.unpriced:
-            if span.kind == "llm" and span.cost is None and not span.unpriced and span.provider not in FREE_PROVIDERS:
-                return msgspec.structs.replace(span, unpriced="no_usage")
-            return span
-        cost = self._prices.price(span.provider, span.model, from_us(span.start_us), span.usage)
-        return msgspec.structs.replace(
-            span, cost=cost.amount, unpriced=cost.unpriced_reason, price_book=cost.book_version
-        )
-
     async def get(self, ctx: Context, trace_id: str) -> Trace:
         """Return a trace with its first 10,000 spans by start; its summary counts them all. Raise NotFound."""
-        if not is_trace_id(trace_id):
-            raise NotFound(f"{trace_id!r} is not a trace id.", where="id", todo="Trace ids are 32 hex digits.")
+        check_trace_id(trace_id)
         project = ctx.project or "default"
         spans, events = await asyncio.gather(
             self._store.spans(project, trace_id, MOST_SPANS),
             span_events.of_traces(self._columns, project, [trace_id]),
         )
         if not spans:
-            raise NotFound(
-                f"There is no trace {trace_id}.", where="id", todo="It may be of another project, or not sent yet."
-            )
+            raise self.missing(trace_id)
         if events:
-            spans = [self._with_events(span, events) for span in spans]
+            prices = await self._prices.of(project)
+            spans = [_with_events(span, events, prices) for span in spans]
         # A wrapper may have come in another request than what it wraps.
         repeated = tree.repeated(spans)
-        spans = [_once(span) if (span.trace_id, span.span_id) in repeated else span for span in spans]
+        spans = [once(span) if (span.trace_id, span.span_id) in repeated else span for span in spans]
         if len(spans) == MOST_SPANS:
             return Trace(summary=(await self._summaries(project, [trace_id], _ALWAYS))[trace_id], spans=spans)
         return Trace(summary=_summary(spans), spans=spans)
 
-    def _with_events(self, span: Span, events: span_events.Events) -> Span:
-        """Return a span that says what its events from the table say, too."""
-        whole = span_events.with_events(span, events)
-        if whole is span:
-            return span
-        return self._with_cost(_open_cost(span, derived(whole)), repeats=not span.billable)
+    async def some(
+        self, ctx: Context, trace_id: str, span_ids: Sequence[str], events: span_events.Events
+    ) -> list[Span]:
+        """Return those spans of a trace that there are, with what `events` say of them."""
+        spans = await self._store.some(ctx.project or "default", trace_id, span_ids)
+        prices = await self._prices.of(ctx.project or "default")
+        return [_with_events(span, events, prices) for span in spans]
+
+    async def span(self, ctx: Context, trace_id: str, span_id: str) -> Span:
+        """Return one span of a trace, its call counted once. Raise NotFound."""
+        check_trace_id(trace_id)
+        project = ctx.project or "default"
+        events = await span_events.of_traces(self._columns, project, [trace_id], span_id)
+        found = await self.some(ctx, trace_id, [span_id], events)
+        if not found:
+            raise NotFound(
+                f"There is no span {span_id!r} in the trace {trace_id}.",
+                where="span",
+                todo="Span ids are 16 hex digits; `traces skeleton` lists those of a trace.",
+            )
+        span = found[0]
+        counts = span.billable and (span.usage is not None or bool(span.unpriced))
+        if counts and await self._store.may_repeat(project, span):
+            rows = await self._store.counted(project, [trace_id], _ALWAYS)
+            if (trace_id, span_id) in tree.repeated_rows(rows):
+                return once(span)
+        return span
+
+    @staticmethod
+    def missing(trace_id: str) -> NotFound:
+        """Return what says that there is no such trace."""
+        return NotFound(
+            f"There is no trace {trace_id}.", where="id", todo="It may be of another project, or not sent yet."
+        )
 
     async def known(
         self, ctx: Context, kind: Literal["span", "trace", "session"], ids: Sequence[str]
@@ -195,18 +220,45 @@ class Traces:
         rows = await self._store.counted(project, list(doubtful), between)
         repeated = tree.repeated_rows(rows)
         for row in doubtful.values():
-            row |= {"input_tokens": None, "output_tokens": None, "cost": None, "unpriced": 0}
+            row |= {**dict.fromkeys(_SUMS), "unpriced": 0}
         for row in rows:
             if not row["billable"] or (row["trace_id"], row["span_id"]) in repeated:
                 continue
             sums = doubtful[row["trace_id"]]
-            for name in ("input_tokens", "output_tokens", "cost"):
+            for name in _SUMS:
                 if row[name] is not None:
                     sums[name] = (sums[name] or 0) + row[name]
             sums["unpriced"] += bool(row["unpriced"])
 
 
+def _with_cost(span: Span, prices: Pricer, *, repeats: bool) -> Span:
+    return once(span) if repeats else charged(span, prices)
+
+
+def _with_events(span: Span, events: span_events.Events, prices: Pricer) -> Span:
+    """Return a span that says what its events from the table say, too."""
+    whole = span_events.with_events(span, events)
+    if whole is span:
+        return span
+    return _with_cost(reopened(span, derived(whole)), prices, repeats=not span.billable)
+
+
+def _count_unpriced(ctx: Context, spans: Sequence[Span]) -> None:
+    """Count what was stored without a price, by the reason before its colon: senders do not choose labels."""
+    for span in spans:
+        if span.unpriced and span.billable:
+            reason = span.unpriced.partition(":")[0]
+            ctx.count("gimbal_unpriced_total", "Calls that were stored without a price.", reason=reason)
+
+
 _ALWAYS = (-(2**63), 2**63 - 1)
+_SUMS = ("input_tokens", "output_tokens", "cost", "saved", "wasted")
+
+
+def check_trace_id(trace_id: str) -> None:
+    """Raise NotFound for what cannot be the id of a trace."""
+    if not is_trace_id(trace_id):
+        raise NotFound(f"{trace_id!r} is not a trace id.", where="id", todo="Trace ids are 32 hex digits.")
 
 
 def _portions(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
@@ -230,18 +282,6 @@ def _anew(span: Span, events: span_events.Events, derive: Callable[[Span], Span]
     return new if whole is span else msgspec.structs.replace(new, events=span.events)
 
 
-def _open_cost(old: Span, new: Span) -> Span:
-    """Return a span that is to be counted anew: without its cost where that hangs on something that changed."""
-    if (old.provider, old.model, old.usage, old.kind) == (new.provider, new.model, new.usage, new.kind):
-        return msgspec.structs.replace(new, billable=True)
-    return msgspec.structs.replace(new, billable=True, cost=None, unpriced="", price_book="")
-
-
-def _once(span: Span) -> Span:
-    """Return a span whose usage is counted beneath it."""
-    return msgspec.structs.replace(span, billable=False, cost=None, unpriced="")
-
-
 def _is_head(head: dict[str, Any], totals: dict[str, Any] | None) -> bool:
     """Tell whether a row is the newest version of its trace's head, not an older one or the head of a part."""
     return totals is not None and all(head[name] == value for name, value in totals["head"].items())
@@ -255,7 +295,6 @@ def _fits(totals: dict[str, Any], narrowed: TraceFilter) -> bool:
 
 def _from_totals(row: dict[str, Any]) -> TraceSummary:
     head = row["head"]
-    cost: Decimal | None = row["cost"]
     return TraceSummary(
         trace_id=row["trace_id"],
         name=head["name"],
@@ -271,8 +310,10 @@ def _from_totals(row: dict[str, Any]) -> TraceSummary:
         session_id=row["session_id"],
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
-        cost=None if cost is None else cost.normalize() + 0,
+        cost=_told(row["cost"]),
         unpriced=row["unpriced"],
+        saved=_told(row["saved"]),
+        wasted=_told(row["wasted"]),
         weight=row["weight"],
     )
 
@@ -281,8 +322,8 @@ def _summary(spans: list[Span]) -> TraceSummary:
     """Return the sums of a whole trace, by the same rules as `SpanStore.totals`."""
     heads = [span for span, is_head in zip(spans, tree.heads(spans), strict=True) if is_head]
     head = min(heads, key=lambda s: (s.parent_id != "", s.start_us, s.span_id))
-    used = [s.usage for s in spans if s.usage is not None and s.billable]
-    costs = [s.cost for s in spans if s.cost is not None and s.billable]
+    counted = [s for s in spans if s.billable]
+    used = [s.usage for s in counted if s.usage is not None]
     errors = sum(s.status == "error" for s in spans)
     said = sorted(spans, key=lambda s: (s is not head, s.start_us))
     return TraceSummary(
@@ -300,10 +341,21 @@ def _summary(spans: list[Span]) -> TraceSummary:
         session_id=next((s.session_id for s in said if s.session_id), ""),
         input_tokens=sum(u.input_tokens for u in used) if used else None,
         output_tokens=sum(u.output_tokens for u in used) if used else None,
-        cost=sum(costs, Decimal(0)) if costs else None,
-        unpriced=sum(bool(s.unpriced) and s.billable for s in spans),
+        cost=_sum(s.cost for s in counted),
+        unpriced=sum(bool(s.unpriced) for s in counted),
+        saved=_sum(s.saved for s in counted),
+        wasted=_sum(s.wasted for s in counted),
         weight=min(s.weight for s in spans),
     )
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def _told(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.normalize() + 0
 
 
 def moment_us(value: Any) -> int | None:

@@ -42,13 +42,15 @@ def to_table(project: str, events: Sequence[RawEvent]) -> pa.Table:
     )
 
 
-async def of_traces(columns: Columns, project: str, trace_ids: Sequence[str]) -> Events:
-    """Return the events of some traces by their spans, in the order in which they happened."""
+async def of_traces(columns: Columns, project: str, trace_ids: Sequence[str], span_id: str = "") -> Events:
+    """Return the events of some traces by their spans, or those of one span, in the order in which they happened."""
+    only = " AND span_id = {span:String}" if span_id else ""
     rows = await columns.query(
         f"SELECT trace_id, span_id, at_ns, name, attributes FROM {TABLE} "
-        "WHERE project = {project:String} AND trace_id IN {ids:Array(String)} AND span_id != '' "
+        "WHERE project = {project:String} AND trace_id IN {ids:Array(String)} AND span_id != ''"
+        f"{only} "
         "ORDER BY at_ns, position, written_us LIMIT 1 BY trace_id, span_id, at_ns, name, digest LIMIT {most:UInt64}",
-        {"project": project, "ids": list(trace_ids), "most": _MOST * len(trace_ids)},
+        {"project": project, "ids": list(trace_ids), "span": span_id, "most": _MOST * len(trace_ids)},
     )
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

@@ -12,15 +12,17 @@ from typing import Any
 
 import msgspec
 
-from gimbal.axis.traces.counting import CALL, IS_CALL, NEWEST, REPEATED, repeats
+from gimbal.axis.traces.counting import CALL, IS_CALL, NEWEST, REPEATED, WASTED, repeats
 from gimbal.axis.traces.filters import OF_ANY_SPAN, TraceFilter, conditions_of, of_any_span
+from gimbal.axis.traces.measures import LIMITED
+from gimbal.axis.traces.model import WASTED as PAID_IN_VAIN
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.rows import COLUMNS, from_row
 from gimbal.engines.storage.columns import Columns
 
 _HEAD = ("span_id", "name", "kind", "start_us", "end_us", "status")
 _SUMMED = ("trace_id", "span_id", "parent_id", "is_root", "name", "kind", "start_us", "end_us", "status", "billable",
-           "input_tokens", "output_tokens", "cost", "unpriced", "response_id", "weight", *OF_ANY_SPAN)  # fmt: skip
+           "input_tokens", "output_tokens", "cost", "saved", "unpriced", "response_id", "weight", *OF_ANY_SPAN)  # fmt: skip
 # What the head says, else the first span that says something.
 # Columns are `s.…` because sums bear their names.
 _SAID = ", ".join(
@@ -49,6 +51,21 @@ _OF_ALL = (
     "sum(cost) AS cost, sum(weighted) AS weighted, sum(priced) AS priced, sum(unpriced) AS unpriced"
 )
 
+# Two spans of different traces with the same id only make the longer way be taken.
+_STATE = (
+    "SELECT count() != uniqExact(sipHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts "
+    f"FROM spans WHERE {_SINCE}"
+)
+# What repeats nothing.
+_NOTHING: dict[str, Any] = {"calls": 0, "cost": None, "weighted": None, "priced": 0, "unpriced": 0}
+
+
+def _activity(newest: str) -> str:
+    return (
+        f"SELECT {_OF_ALL} FROM (SELECT {_OF_TRACE}, {_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, "
+        f"billable, input_tokens, cost, unpriced, weight FROM spans WHERE {_SINCE} {newest}) AS s GROUP BY s.trace)"
+    )
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where a list of heads goes on: behind this one."""
@@ -74,6 +91,27 @@ class SpanStore:
             {"project": project, "id": trace_id, "most": most},
         )
         return [from_row(row) for row in rows]
+
+    async def some(self, project: str, trace_id: str, span_ids: Sequence[str]) -> list[Span]:
+        """Return those spans of a trace that there are, by start."""
+        names = ", ".join(COLUMNS)
+        rows = await self._columns.query(
+            f"SELECT {names} FROM (SELECT {names} FROM spans WHERE project = {{project:String}} AND trace_id = {{id:String}} "
+            "AND span_id IN {spans:Array(String)} ORDER BY written_us DESC LIMIT 1 BY span_id) "
+            "WHERE weight > 0 ORDER BY start_us, span_id",
+            {"project": project, "id": trace_id, "spans": list(span_ids)},
+        )
+        return [from_row(row) for row in rows]
+
+    async def may_repeat(self, project: str, span: Span) -> bool:
+        """Tell whether another span of its trace may count the call of this one: one beneath it, or with its answer."""
+        rows = await self._columns.query(
+            "SELECT count() > 0 AS may FROM spans WHERE project = {project:String} AND trace_id = {id:String} "
+            "AND span_id != {span:String} AND (parent_id = {span:String} OR (response_id != '' "
+            "AND response_id = {answer:String}))",
+            {"project": project, "id": span.trace_id, "span": span.span_id, "answer": span.response_id},
+        )
+        return bool(rows[0]["may"])
 
     async def known(self, project: str, column: str, ids: Sequence[str]) -> dict[str, str]:
         """Return of those span, trace or session ids that there are the trace of their newest span."""
@@ -126,7 +164,7 @@ class SpanStore:
         return await self._columns.query(
             f"SELECT trace_id, {', '.join(_HEAD)} FROM spans WHERE {where} "
             "ORDER BY start_us DESC, trace_id DESC, span_id DESC, written_us DESC "
-            "LIMIT 1 BY start_us, trace_id, span_id LIMIT {most:UInt32}",
+            "LIMIT 1 BY start_us, trace_id, span_id LIMIT {most:UInt32}" + LIMITED,
             {**values, "project": project, "most": most},
         )
 
@@ -143,6 +181,7 @@ class SpanStore:
             "min(s.weight) AS weight, sumIf(s.input_tokens, s.billable = 1) AS input_tokens, "
             "sumIf(s.output_tokens, s.billable = 1) AS output_tokens, "
             "sumIf(s.cost, s.billable = 1) AS cost, countIf(s.billable = 1 AND s.unpriced != '') AS unpriced, "
+            f"sumIf(s.saved, s.billable = 1) AS saved, sumIf(s.cost, {WASTED}) AS wasted, "
             f"{_SAID}, "
             # A caller's own root stands before the head of another process's part of the trace.
             f"argMinIf(tuple({', '.join(f's.{n}' for n in _HEAD)}), tuple(s.parent_id != '', s.start_us, s.span_id), "
@@ -152,7 +191,7 @@ class SpanStore:
             f"OR countIf({IS_CALL} AND s.response_id != '') > uniqExactIf(s.response_id, {IS_CALL} AND s.response_id != '') "
             "AS repeats, "
             f"{' AND '.join(fits) or '1'} AS fits "
-            f"FROM ({_current(tuple(reads))}) AS s GROUP BY trace_id",
+            f"FROM ({_current(tuple(reads))}) AS s GROUP BY trace_id{LIMITED}",
             {**_values(project, trace_ids, between), **values},
         )
         for row in rows:
@@ -166,18 +205,17 @@ class SpanStore:
         request, is not counted.
         """
         values = {"project": project, "since": since_us}
-        seen, repeated = await asyncio.gather(
-            self._columns.query(
-                f"SELECT {_OF_ALL} FROM (SELECT {_OF_TRACE}, {_COUNTED} FROM (SELECT sipHash128(trace_id) AS trace, status, "
-                f"billable, input_tokens, cost, unpriced, weight FROM spans WHERE {_SINCE} {NEWEST}) AS s GROUP BY s.trace)",
-                values,
-            ),
-            self._columns.query(
-                f"WITH {repeats(_SINCE)} SELECT {_COUNTED} FROM spans_there AS s WHERE {REPEATED}",
-                values,
-            ),
+        # What is stored once needs no looking for the newest: both are asked at once, and mostly that is all.
+        ((state,), (found,)) = await asyncio.gather(
+            self._columns.query(_STATE, values), self._columns.query(_activity("") + LIMITED, values)
         )
-        found, less = seen[0], repeated[0]
+        if state["twice"]:
+            (found,) = await self._columns.query(_activity(NEWEST) + LIMITED, values)
+        less = _NOTHING
+        if state["parts"]:
+            (less,) = await self._columns.query(
+                f"WITH {repeats(_SINCE)} SELECT {_COUNTED} FROM spans_there AS s WHERE {REPEATED}", values
+            )
         priced = found["priced"] - less["priced"]
         cost = (found["cost"] or Decimal(0)) - (less["cost"] or 0)
         # Both are None where no span has a cost.
@@ -191,7 +229,12 @@ class SpanStore:
 
     async def counted(self, project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> list[dict[str, Any]]:
         """Return of every span of the traces whose child it is and what it counts."""
-        return await self._columns.query(_current((*CALL, "kind")), _values(project, trace_ids, between))
+        rows = await self._columns.query(
+            _current((*CALL, "kind", "status", "saved")), _values(project, trace_ids, between)
+        )
+        for row in rows:
+            row["wasted"] = row["cost"] if row["status"] in PAID_IN_VAIN else None
+        return rows
 
 
 def _current(names: Sequence[str]) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-import msgspec
-
-from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.model import TOTALS, Usage
 from gimbal.axis.traces.model import Span
 
 # Span ids are unique in their trace only.
 Key = tuple[str, str]
+_totals = attrgetter(*TOTALS)
 _Rank = tuple[bool, int, int, int, str]
 
 
@@ -19,6 +19,7 @@ class Call(NamedTuple):
 
     key: Key
     response_id: str
+    cached: bool
     rank: _Rank
     """Of several reports of one call that with the least counts."""
 
@@ -62,14 +63,25 @@ def links_of(spans: Iterable[Span]) -> dict[Key, Key | None]:
     return parents((span.trace_id, span.span_id, span.parent_id) for span in spans)
 
 
-def _rank(billable: object, estimated: object, counts: Sequence[int | None], start_us: int, span_id: str) -> _Rank:
+def _rank(billable: object, estimated: object, said: int | None, start_us: int, span_id: str) -> _Rank:
     """Return which place a report of a call has among several: the most complete first, then the one nearest to the wire.
 
     Of several instrumentations the innermost begins last, and sees what really came. What was found to be a repetition
-    when it came was stored without a cost, and stays one. What somebody counted stands before what was estimated.
+    when it came was stored without a cost, and stays one. What somebody counted stands before what was estimated. `said`
+    is how many things the usage tells; None without one.
     """
-    doubt = 2 if counts[0] is None else int(bool(estimated))
-    return not billable, doubt, -sum((count or 0) > 0 for count in counts), -start_us, span_id
+    doubt = 2 if said is None else int(bool(estimated))
+    return not billable, doubt, -(said or 0), -start_us, span_id
+
+
+def _said(usage: Usage | None) -> int | None:
+    return None if usage is None else sum(count > 0 for count in _totals(usage)) + len(usage.others())
+
+
+def _said_in(row: dict[str, Any]) -> int | None:
+    if row["input_tokens"] is None:
+        return None
+    return sum((row[name] or 0) > 0 for name in TOTALS) + len(row["usage_classes"])
 
 
 def twins(above: dict[Key, Key | None], wrappers: AbstractSet[Key], calls: Iterable[Call]) -> set[Key]:
@@ -78,9 +90,9 @@ def twins(above: dict[Key, Key | None], wrappers: AbstractSet[Key], calls: Itera
     `wrappers` are the spans with a span with usage beneath them. Where one of a call's reports is such a span and none
     of the others is beneath it, what is beneath it counts for all of them.
     """
-    groups: dict[Key, list[Call]] = {}
+    groups: dict[tuple[str, str, bool], list[Call]] = {}
     for call in calls:
-        groups.setdefault((call.key[0], call.response_id), []).append(call)
+        groups.setdefault((call.key[0], call.response_id, call.cached), []).append(call)
     found: set[Key] = set()
     for group in groups.values():
         lowest = sorted((call for call in group if call.key not in wrappers), key=lambda call: call.rank)
@@ -101,7 +113,8 @@ def repeated(spans: Iterable[Span]) -> set[Key]:
 
     That is a span beneath them, or one beside them that reports the same answer of the provider.
     """
-    spans = list(spans)
+    # The same span may be there twice: it does not repeat itself.
+    spans = list({(span.trace_id, span.span_id): span for span in spans}.values())
     used = {(span.trace_id, span.span_id) for span in spans if span.usage is not None}
     above = links_of(spans)
     wrappers = covered(above, used)
@@ -112,13 +125,8 @@ def repeated(spans: Iterable[Span]) -> set[Key]:
         Call(
             (span.trace_id, span.span_id),
             span.response_id,
-            _rank(
-                span.billable,
-                span.estimated,
-                (None,) if span.usage is None else msgspec.structs.astuple(span.usage),
-                span.start_us,
-                span.span_id,
-            ),
+            span.cached,
+            _rank(span.billable, span.estimated, _said(span.usage), span.start_us, span.span_id),
         )
         for span in spans
         if span.response_id and (span.usage is not None or span.kind == "llm")
@@ -132,13 +140,8 @@ def repeated_rows(rows: Sequence[dict[str, Any]]) -> set[Key]:
         Call(
             (row["trace_id"], row["span_id"]),
             row["response_id"],
-            _rank(
-                row["billable"],
-                row["estimated"],
-                [row[name] for name in Usage.__struct_fields__],
-                row["start_us"],
-                row["span_id"],
-            ),
+            bool(row["cached"]),
+            _rank(row["billable"], row["estimated"], _said_in(row), row["start_us"], row["span_id"]),
         )
         for row in rows
         if row["response_id"] and (row["input_tokens"] is not None or row["kind"] == "llm")

@@ -177,6 +177,7 @@ def page_request(request: HttpRequest, ctx: Context, template: str) -> PageReque
         project=project,
         path=parameters,
         query=request.query,
+        several=request.several,
         current=current,
         principal=ctx.principal,
         theme=_theme(request),

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 196, 48, 48, 16, 2
 _SWEEPS = 6
+_LANE = 20
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     href: str = ""
     current: bool = False
     """Whether the page is about this one."""
+    failed: bool = False
+    """Whether something went wrong there."""
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,10 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     target: str
+    note: str = ""
+    """A word at the arrow: how often."""
+    loose: bool = False
+    """Drawn with a broken line: one followed the other, which is not the same as using it."""
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +127,11 @@ def _height(name: str) -> int:
     return 0 if name.startswith("\0") else _BOX_HEIGHT
 
 
-def render(nodes: Sequence[Node], edges: Sequence[Edge], label: str = "Lineage") -> Markup:
-    """Return the graph as SVG of its natural size; the component around it scrolls when that is wider than the page."""
+def render(nodes: Sequence[Node], edges: Sequence[Edge], label: str = "Lineage", *, circles: bool = False) -> Markup:
+    """Return the graph as SVG of its natural size; the component around it scrolls when that is wider than the page.
+
+    With `circles`, arrows that close one are drawn too, beneath the boxes.
+    """
     plan = layout(nodes, edges)
     heights = [sum(_height(name) for name in row) + _GAP_Y * (len(row) - 1) for row in plan.layers]
     tallest = max(heights, default=0)
@@ -132,15 +142,22 @@ def render(nodes: Sequence[Node], edges: Sequence[Edge], label: str = "Lineage")
         for name in row:
             place[name] = (_MARGIN + column * (_BOX_WIDTH + _GAP_X), top + _height(name) / 2)
             top += _height(name) + _GAP_Y
-    arrows = Markup("").join(_arrow([place[name] for name in path]) for path in plan.paths)
+    told = {(edge.source, edge.target): edge for edge in edges}
+    arrows = Markup("").join(_arrow([place[name] for name in path], told[path[0], path[-1]]) for path in plan.paths)
+    drawn = {(path[0], path[-1]) for path in plan.paths}
+    back = [edge for key, edge in told.items() if circles and key not in drawn and {*key} <= place.keys()]
+    lowest = tallest + 2 * _MARGIN
+    for number, edge in enumerate(back, 1):
+        arrows += _back(place[edge.source], place[edge.target], lowest + number * _LANE - _LANE / 2, edge)
+    lowest += len(back) * _LANE
     boxes = Markup("").join(_box(node, *place[node.id]) for node in nodes)
     return Markup(
         '<svg class="graph" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{label}">'
         '<g aria-hidden="true">{arrows}</g>{boxes}</svg>'
-    ).format(w=width, h=round(tallest + 2 * _MARGIN), label=label, arrows=arrows, boxes=boxes)
+    ).format(w=width, h=round(lowest), label=label, arrows=arrows, boxes=boxes)
 
 
-def _arrow(points: Sequence[tuple[float, float]]) -> Markup:
+def _arrow(points: Sequence[tuple[float, float]], edge: Edge) -> Markup:
     x, y = points[0][0] + _BOX_WIDTH, points[0][1]
     path = f"M{x:.0f},{y:.0f}"
     for number, (left, middle) in enumerate(points[1:], 1):
@@ -153,18 +170,39 @@ def _arrow(points: Sequence[tuple[float, float]]) -> Markup:
             x += _BOX_WIDTH
             path += f" H{x:.0f}"
     head = f"M{x:.0f},{y:.0f} l-7,-4 v8 z"
-    return Markup('<path class="graph-edge" d="{}"/><path class="graph-head" d="{}"/>').format(path, head)
+    middle = (points[0][0] + _BOX_WIDTH + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2
+    return _drawn(path, head, edge, middle)
+
+
+def _back(source: tuple[float, float], target: tuple[float, float], lane: float, edge: Edge) -> Markup:
+    """Return an arrow that goes back: out of the bottom of a box, along a lane of its own, into the bottom of another."""
+    start, end = source[0] + _BOX_WIDTH * 0.6, target[0] + _BOX_WIDTH * 0.4
+    top, stop = source[1] + _BOX_HEIGHT / 2, target[1] + _BOX_HEIGHT / 2 + 6
+    path = f"M{start:.0f},{top:.0f} V{lane - 8:.0f} Q{start:.0f},{lane:.0f} {start - 8:.0f},{lane:.0f} "
+    path += f"H{end + 8:.0f} Q{end:.0f},{lane:.0f} {end:.0f},{lane - 8:.0f} V{stop:.0f}"
+    return _drawn(path, f"M{end:.0f},{stop:.0f} l-4,7 h8 z", edge, ((start + end) / 2, lane))
+
+
+def _drawn(path: str, head: str, edge: Edge, middle: tuple[float, float]) -> Markup:
+    loose = " graph-loose" if edge.loose else ""
+    drawn = Markup('<path class="graph-edge{}" d="{}"/><path class="graph-head" d="{}"/>').format(loose, path, head)
+    if not edge.note:
+        return drawn
+    x, y = middle
+    words = Markup('<text class="graph-note graph-count" x="{:.0f}" y="{:.0f}">{}</text>')
+    return drawn + words.format(x, y + 4, edge.note)
 
 
 def _box(node: Node, x: float, middle: float) -> Markup:
     y = middle - _BOX_HEIGHT / 2
     inner = Markup(
-        '<rect class="graph-node{current}" x="{x:.0f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
+        '<rect class="graph-node{current}{failed}" x="{x:.0f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
         '<rect class="graph-mark kind-{kind}" x="{mx:.0f}" y="{my:.1f}" width="4" height="{mh}" rx="2"/>'
         '<text class="graph-title" x="{tx:.0f}" y="{ty:.1f}">{title}</text>'
         '<text class="graph-note" x="{tx:.0f}" y="{ny:.1f}">{note}</text><title>{full}</title>'
     ).format(
         current=" graph-current" if node.current else "",
+        failed=" graph-failed" if node.failed else "",
         kind=node.kind,
         x=x,
         y=y,

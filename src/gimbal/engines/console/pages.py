@@ -79,6 +79,8 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the places of the page's path, decoded."""
     query: dict[str, str] = {}
     """First value of each query parameter."""
+    several: dict[str, list[str]] = {}
+    """All values of those that came several times."""
     current: str = "/"
     """Path of the page as the browser sent it."""
     principal: Principal = NOBODY
@@ -91,11 +93,15 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
         A change other than of the cursor takes `cursor` out: another filter or order starts at its first page.
         """
-        query: dict[str, Any] = dict(self.query)
+        query: dict[str, Any] = self.query | self.several
         if "cursor" not in changes:
             query.pop("cursor", None)
         query.update(changes)
         return with_query(self.current, query)
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a query parameter that is not empty."""
+        return [one for one in self.several.get(name, [self.query.get(name, "")]) if one]
 
     def href(self, path: str, **values: Any) -> str:
         """Return the URL of a page in this project: values fill the places of `path`, the rest becomes the query."""
@@ -115,8 +121,9 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_query(path: str, query: Mapping[str, Any]) -> str:
-    """Return `path` with a query made of the values that are neither None nor an empty text."""
-    given = [(name, str(value)) for name, value in query.items() if value is not None and value != ""]
+    """Return `path` with a query made of the values that are neither None nor an empty text; lists have several."""
+    each = [(name, one) for name, value in query.items() for one in (value if isinstance(value, list) else [value])]
+    given = [(name, str(value)) for name, value in each if value is not None and value != ""]
     return f"{path}?{urlencode(given, quote_via=quote, safe=':@~/,')}" if given else path
 
 

@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from blake3 import blake3
@@ -40,6 +41,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     files: dict[str, str]
     """BLAKE3 by relative path."""
+    erasures: list[dict[str, Any]] = []
+    """What was erased since: a restore takes it out again before anything is served. Plain records of whoever erases."""
 
 
 def _digest(path: Path, *, sync: bool = False) -> str:
@@ -103,18 +106,92 @@ async def backup(*, catalog: Path, columns: Columns, blobs: Path, target: Path, 
             _under_way.discard(partial)
 
 
-def _seal(partial: Path, target: Path, version: str, at: datetime) -> Manifest:
+def _seal(partial: Path, target: Path, version: str, at: datetime, erasures: Sequence[dict[str, Any]] = ()) -> Manifest:
     """Write the manifest, see that everything is on disk, and only then give the folder its name."""
     paths = sorted(p for p in partial.rglob("*") if p.is_file())
     files = {p.relative_to(partial).as_posix(): _digest(p, sync=True) for p in paths}
-    manifest = Manifest(format=_FORMAT, version=version, at=at, files=files)
-    (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    _digest(partial / MANIFEST, sync=True)
+    manifest = Manifest(format=_FORMAT, version=version, at=at, files=files, erasures=list(erasures))
+    _write_manifest(partial / MANIFEST, manifest)
     for folder in [*(p for p in partial.rglob("*") if p.is_dir()), partial]:
         _sync_folder(folder)
     partial.rename(target)
     _sync_folder(target.parent)
     return manifest
+
+
+def _write_manifest(path: Path, manifest: Manifest) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    _digest(path, sync=True)
+
+
+def note_erasures(target: Path, erasures: Sequence[dict[str, Any]]) -> None:
+    """Note in a backup what was erased since, each once by its `erasure`; its files stay as they are.
+
+    Raise ConfigurationError when it is none.
+    """
+    manifest = read_manifest(target)
+    new = {one["erasure"] for one in erasures}
+    known = [one for one in manifest.erasures if one["erasure"] not in new]
+    beside = target.with_name(f"{target.name}.{MANIFEST}.new")
+    with _named("target", "the backup as it was"):
+        _write_manifest(beside, msgspec.structs.replace(manifest, erasures=[*known, *erasures]))
+        beside.replace(target / MANIFEST)
+        _sync_folder(target)
+
+
+async def rewritten(
+    target: Path, change: Callable[[Path], Awaitable[None]], erasures: Sequence[dict[str, Any]]
+) -> Manifest:
+    """Change a copy of a backup, seal it, and put it in the place of the backup, of which nothing stays.
+
+    Raise ConfigurationError when the backup is damaged; whatever fails leaves it as it was.
+    """
+    new, old = (target.with_name(f"{target.name}.{word}") for word in ("scrubbed", "unscrubbed"))
+    with _named("path", "the backup as it was"):
+        if old.exists() and not target.exists():
+            # Somebody was killed between the two renames.
+            old.rename(target)
+        await asyncio.to_thread(_remove, old, new)
+        manifest = await asyncio.to_thread(check, target)
+        partial = target.with_name(f"{target.name}.part")
+        if partial in _under_way:
+            raise Conflict(f"{target} is being rewritten.", where="path", todo="Wait for it.")
+        _under_way.add(partial)
+        try:
+            await asyncio.to_thread(_link_all, target, partial)
+            await change(partial)
+            sealed = await asyncio.to_thread(_seal, partial, new, manifest.version, manifest.at, erasures)
+            target.rename(old)
+            new.rename(target)
+            _sync_folder(target.parent)
+            await asyncio.to_thread(_remove, old)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        finally:
+            _under_way.discard(partial)
+    return sealed
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _link_all(source: Path, target: Path) -> None:
+    """Make a copy of a backup without its manifest; whoever changes a file of it replaces the file."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(mode=0o700)
+    for path in sorted(source.rglob("*")):
+        copy = target / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir()
+        elif path.name != MANIFEST or path.parent != source:
+            try:
+                copy.hardlink_to(path)
+            except OSError:
+                shutil.copyfile(path, copy)
 
 
 def _copy_catalog(source: Path, target: Path) -> None:
@@ -161,8 +238,8 @@ async def _dump(columns: Columns, folder: Path) -> None:
         )
 
 
-def check(source: Path) -> Manifest:
-    """Return the manifest of a backup whose every file is as it was written; raise ConfigurationError otherwise."""
+def read_manifest(source: Path) -> Manifest:
+    """Return the manifest of a backup, its files unread; raise ConfigurationError where there is none that we read."""
     try:
         manifest = msgspec.json.decode((source / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
@@ -176,6 +253,12 @@ def check(source: Path) -> Manifest:
             kept="nothing was restored",
             todo=f"Use Gimbal {manifest.version}, which wrote it.",
         )
+    return manifest
+
+
+def check(source: Path) -> Manifest:
+    """Return the manifest of a backup whose every file is as it was written; raise ConfigurationError otherwise."""
+    manifest = read_manifest(source)
     present = {p.relative_to(source).as_posix() for p in source.rglob("*") if not p.is_dir()} - {MANIFEST}
     strange = sorted(present - set(manifest.files))
     if strange:

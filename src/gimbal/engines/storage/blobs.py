@@ -7,7 +7,9 @@ in a temporary file, renamed into place, and the folder entry synced: a crash le
 import asyncio
 import contextlib
 import os
+import re
 import tempfile
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,8 +21,11 @@ from blake3 import blake3
 from gimbal.kernel.errors import BadInput, ConfigurationError, CorruptUpload, DiskFull, NotFound, Unavailable
 
 PREFIX = "b3:"
+_KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}")
 _CHUNK = 1 << 20
 _IN_MEMORY = 8 << 20
+# A blob in an object store that is put again after so long is written again: that it is wanted is told by its date.
+_RENEW_S = 3600.0
 
 
 class BlobRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +35,15 @@ class BlobRef(msgspec.Struct, frozen=True, kw_only=True):
     """`b3:` and 64 hex digits."""
     size: int
     """Bytes."""
+
+
+class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """One blob of a listing."""
+
+    digest: str
+    size: int
+    touched_us: int
+    """When it was last put, in microseconds since 1970."""
 
 
 def digest_of(content: bytes) -> str:
@@ -101,7 +115,7 @@ class Blobs:
                     kept="nothing",
                     todo="Send again.",
                 )
-            if not await self.exists(digest):
+            if not await self._renewed(digest):
                 spool.seek(0)
                 await self._keep(key_of(digest), spool)
         return BlobRef(digest=digest, size=size)
@@ -127,6 +141,63 @@ class Blobs:
         except NotFound:
             return False
         return True
+
+    async def _renewed(self, digest: str) -> bool:
+        """Tell whether a blob is here that counts as put just now: the collector leaves it alone for its grace."""
+        if self._folder is not None:
+            try:
+                os.utime(self._folder / key_of(digest))
+            except FileNotFoundError:
+                return False
+            return True
+        try:
+            with _mapped(digest):
+                found = await obstore.head_async(self._store, key_of(digest))
+        except NotFound:
+            return False
+        return time.time() - found["last_modified"].timestamp() < _RENEW_S
+
+    async def renew(self, digest: str) -> int:
+        """Return the size of a blob that is about to be referred to, as if it was put just now; raise NotFound."""
+        size = await self.size(digest)
+        if not await self._renewed(digest):
+            await self.put(self.stream(digest), expect=digest)
+        return size
+
+    async def listing(self) -> AsyncIterator[list[StoredBlob]]:
+        """Yield all blobs, some at a time."""
+        with _mapped():
+            async for found in obstore.list(self._store, chunk_size=1000):
+                yield [
+                    StoredBlob(
+                        digest=PREFIX + one["path"].rpartition("/")[2],
+                        size=one["size"],
+                        touched_us=int(one["last_modified"].timestamp() * 1_000_000),
+                    )
+                    for one in found
+                    if _KEY.fullmatch(one["path"])
+                ]
+
+    async def delete_unwanted(self, digest: str, before_us: int) -> bool:
+        """Remove a blob unless it was put again at or after a moment; tell whether it was removed.
+
+        In a folder it is moved aside first: whoever puts it meanwhile finds none and writes it anew.
+        """
+        if self._folder is None:
+            found = await self._touched_us(digest)
+            if found is None or found >= before_us:
+                return False
+            await self.delete(digest)
+            return True
+        return await asyncio.to_thread(_remove_unwanted, self._folder, key_of(digest), before_us)
+
+    async def _touched_us(self, digest: str) -> int | None:
+        try:
+            with _mapped(digest):
+                found = await obstore.head_async(self._store, key_of(digest))
+        except NotFound:
+            return None
+        return int(found["last_modified"].timestamp() * 1_000_000)
 
     async def get(self, digest: str) -> bytes:
         """Return all bytes, checked against the digest; raise NotFound, or Unavailable when they were damaged."""
@@ -198,6 +269,27 @@ def _write_durably(folder: Path, key: str, spool: IO[bytes]) -> None:
             os.fsync(entry)
         finally:
             os.close(entry)
+
+
+def _remove_unwanted(folder: Path, key: str, before_us: int) -> bool:
+    path, aside = folder / key, folder / "tmp" / f"{key.rpartition('/')[2]}.unwanted"
+    try:
+        if path.stat().st_mtime_ns // 1000 >= before_us:
+            return False
+        path.rename(aside)
+    except FileNotFoundError:
+        return False
+    if aside.stat().st_mtime_ns // 1000 >= before_us:
+        # It was put between the look and the move.
+        aside.rename(path)
+        return False
+    aside.unlink()
+    entry = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
+    return True
 
 
 def _first(problem: Exception) -> str:

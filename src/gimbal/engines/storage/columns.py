@@ -26,7 +26,13 @@ DATABASE = "gimbal"
 TABLE_SETTINGS = "fsync_after_insert = 1, fsync_part_directory = 1"
 _READERS = 3
 _MEMORY_EXCEEDED, _TIMEOUT, _DUPLICATE = 241, 159, 57
+_MAXIMUM = re.compile(r"maximum: ([\d.]+) (ms|[KMG]iB)")
 _SEMICOLON = re.compile(r";\s*(?:\n|$)")
+
+# An index of words takes most of the time in which few rows are stored: there it is made when the small parts of many
+# commits are merged, and until then they are read as they are. Such indexes are named here.
+_FEW = 5000
+_INSERTED_FEW = {"exclude_materialize_skip_indexes_on_insert": "late_by_text"}
 
 
 def server_version(url: str) -> str:
@@ -67,14 +73,18 @@ class Columns:
             Path(folder).mkdir(parents=True, exist_ok=True)
             client = clickhouse_connect.get_client(dsn=f"chdb://{folder}")
         else:
-            extra: dict[str, Any] = {"password": self._password} if self._password else {}
-            client = clickhouse_connect.get_client(dsn=self.url, autogenerate_session_id=False, **extra)
+            client = self.client()
         if not self._handles and (self.embedded or not self._password):
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         client.database = DATABASE
         client.set_client_setting("max_memory_usage", self._max_memory)
         self._handles.append(client)
         return client
+
+    def client(self) -> Client:
+        """Return a connection of its own to the server; it blocks, and whoever asked closes it."""
+        extra: dict[str, Any] = {"password": self._password} if self._password else {}
+        return clickhouse_connect.get_client(dsn=self.url, autogenerate_session_id=False, **extra)
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[Client]:
@@ -106,10 +116,11 @@ class Columns:
 
     async def insert(self, table: str, rows: pa.Table) -> None:
         """Insert an Arrow table; on disk when this returns. Columns that are left out take their defaults."""
+        settings = _INSERTED_FEW if rows.num_rows < _FEW else None
 
         def run() -> None:
             with _mapped():
-                self._writer.insert_arrow(table, rows, database=DATABASE)
+                self._writer.insert_arrow(table, rows, database=DATABASE, settings=settings)
 
         await asyncio.get_running_loop().run_in_executor(self._write_pool, run)
 
@@ -149,6 +160,14 @@ class Columns:
             await asyncio.to_thread(handle.close)
 
 
+def _limit(problem: Exception) -> str:
+    """Return the limit that the engine says was passed; empty where it does not say."""
+    found = _MAXIMUM.search(str(problem))
+    if found is None:
+        return ""
+    return f"{float(found[1]) / 1000:g} s" if found[2] == "ms" else f"{found[1]} {found[2]}"
+
+
 @contextlib.contextmanager
 def _mapped() -> Iterator[None]:
     """Turn the engine's errors into ours; a statement that is wrong stays the engine's own error (our bug)."""
@@ -158,11 +177,14 @@ def _mapped() -> Iterator[None]:
         code = getattr(problem, "code", None)
         if code == _MEMORY_EXCEEDED:
             raise BadInput(
-                "The question needs more memory than one query may use.",
+                f"The question needs more memory than the {_limit(problem) or 'most'} that one query may use.",
                 todo="Narrow the time range or filters, or raise columns.max_memory_bytes.",
             ) from problem
         if code == _TIMEOUT:
-            raise DeadlineExceeded("The columns took too long.", todo="Narrow the time range or filters.") from problem
+            raise DeadlineExceeded(
+                f"The question takes longer than the {_limit(problem) or 'time'} that it may.",
+                todo="Narrow the time range or filters.",
+            ) from problem
         if code is None:
             raise Unavailable(
                 f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."

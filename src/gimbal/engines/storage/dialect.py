@@ -44,8 +44,9 @@ class ColumnsEndpoint:
         self._token = token
         self._pool = ThreadPoolExecutor(_HANDLES, "columns-dialect")
         self._handles: asyncio.Queue[Any] = asyncio.Queue()
+        self._folder = os.path.realpath(folder)
         for _ in range(_HANDLES):
-            handle = chdb.connect(os.path.realpath(folder))
+            handle = chdb.connect(self._folder)
             handle.query(f"USE {DATABASE}")
             self._handles.put_nowait(handle)
 
@@ -87,9 +88,11 @@ class ColumnsEndpoint:
         text = "".join(v for k, v in query if k == "query")
         default = dict(query).get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
         handle = await self._handles.get()
+        # A session that was made read-only stays so: such a statement has one of its own.
+        once = chdb.connect(self._folder) if "readonly" in settings else None
         try:
             run = asyncio.get_running_loop().run_in_executor(
-                self._pool, _execute, handle, text, body, parameters, settings, default
+                self._pool, _execute, once or handle, text, body, parameters, settings, default
             )
             result = await run
         except RuntimeError as problem:
@@ -99,6 +102,8 @@ class ColumnsEndpoint:
         else:
             await _send(send, 200, result[0], format_=result[1])
         finally:
+            if once is not None:
+                once.close()
             self._handles.put_nowait(handle)
 
     async def close(self) -> None:
@@ -153,7 +158,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _apply(handle: Any, settings: dict[str, str]) -> list[str]:
-    names = [name for name in settings if _NAME.fullmatch(name)]
+    # Nothing can be set behind `readonly`.
+    names = sorted((name for name in settings if _NAME.fullmatch(name)), key=lambda name: name == "readonly")
     for name in names:
         value = settings[name].replace("\\", "\\\\").replace("'", "\\'")
         handle.query(f"SET {name} = '{value}'")
@@ -161,7 +167,7 @@ def _apply(handle: Any, settings: dict[str, str]) -> list[str]:
 
 
 def _restore(handle: Any, names: list[str]) -> None:
-    for name in names:
+    for name in names if "readonly" not in names else ():
         handle.query(f"SET {name} = DEFAULT")
 
 

@@ -14,9 +14,15 @@ from gimbal.kernel.errors import BadInput
 
 _KIND = pattern(r"^[a-z][a-z0-9_]{0,39}\z")
 _MOST_CHARACTERS = 1000
+# Instructions of RE2's program. What is larger is built anew and anew while it reads, and takes memory.
+_LARGEST = 50_000
 # Seconds of processor time: for any text, and a byte more. A megabyte of plain matches takes a fifth.
 _SECONDS, _SECONDS_A_BYTE = 0.25, 4e-6
 _LOOK_EVERY = 64
+# Sixteen kilobytes of words, numbers and marks, and how long one search in them may take: patterns for what people look for
+# take less than a hundredth of that.
+_SAMPLE = b"".join(f"{n * 7919 % 9973} axb, cad:bc-{n:x}.. \u00e9\u6f22/".encode() for n in range(700))[:16_384]
+_SLOW_S = 0.02
 
 
 def custom(kind: str, text: str) -> Detector:
@@ -34,6 +40,12 @@ def custom(kind: str, text: str) -> Detector:
             todo=f"Give 1 to {_MOST_CHARACTERS} characters.",
         )
     compiled = pattern(text)
+    if compiled.programsize > _LARGEST:
+        raise BadInput(
+            f"The pattern is too large: {compiled.programsize} instructions.",
+            where="pattern",
+            todo=f"Ask for fewer repetitions and classes; at most {_LARGEST} instructions are taken.",
+        )
     if compiled.search(b"") is not None:
         raise BadInput(
             "The pattern finds what is empty, so it is everywhere.",
@@ -48,7 +60,24 @@ def custom(kind: str, text: str) -> Detector:
         rank=100,
         gate=compiled.search,
         find=lambda data: _find(compiled, data),
+        apart=True,
     )
+
+
+def check_speed(detector: Detector) -> None:
+    """Raise BadInput for a pattern that reads a text of the usual kind so slowly that one search could hold others up."""
+    for sample in (_SAMPLE, _SAMPLE[::-1]):
+        spent: list[float] = []
+        for _ in range(3):
+            begun = time.thread_time()
+            detector.gate(sample)
+            spent.append(time.thread_time() - begun)
+        if min(spent) > _SLOW_S:
+            raise BadInput(
+                f"The pattern of {detector.name} is too slow: {min(spent) * 1e6 / len(sample):.1f} s for a megabyte.",
+                where="pattern",
+                todo="Give what it repeats a smaller bound: `.{0,40}` instead of `.{900}`.",
+            )
 
 
 def _find(compiled: Pattern, data: bytes) -> Iterator[Extent]:

@@ -38,6 +38,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     """A cheap look that is falsy where nothing can be found; detectors that share one are asked once."""
     find: Callable[[bytes], Iterable[Extent]]
     """Where it finds something, from left to right."""
+    apart: bool = False
+    """Whether it looks at a text by itself, without what stands before it elsewhere."""
 
 
 class Redacted(NamedTuple):

@@ -121,9 +121,10 @@ def aadhaar(text: str) -> bool:
 
 
 def _ends_there(data: bytes, extent: Extent) -> bool:
-    """Tell whether no group of four digits goes before or comes after, as in a card's number."""
-    before, after = data[max(0, extent.start - 5) : extent.start], data[extent.end : extent.end + 5]
-    return not (before[:4].isdigit() and before[4:] == b" ") and not (after[:1] == b" " and after[1:].isdigit())
+    """Tell whether no group of four digits goes before or comes after, as in a card's number; a day may."""
+    before, after = data[max(0, extent.start - 5) : extent.start], data[extent.end : extent.end + 6]
+    more = after[:1] == b" " and after[1:5].isdigit() and after[5:] != b"-"
+    return not more and not (before[:4].isdigit() and before[4:] == b" ")
 
 
 def _moment(text: str) -> bool:
@@ -169,7 +170,8 @@ def _id(
     return Detector(name=name, kind=name, family="national_id", description=description, rank=50, gate=gate, find=find)
 
 
-_any_digit = pattern(r"\d").search
+any_digit = pattern(r"\d").search
+"""A cheap look for those that have letters, too."""
 
 NATIONAL_IDS = (
     _id(
@@ -186,7 +188,7 @@ NATIONAL_IDS = (
         r"\b[A-Z]{2}(?:\d{6}| \d{2} \d{2} \d{2} )[A-D]\b",
         nino,
         said=words("nino", "national insurance", "ni number"),
-        gate=_any_digit,
+        gate=any_digit,
     ),
     _id(
         "uk_nhs",
@@ -209,7 +211,7 @@ NATIONAL_IDS = (
         r"\b[12] ?\d{2} ?\d{2} ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\b",
         nir,
         said=words("nir", "secu", "sécu", "insee"),
-        gate=_any_digit,
+        gate=any_digit,
     ),
     _id(
         "es_dni",
@@ -226,7 +228,7 @@ NATIONAL_IDS = (
         codice_fiscale,
         said=words("codice fiscale"),
         certain=lambda text: sum(character.isdigit() for character in text) >= 4,
-        gate=_any_digit,
+        gate=any_digit,
     ),
     _id(
         "nl_bsn",

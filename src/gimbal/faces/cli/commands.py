@@ -46,7 +46,9 @@ def _function(command: Command) -> Callable[..., None]:
 
     def run(*args: Any, **given: Any) -> None:
         named_values = dict(zip([p.name for p in positional], args, strict=False)) | given
-        as_json, output = named_values.pop("json", False), named_values.pop("output", None)
+        as_json = named_values.pop("json", False)
+        # Elsewhere it is an argument of the operation's own.
+        output = named_values.pop("output", None) if command.returns == "download" else None
         _call(command, named_values, as_json=as_json, output=output)
 
     parameter = inspect.Parameter

@@ -104,11 +104,21 @@ def backup(target: Annotated[Path, Parameter(help="Folder that does not exist ye
     show.result(default_client().backups.take(target=str(target.absolute())), as_json=False)
 
 
-def restore(source: Annotated[Path, Parameter(help="Folder that a backup wrote.")], *, data: DataFlag = None) -> None:
-    """Restore a backup into a new data folder; every digest is checked before anything is written."""
+def restore(
+    source: Annotated[Path, Parameter(help="Folder that a backup wrote.")],
+    *,
+    data: DataFlag = None,
+    erasures: Annotated[
+        Path | None, Parameter(help="File of `gimbal backups erasures --json`, for a backup that lay elsewhere.")
+    ] = None,
+) -> None:
+    """Restore a backup into a new data folder; every digest is checked before anything is written.
+
+    Users who were erased since the backup are erased again before the server can start.
+    """
     from gimbal.faces.server import safekeeping
 
-    show.result(safekeeping.restore(source, _load(data).settings), as_json=False)
+    show.result(safekeeping.restore(source, _load(data).settings, erasures), as_json=False)
 
 
 def add_all(app: App, group: Group) -> None:

@@ -13,7 +13,11 @@ ROOMS = (
     "gimbal.axis.pricing",
     "gimbal.axis.runs",
     "gimbal.axis.traces",
+    "gimbal.axis.traces.redaction",
     "gimbal.axis.scores",
+    "gimbal.axis.sql",
+    "gimbal.axis.ledger",
+    "gimbal.axis.retention",
     "gimbal.axis.evals",
     "gimbal.axis.gates",
     "gimbal.axis.endpoints",
@@ -51,5 +55,5 @@ def load_pages() -> list[str]:
 
 
 def load_work() -> list[str]:
-    """Import every room's `work`, where its jobs are declared; return the modules."""
-    return _load("work")
+    """Import every room's `work` and `retained`, where its jobs and data classes are declared; return the modules."""
+    return [*_load("work"), *_load("retained")]

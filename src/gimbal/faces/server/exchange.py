@@ -88,11 +88,13 @@ class Exchange:
 
     def request(self, limit: int) -> HttpRequest:
         """Return what a dialect handler gets."""
+        query = self.query()
         return HttpRequest(
             method=self.method,
             path=self.path,
             parameters=self.parameters,
-            query={name: values[0] for name, values in self.query().items()},
+            query={name: values[0] for name, values in query.items()},
+            several={name: values for name, values in query.items() if len(values) > 1},
             headers=self.headers,
             body=self.upload(limit),
             disconnected=self.disconnected,

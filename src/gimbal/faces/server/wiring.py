@@ -21,16 +21,25 @@ from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.monitors.service import Monitors
-from gimbal.axis.pricing.service import PriceBook
+from gimbal.axis.pricing.prices import Prices
+from gimbal.axis.pricing.refreshing import Refreshes, samples
+from gimbal.axis.pricing.service import PriceSource
+from gimbal.axis.pricing.work import follow_settings
 from gimbal.axis.projects.audit import AuditLog
-from gimbal.axis.projects.service import Projects, must_be_open
+from gimbal.axis.projects.service import DEFAULT_PROJECT, Projects, must_be_open
+from gimbal.axis.retention.service import Retaining
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
+from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc
 from gimbal.axis.traces.deciding import Deciding
 from gimbal.axis.traces.judgements import Judgements
 from gimbal.axis.traces.policies import SamplingPolicies
+from gimbal.axis.traces.priced_calls import PricedCalls
+from gimbal.axis.traces.redaction.policies import Redactions
+from gimbal.axis.traces.redaction.revealing import Pace
 from gimbal.axis.traces.service import Traces
+from gimbal.axis.traces.tail import Tails
 from gimbal.engines.compute.jobs import Jobs, Standing
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.worker import Worker
@@ -48,7 +57,7 @@ from gimbal.generative.gateway.providers.catalog import Providers
 from gimbal.generative.gateway.target import prompt_target
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.clock import Clock, SystemClock
-from gimbal.kernel.context import Context, Permission, Services
+from gimbal.kernel.context import Context, Permission, Principal, Role, Services
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.events import EventBus
@@ -58,6 +67,8 @@ from gimbal.kernel.settings import Settings
 from gimbal.predictive.serving.evidence import labelled_scores
 from gimbal.predictive.serving.host import ModelHost
 from gimbal.predictive.serving.pool import ModelPool
+
+_ITSELF = Principal(kind="process", id="server", name="gimbal", everywhere=Role.ADMIN)
 
 
 def build_services(settings: Settings, stores: Stores) -> Services:
@@ -89,15 +100,24 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Assets, assets)
     services.register(LineageQuery, LineageQuery(stores.catalog, assets))
     _work(services, stores, clock)
-    prices = PriceBook.read()
-    services.register(PriceBook, prices)
+    prices = Prices(stores.catalog, clock, PricedCalls(stores.columns))
+    services.register(Prices, prices)
+    services.register(PriceSource, prices)
+    refreshes = Refreshes(stores.catalog, clock, prices.snapshot, services.get(Settings).prices)
+    services.register(Refreshes, refreshes)
+    services.get(Counters).watch(lambda: samples(prices.snapshot, clock))
     services.register(Traces, Traces(stores.columns, stores.writer, prices))
+    services.register(Tails, Tails(stores.columns))
     # The embedded installation has one server.
     name = "embedded" if link_from_environment() else ""
     services.register(SamplingPolicies, SamplingPolicies(stores.catalog, clock, name=name))
+    services.register(Redactions, Redactions(stores.catalog, services.get(Settings).redaction))
+    services.register(Pace, Pace())
     scores = Scores(stores.columns, stores.writer)
     services.register(Scores, scores)
     services.register(Judgements, scores)
+    services.register(Retaining, Retaining(stores.catalog, stores.columns, stores.blobs, clock))
+    services.register(Sql, Sql(stores.columns, services.get(Settings).sql))
     suites = Suites(assets, stores.blobs)
     services.register(Suites, suites)
     services.register(Evaluations, Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites))
@@ -165,10 +185,30 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         projects = services.get(Projects)
         await projects.ensure_default()
         await _check_address(settings, projects)
+        # Known once, they go on to hold while the catalog is away.
+        await services.get(Prices).of(DEFAULT_PROJECT)
+        await follow_settings(Context(services, _ITSELF, DEFAULT_PROJECT, origin="process"), settings.prices)
         app = App(services, settings)
         builtin.install(app, _console(settings, services))
-        async with contextlib.aclosing(services.get(Providers)), _otlp_grpc(settings, app), _deciding(services):
+        async with (
+            contextlib.aclosing(services.get(Providers)),
+            _otlp_grpc(settings, app),
+            _deciding(services),
+            _following_prices(services),
+        ):
             yield app
+
+
+@contextlib.asynccontextmanager
+async def _following_prices(services: Services) -> AsyncGenerator[None]:
+    """Keep what /metrics shows of prices as new as what other processes note."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(services.get(Prices).snapshot.follow(stop), name="prices")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
 
 
 @contextlib.asynccontextmanager
@@ -224,6 +264,7 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
         services = build_services(settings, stores)
         # The embedded installation has one worker, which knows its earlier life by this name.
         name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
+        await services.get(Prices).of(DEFAULT_PROJECT)
         worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
         async with contextlib.aclosing(services.get(Providers)):
             await worker.run(stop)

@@ -1,7 +1,7 @@
 """One LLM call in normal form, whichever wire it came by and whichever provider answers it.
 
 `wire` decodes requests into a Call and encodes Pieces; `providers` answer a Call with an Answer, which is a stream of
-Pieces (a single one when nothing was streamed). Usage is in the normal form of `axis/pricing`: input includes cached.
+Pieces (a single one when nothing was streamed).
 """
 
 import contextlib
@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.pricing.model import BillableUsage, Usage
-from gimbal.kernel.errors import ContradictoryUsage
+from gimbal.axis.pricing.model import Usage
 from gimbal.kernel.ids import new_id, new_trace_id
 
 Json = dict[str, Any]
@@ -55,6 +54,10 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     prompt: str = ""
     """Reference of the prompt version, as the caller named it; `admit` resolves it."""
+    endpoint: str = ""
+    """What was called: a path of ours, or what the caller names."""
+    tags: tuple[str, ...] = ()
+    """Words, or `key:value`."""
 
 
 class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +112,6 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """stop, length, tool_calls or content_filter; empty while it goes on."""
     usage: Usage | None = None
     """Cumulative: the last one counts."""
-    billable: BillableUsage | ContradictoryUsage | None = None
-    """The same in classes, where the provider tells more than `usage` can say; or how it contradicts itself."""
     side_text: str = ""
     """Text of further choices (`n` above 1): not shown in the trace, but used."""
     raw: Json | None = None

@@ -14,19 +14,21 @@ from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import GimbalError, NotFound
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 
+_CHAT = "/v1/chat/completions"
 _CLIENT_CLOSED = 499
 """Nobody reads it; the usual status in logs for a caller who has gone."""
 
 
-@dialect("POST", "/v1/chat/completions", dialect="openai", allow=Permission.DEVELOP, on_error=openai.error_reply)
+@dialect("POST", _CHAT, dialect="openai", allow=Permission.DEVELOP, on_error=openai.error_reply)
 async def chat_completions(ctx: Context, request: HttpRequest) -> HttpReply:
     """Answer a chat completion by the provider that the model's name says, streamed or whole.
 
     Attribution: `x-gimbal-feature` or `metadata.feature`, `user` or `x-gimbal-user`, `x-gimbal-session`,
-    `x-gimbal-prompt` (a prompt's reference, recorded resolved), `traceparent`. The answer's header
+    `x-gimbal-prompt` (a prompt's reference, recorded resolved), `x-gimbal-tags` (words or `key:value`, between commas),
+    `x-gimbal-endpoint` instead of the path, `traceparent`. The id of the key that calls is recorded. The answer's header
     `x-gimbal-trace-id` names the trace that records the call.
     """
-    call = openai.decode(await request.body.read(), request.headers)
+    call = openai.decode(await request.body.read(), request.headers, endpoint=_CHAT)
     flight = Flight(ctx, call)
     try:
         present = await _while_present(flight, request)

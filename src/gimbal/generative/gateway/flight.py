@@ -7,11 +7,11 @@ import asyncio
 import time
 from decimal import Decimal
 
-from gimbal.axis.pricing.model import BillableUsage, Usage
+from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, Provider, ToolCall
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import ContradictoryUsage, GimbalError
+from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.ids import new_span_id
 from gimbal.kernel.refs import ResolvedRef
 
@@ -46,7 +46,6 @@ class Flight:
         self.tools: dict[int, ToolCall] = {}
         self.finish = ""
         self.usage: Usage | None = None
-        self.billable: BillableUsage | ContradictoryUsage | None = None
         self.answered_by = ""
         """Model as the provider names it."""
         self.last_raw: Json | None = None
@@ -71,6 +70,8 @@ class Flight:
         self.unpriced = ""
         """Why the cost is not known."""
         self.price_book = ""
+        self.parts: dict[str, Decimal] = {}
+        """The cost by token class."""
         self.ended_us: int | None = None
 
     def elapsed_us(self) -> int:
@@ -102,7 +103,7 @@ class Flight:
             )
         self.finish = piece.finish or self.finish
         if piece.usage is not None:
-            self.usage, self.billable = piece.usage, piece.billable
+            self.usage = piece.usage
         if piece.raw is not None:
             self.last_raw = piece.raw
             model = piece.raw.get("model")

@@ -24,9 +24,9 @@ from gimbal.axis.traces.dialects.reading import (
     number,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import told_by, usage_of
 from gimbal.axis.traces.messages import messages_in, said
 from gimbal.axis.traces.otlp import RawSpan
 from gimbal.kernel.clock import to_us
@@ -39,6 +39,10 @@ _HERE = "langfuse.observation."
 _MARKS = frozenset(
     f"{_HERE}{name}" for name in ("type", "input", "output", "model.name", "usage_details", "metadata", "prompt.name")
 )
+
+_OUTPUTS = (("reasoning", "reasoning"), ("audio", "audio_output"), ("image", "image_output"))
+_INPUTS = (("audio", "audio_input"), ("image", "image_input"), ("video", "image_input"))
+_TIMES = (("cache_write_5m", "ephemeral_5m_input_tokens"), ("cache_write_1h", "ephemeral_1h_input_tokens"))
 
 
 def claims(raw: RawSpan) -> bool:
@@ -59,7 +63,7 @@ def read(raw: RawSpan) -> Reading:
         dialect="langfuse",
         kind=kind,
         model=model,
-        usage=_usage(json_value(a.get(f"{_HERE}usage_details"))),
+        usage=told_by(output, _usage(json_value(a.get(f"{_HERE}usage_details")))),
         first_token_us=_first_token(encoded(a.get(f"{_HERE}completion_start_time")), raw.start_us),
         finish=finish_of(encoded(a.get(f"{_HERE}metadata.finish_reason", reason))) or finish_in(output),
         response_id=answer_id(output),
@@ -92,6 +96,9 @@ def _usage(details: Any) -> Usage | None:
                 of_input.get("cached_tokens"),
                 of_input.get("cache_write_tokens"),
                 of_output.get("reasoning_tokens"),
+                audio_input=of_input.get("audio_tokens"),
+                audio_output=of_output.get("audio_tokens"),
+                image_input=of_input.get("image_tokens"),
             )
     return _by_types(given)
 
@@ -103,14 +110,28 @@ def _by_types(given: dict[str, Any]) -> Usage | None:
     outputs = {name: count for name, count in counts.items() if "output" in name}
     if not inputs and not outputs:
         return None
-    written = {name for name in inputs if "cache_creation" in name or "cache_write" in name}
-    return Usage(
-        input_tokens=sum(inputs.values()),
-        output_tokens=sum(outputs.values()),
-        cache_read_tokens=sum(count for name, count in inputs.items() if "cache" in name and name not in written),
-        cache_write_tokens=sum(inputs[name] for name in written),
-        reasoning_tokens=sum(count for name, count in outputs.items() if "reasoning" in name),
-    )
+    classes: dict[str, Any] = {}
+    for name, count in (inputs | outputs).items():
+        one = _class_of(name)
+        classes[one] = classes.get(one, 0) + count
+    by_time = given.get("cache_creation")
+    if isinstance(by_time, dict) and "cache_write" in classes:
+        # Anthropic's own form, in which the whole stands beside its parts.
+        for name, field in _TIMES:
+            classes[name] = number(by_time.get(field)) or 0
+            classes["cache_write"] -= classes[name]
+    return Usage(**classes)
+
+
+def _class_of(name: str) -> str:
+    """Return the class that a type of Langfuse's means."""
+    if "output" in name:
+        return next((mine for word, mine in _OUTPUTS if word in name), "output")
+    if "cache_creation" in name or "cache_write" in name:
+        return next((f"cache_write_{time}" for time in ("5m", "1h") if time in name), "cache_write")
+    if "cache" in name:
+        return "audio_cache_read" if "audio" in name else "cache_read"
+    return next((mine for word, mine in _INPUTS if word in name), "input")
 
 
 def _first_token(moment: Any, start_us: int) -> int | None:

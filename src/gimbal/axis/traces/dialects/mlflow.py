@@ -21,9 +21,9 @@ from gimbal.axis.traces.dialects.reading import (
     provider_of,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import told_by, usage_of
 from gimbal.axis.traces.messages import said
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -56,7 +56,9 @@ def read(raw: RawSpan) -> Reading:
         kind=kind,
         provider=provider_of(provider),
         model=model,
-        usage=_usage(encoded(a.get("mlflow.chat.tokenUsage")), provider_of(provider)),
+        usage=told_by(
+            came if is_call else None, _usage(encoded(a.get("mlflow.chat.tokenUsage")), provider_of(provider))
+        ),
         finish=finish_in(came) if is_call else "",
         response_id=answer_id(came) if is_call else "",
         input=said(given, "user") if kind == "llm" else given,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.axis.traces.dialects.documents import flattened
 from gimbal.axis.traces.dialects.reading import (
     Reading,
@@ -18,9 +19,9 @@ from gimbal.axis.traces.dialects.reading import (
     provider_of,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import told_by, usage_of
 from gimbal.axis.traces.messages import messages_in, said
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
@@ -46,6 +47,9 @@ class _Answer(msgspec.Struct):
     object: str = ""
     type: str = ""
     choices: msgspec.Raw = msgspec.Raw(b"")
+    usage: msgspec.Raw = msgspec.Raw(b"")
+    output: msgspec.Raw = msgspec.Raw(b"")
+    service_tier: str | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -61,21 +65,16 @@ def read(raw: RawSpan) -> Reading:
     """Read the span."""
     a = raw.attributes
     kind = _KINDS.get(text(a.get("openinference.span.kind")).upper(), "other")
+    answer = _answer_in(a.get("output.value"))
     return Reading(
         dialect="openinference",
         kind=kind,
         provider=provider_of(first(a, "llm.provider", "llm.system", "decision.provider", "decision.system")),
         model=text(first(a, *_MODELS) or _asked(a)),
-        usage=usage_of(
-            first(a, "llm.token_count.prompt", "decision.token_count.input"),
-            first(a, "llm.token_count.completion", "decision.token_count.output"),
-            first(a, "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
-            a.get("llm.token_count.prompt_details.cache_write"),
-            a.get("llm.token_count.completion_details.reasoning"),
-        ),
+        usage=_usage(a, answer),
         first_token_us=_first_token(raw),
         finish=finish_of(a.get("llm.finish_reason")),
-        response_id=_answer_id(a.get("output.value")),
+        response_id=answer.id if answer else "",
         input=_input(a, kind),
         output=_messages(a, "llm.output_messages") or _value(a, "output", kind),
         documents=[] if kind in {"llm", "tool"} else _documents(a, kind),
@@ -85,15 +84,35 @@ def read(raw: RawSpan) -> Reading:
     )
 
 
-def _answer_id(value: Any) -> str:
-    """Return the id in the provider's answer, which stands there whole, without reading the rest of it."""
+def _answer_in(value: Any) -> _Answer | None:
+    """Return what is asked of the provider's answer, which stands there whole, without reading the rest of it."""
     if not isinstance(value, str) or value[:1] != "{":
-        return ""
+        return None
     try:
         answer = _answer.decode(value)
     except (msgspec.DecodeError, RecursionError):
-        return ""
-    return answer.id if answer.choices or answer.object == "response" or answer.type == "message" else ""
+        return None
+    return answer if answer.choices or answer.object == "response" or answer.type == "message" else None
+
+
+def _usage(a: dict[str, Any], answer: _Answer | None) -> Usage | None:
+    counted = usage_of(
+        first(a, "llm.token_count.prompt", "decision.token_count.input"),
+        first(a, "llm.token_count.completion", "decision.token_count.output"),
+        first(a, "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"),
+        a.get("llm.token_count.prompt_details.cache_write"),
+        a.get("llm.token_count.completion_details.reasoning"),
+        tier=None if answer is None else answer.service_tier,
+        audio_input=a.get("llm.token_count.prompt_details.audio"),
+        audio_output=a.get("llm.token_count.completion_details.audio"),
+    )
+    if answer is None or not answer.usage:
+        return counted
+    told = {
+        "usage": json_value(bytes(answer.usage).decode()), "type": answer.type, "object": answer.object,
+        "service_tier": answer.service_tier, "output": json_value(bytes(answer.output).decode()) if answer.output else None,
+    }  # fmt: skip
+    return told_by(told, counted)
 
 
 def _first_token(raw: RawSpan) -> int | None:

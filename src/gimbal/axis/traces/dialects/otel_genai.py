@@ -19,9 +19,9 @@ from gimbal.axis.traces.dialects.reading import (
     provider_of,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import usage_of
 from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
@@ -58,6 +58,31 @@ _REASONING = (
     "gen_ai.usage.reasoning_tokens",
     "llm.usage.reasoning_tokens",
 )
+TIERS = (
+    "openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier",
+    "gen_ai.anthropic.service_tier", "gimbal.tier",
+)  # fmt: skip
+# What the parts of the usage are that few calls have; the last ones are PydanticAI's.
+_PARTS = (
+    ("gen_ai.usage.audio.input_tokens", "audio_input"), ("gen_ai.usage.audio.output_tokens", "audio_output"),
+    ("gen_ai.usage.audio.cache_read.input_tokens", "audio_cache_read"), ("gen_ai.usage.image.input_tokens", "image_input"),
+    ("gen_ai.usage.image.output_tokens", "image_output"),
+    ("gen_ai.usage.cache_creation.ephemeral_5m_input_tokens", "cache_write_5m"),
+    ("gen_ai.usage.cache_creation.ephemeral_1h_input_tokens", "cache_write_1h"),
+    ("gen_ai.usage.details.input_audio_tokens", "audio_input"), ("gen_ai.usage.details.output_audio_tokens", "audio_output"),
+    ("gen_ai.usage.details.cache_audio_read_tokens", "audio_cache_read"),
+    ("gen_ai.usage.details.ephemeral_5m_input_tokens", "cache_write_5m"),
+    ("gen_ai.usage.details.ephemeral_1h_input_tokens", "cache_write_1h"),
+)  # fmt: skip
+_RARE = frozenset({*TIERS, *(name for name, _ in _PARTS)})
+
+
+def more_of(a: dict[str, Any]) -> dict[str, Any]:
+    """Return what else of the usage is told: the tier, and parts that few calls have, by their classes."""
+    if _RARE.isdisjoint(a):
+        return {}
+    parts = {part: a[name] for name, part in _PARTS if name in a}
+    return {"tier": first(a, *TIERS), **parts}
 
 
 def claims(raw: RawSpan) -> bool:
@@ -83,6 +108,7 @@ def read(raw: RawSpan) -> Reading:
         first(a, *_CACHE_READ),
         first(a, *_CACHE_WRITE),
         first(a, *_REASONING),
+        **more_of(a),
     )
     return Reading(
         dialect="otel-genai",

@@ -23,7 +23,7 @@ _FINISHES = {
 }  # fmt: skip
 _PROVIDERS = {
     "azure": "azure.ai.openai", "az.ai.openai": "azure.ai.openai", "azure-openai": "azure.ai.openai",
-    "bedrock": "aws.bedrock", "aws": "aws.bedrock", "amazon-bedrock": "aws.bedrock", "gemini": "gcp.gemini",
+    "bedrock": "aws.bedrock", "aws": "aws.bedrock", "amazon-bedrock": "aws.bedrock", "gemini": "gcp.gemini", "google": "gcp.gemini",
     "vertexai": "gcp.vertex_ai", "vertex_ai": "gcp.vertex_ai", "mistral": "mistral_ai", "mistralai": "mistral_ai",
     "xai": "x_ai",
 }  # fmt: skip
@@ -32,13 +32,30 @@ _MAKERS = (
     ("gpt-", "openai"), ("chatgpt", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"),
     ("text-embedding-", "openai"), ("claude", "anthropic"), ("gemini", "gcp.gemini"),
 )  # fmt: skip
-_SESSIONS = (
+SESSIONS = (
     "gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id",
     "ai.telemetry.metadata.sessionId", "mlflow.trace.session",
 )  # fmt: skip
-_USERS = (
+USERS = (
     "user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id",
     "ai.telemetry.metadata.userId", "mlflow.trace.user",
+)  # fmt: skip
+
+
+MOST_TAGS, MOST_TAG = 50, 256
+_TAGS = (
+    "gimbal.tags", "tag.tags", "langfuse.trace.tags", "langfuse.tags", "mlflow.trace.tags", "ai.telemetry.metadata.tags",
+    "traceloop.association.properties.tags", "litellm.request_tags", "metadata.request_tags",
+)  # fmt: skip
+# Only the first ones say without doubt that it was the application's cache.
+_OWN_HITS = ("gimbal.cache.hit", "litellm.cache_hit", "metadata.cache_hit", "helicone.cache.hit", "portkey.cache.hit")
+_HITS = (*_OWN_HITS, "gen_ai.cache.hit", "llm.cache_hit", "cache_hit", "langfuse.observation.metadata.cache_hit")
+# Most spans have none of these.
+_RARE = frozenset({"gimbal.feature", "gimbal.endpoint", "gimbal.key_id", "gimbal.refs", *_TAGS, *_HITS})
+_YES = frozenset({"true", "1", "hit"})
+_READS = (
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.cache.read_input_tokens",
+    "llm.token_count.prompt_details.cache_read",
 )  # fmt: skip
 
 
@@ -50,6 +67,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     model: str = ""
     usage: Usage | None = None
+    cached: bool = False
+    """Whether the answer came from the application's own cache."""
     estimated: bool = False
     """Whether a side of the usage was not reported, as of a stream that was left before its end: then it is a floor."""
     first_token_us: int | None = None
@@ -62,6 +81,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str = ""
     user_id: str = ""
     feature: str = ""
+    endpoint: str = ""
+    key_id: str = ""
+    tags: list[str] = []
     refs: list[str] = []
 
 
@@ -151,12 +173,12 @@ def maker_of(model: str) -> str:
 
 def session_of(a: dict[str, Any]) -> str:
     """Return the session, however it is called: an application may put it on spans of any instrumentation."""
-    return text(first(a, *_SESSIONS))
+    return text(first(a, *SESSIONS))
 
 
 def user_of(a: dict[str, Any]) -> str:
     """Return the end user, by the same rule."""
-    return text(first(a, *_USERS))
+    return text(first(a, *USERS))
 
 
 def finish_in(value: Any) -> str:
@@ -197,26 +219,43 @@ def numbered(name: str, separator: str) -> tuple[int | None, str]:
     return int(index), rest
 
 
-def usage_of(
-    input_tokens: Any, output_tokens: Any, cache_read: Any = None, cache_write: Any = None, reasoning: Any = None
-) -> Usage | None:
-    """Return the usage, or None when neither side was reported; a part that is missing counts as none of it."""
-    given = number(input_tokens), number(output_tokens)
-    if given == (None, None):
-        return None
-    return Usage(
-        input_tokens=given[0] or 0,
-        output_tokens=given[1] or 0,
-        cache_read_tokens=number(cache_read) or 0,
-        cache_write_tokens=number(cache_write) or 0,
-        reasoning_tokens=number(reasoning) or 0,
-    )
-
-
 def gimbal_part(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return what our own attributes say, whatever dialect the rest speaks: feature and used versions."""
+    """Return what our own attributes say, whatever dialect the rest speaks, and what others say by the same names.
+
+    That is to whom a call is attributed, which versions it used, and whether a cache of the application answered it.
+    """
+    if _RARE.isdisjoint(attributes):
+        return {}
     refs = attributes.get("gimbal.refs")
     return {
         "feature": text(attributes.get("gimbal.feature")),
+        "endpoint": text(attributes.get("gimbal.endpoint"))[:MOST_TAG],
+        "key_id": text(attributes.get("gimbal.key_id"))[:MOST_TAG],
+        "tags": _tags(attributes),
         "refs": [str(ref) for ref in refs] if isinstance(refs, list) else [],
+        "cached": _is_hit(attributes),
     }
+
+
+def tags_of(given: Any) -> list[str]:
+    """Return tags: a list, JSON text of one, or words between commas; each once, in their order, within bounds."""
+    found = json_value(given)
+    if isinstance(found, str):
+        found = found.split(",")
+    if not isinstance(found, list):
+        return []
+    words = (one.strip()[:MOST_TAG] for one in found if isinstance(one, str))
+    return list(dict.fromkeys(word for word in words if word))[:MOST_TAGS]
+
+
+def _tags(attributes: dict[str, Any]) -> list[str]:
+    given = [attributes[name] for name in _TAGS if name in attributes]
+    return tags_of([tag for value in given for tag in tags_of(value)])
+
+
+def _is_hit(attributes: dict[str, Any]) -> bool:
+    for name in _HITS:
+        if name in attributes and str(attributes[name]).lower() in _YES:
+            # The provider's cache is meant where it says how much it read: then the call was made.
+            return name in _OWN_HITS or not any(number(attributes.get(read)) for read in _READS)
+    return False

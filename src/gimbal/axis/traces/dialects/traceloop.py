@@ -20,9 +20,9 @@ from gimbal.axis.traces.dialects.reading import (
     provider_of,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import usage_of
 from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.model import Document
 from gimbal.axis.traces.otlp import RawSpan
@@ -65,6 +65,7 @@ def read(raw: RawSpan) -> Reading:
             a.get("gen_ai.usage.cache_read_input_tokens"),
             a.get("gen_ai.usage.cache_creation_input_tokens"),
             first(a, "gen_ai.usage.reasoning_tokens", "llm.usage.reasoning_tokens"),
+            **otel_genai.more_of(a),
         ),
         finish=finish_of(first(a, "gen_ai.response.finish_reason", "llm.response.finish_reason") or reasons),
         response_id=text(first(a, "gen_ai.response.id", "llm.response.id")),

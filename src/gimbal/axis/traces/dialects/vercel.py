@@ -22,9 +22,9 @@ from gimbal.axis.traces.dialects.reading import (
     provider_of,
     session_of,
     text,
-    usage_of,
     user_of,
 )
+from gimbal.axis.traces.dialects.usage import told_by, usage_of
 from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.otlp import RawSpan
 
@@ -67,19 +67,22 @@ def _usage(a: dict[str, Any], provider: str) -> Usage | None:
     read = first(a, "ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens")
     written = a.get("ai.usage.inputTokenDetails.cacheWriteTokens")
     is_whole = any(name.startswith("ai.usage.inputTokenDetails.") for name in a)
+    told = json_value(a.get("ai.response.providerMetadata"))
+    own = told.get(provider) if isinstance(told, dict) else None
+    own = own if isinstance(own, dict) else {}
     if provider == "anthropic" and not is_whole:
-        told = json_value(a.get("ai.response.providerMetadata"))
-        own = told.get("anthropic") if isinstance(told, dict) else None
-        written = own.get("cacheCreationInputTokens") if isinstance(own, dict) else None
+        written = own.get("cacheCreationInputTokens")
         count = number(given)
         given = None if count is None else count + (number(read) or 0) + (number(written) or 0)
-    return usage_of(
+    counted = usage_of(
         given,
         first(a, "ai.usage.outputTokens", "ai.usage.completionTokens", "gen_ai.usage.output_tokens"),
         read,
         written,
         first(a, "ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"),
+        tier=first(own, "serviceTier"),
     )
+    return told_by({"type": "message", "usage": own.get("usage")}, counted) if provider == "anthropic" else counted
 
 
 def _first_token(milliseconds: Any) -> int | None:

@@ -13,15 +13,21 @@ from gimbal.faces.client.generated.indexes import Indexes
 from gimbal.faces.client.generated.jobs import Jobs
 from gimbal.faces.client.generated.keys import Keys
 from gimbal.faces.client.generated.labels import Labels
+from gimbal.faces.client.generated.ledger import Ledger
 from gimbal.faces.client.generated.members import Members
 from gimbal.faces.client.generated.monitors import Monitors
 from gimbal.faces.client.generated.prices import Prices
+from gimbal.faces.client.generated.pricing import Pricing
 from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
+from gimbal.faces.client.generated.redaction import Redaction
+from gimbal.faces.client.generated.retention import Retention
 from gimbal.faces.client.generated.runs import Runs
 from gimbal.faces.client.generated.sampling import Sampling
 from gimbal.faces.client.generated.schedules import Schedules
 from gimbal.faces.client.generated.scores import Scores
+from gimbal.faces.client.generated.sessions import Sessions
+from gimbal.faces.client.generated.sql import Sql
 from gimbal.faces.client.generated.suites import Suites
 from gimbal.faces.client.generated.traces import Traces
 from gimbal.faces.client.transport import Transport
@@ -44,14 +50,20 @@ class Groups:
         self.jobs = Jobs(transport)
         self.keys = Keys(transport)
         self.labels = Labels(transport)
+        self.ledger = Ledger(transport)
         self.members = Members(transport)
         self.monitors = Monitors(transport)
         self.prices = Prices(transport)
+        self.pricing = Pricing(transport)
         self.projects = Projects(transport)
         self.prompts = Prompts(transport)
+        self.redaction = Redaction(transport)
+        self.retention = Retention(transport)
         self.runs = Runs(transport)
         self.sampling = Sampling(transport)
         self.schedules = Schedules(transport)
         self.scores = Scores(transport)
+        self.sessions = Sessions(transport)
+        self.sql = Sql(transport)
         self.suites = Suites(transport)
         self.traces = Traces(transport)

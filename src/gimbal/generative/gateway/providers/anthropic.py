@@ -1,7 +1,7 @@
 """Anthropic's messages API: Call → request, events → Pieces.
 
 What the other wire cannot express is refused with the field named, never dropped in silence. Usage comes with cached
-tokens excluded from the input and cumulative in every delta; here it becomes the normal form (input includes cached).
+tokens excluded from the input and cumulative in every delta.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ import msgspec
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Message, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpProvider, billable, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said, usage_by
 from gimbal.generative.gateway.sse import events
 from gimbal.kernel.errors import BadInput, Upstream
 
@@ -81,7 +81,6 @@ class AnthropicProvider(HttpProvider):
             ),
             finish=_finish(raw.get("stop_reason")),
             usage=decode_usage(raw.get("usage")),
-            billable=billable(wires.anthropic, raw.get("usage")),
         )
 
     async def _stream(self, response: httpx.Response) -> AsyncIterator[Piece]:
@@ -97,7 +96,7 @@ class AnthropicProvider(HttpProvider):
                 return
             if kind == "message_start":
                 usage = _dict(_dict(raw.get("message")).get("usage"))
-                yield Piece(usage=decode_usage(usage), billable=billable(wires.anthropic, usage))
+                yield Piece(usage=decode_usage(usage))
             elif kind == "content_block_start":
                 if piece := _block_start(raw, tools):
                     yield piece
@@ -108,8 +107,8 @@ class AnthropicProvider(HttpProvider):
                 # Cumulative: a field that is there replaces the one before, one that is absent leaves it.
                 usage = wires.merged((usage, raw.get("usage")))
                 stop = _dict(raw.get("delta")).get("stop_reason")
-                told = billable(wires.anthropic, usage)
-                yield Piece(usage=decode_usage(usage), billable=told, finish=_finish(stop) if stop else "")
+                used = decode_usage(usage)
+                yield Piece(usage=used, finish=_finish(stop) if stop else "")
         raise Upstream(
             f"{self.name} ended the stream in the middle of the answer.",
             kept="what was streamed before",
@@ -145,12 +144,15 @@ def _finish(reason: Any) -> str:
 
 
 def decode_usage(value: Any) -> Usage | None:
-    """Return Anthropic's usage in the normal form; None when it is absent."""
+    """Return Anthropic's usage; None when it is absent or says nothing of input and output."""
+    return usage_by(wires.anthropic, _as_far, value)
+
+
+def _as_far(value: Any) -> Usage:
+    """Return as much as can be read of Anthropic's usage where it contradicts itself."""
     usage = _dict(value)
-    if usage.get("input_tokens") is None and usage.get("output_tokens") is None:
-        return None
     read, write = count(usage.get("cache_read_input_tokens")), count(usage.get("cache_creation_input_tokens"))
-    return Usage(
+    return Usage.of(
         input_tokens=count(usage.get("input_tokens")) + read + write,
         output_tokens=count(usage.get("output_tokens")),
         cache_read_tokens=read,

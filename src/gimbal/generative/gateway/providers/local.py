@@ -54,7 +54,7 @@ class LocalProvider:
         # Long contexts take milliseconds of pure computing: off the event loop.
         extract = await asyncio.to_thread(lambda: extractive.answer(read(call.messages)))
         text, finish = _limit(extract.text, call)
-        usage = Usage(input_tokens=_input_tokens(call.messages), output_tokens=count_tokens(text))
+        usage = Usage.of(input_tokens=_input_tokens(call.messages), output_tokens=count_tokens(text))
         note = {
             "gimbal.tokenizer": TOKENIZER,
             "gimbal.answerer": extractive.NAME,

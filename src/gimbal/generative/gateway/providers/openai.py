@@ -13,7 +13,7 @@ import msgspec
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Answer, Call, Json, Piece, ToolCall
-from gimbal.generative.gateway.providers.upstream import HttpProvider, billable, count, said
+from gimbal.generative.gateway.providers.upstream import HttpProvider, count, said, usage_by
 from gimbal.generative.gateway.sse import events
 from gimbal.kernel.errors import Upstream
 
@@ -81,8 +81,7 @@ def _piece(raw: Json, choices: list[Json], field: str) -> Piece:
         refusal=_text(shown.get("refusal")),
         tool_calls=_tool_calls(shown.get("tool_calls")),
         finish=_text(first.get("finish_reason")) if first else "",
-        usage=decode_usage(raw.get("usage")),
-        billable=billable(wires.openai_chat, raw.get("usage"), tier=raw.get("service_tier")),
+        usage=decode_usage(raw.get("usage"), raw.get("service_tier")),
         side_text="".join(_text(other.get("content")) for other in others),
         raw=raw,
         wire=WIRE,
@@ -107,13 +106,16 @@ def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
-def decode_usage(value: Any) -> Usage | None:
-    """Return OpenAI's usage in the normal form; None when it is absent or says nothing of input and output."""
+def decode_usage(value: Any, tier: Any = None) -> Usage | None:
+    """Return OpenAI's usage; None when it is absent or says nothing of input and output."""
+    return usage_by(wires.openai_chat, _as_far, value, tier=tier)
+
+
+def _as_far(value: Any) -> Usage:
+    """Return as much as can be read of OpenAI's usage where it contradicts itself."""
     usage = _dict(value)
-    if usage.get("prompt_tokens") is None and usage.get("completion_tokens") is None:
-        return None
     prompt, completion = _dict(usage.get("prompt_tokens_details")), _dict(usage.get("completion_tokens_details"))
-    return Usage(
+    return Usage.of(
         input_tokens=count(usage.get("prompt_tokens")),
         output_tokens=count(usage.get("completion_tokens")),
         cache_read_tokens=count(prompt.get("cached_tokens")),

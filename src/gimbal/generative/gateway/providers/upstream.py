@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from gimbal.axis.pricing.model import BillableUsage
+from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Json
 from gimbal.kernel.errors import (
     BadInput,
@@ -223,11 +223,11 @@ def count(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else 0
 
 
-def billable(
-    read: Callable[..., BillableUsage | None], usage: Any, **more: Any
-) -> BillableUsage | ContradictoryUsage | None:
-    """Return a provider's usage by class; a contradiction in it leaves the call without a cost, not without an answer."""
+def usage_by(
+    read: Callable[..., Usage | None], as_far: Callable[[Any], Usage], usage: Any, **more: Any
+) -> Usage | None:
+    """Return a provider's usage; a contradiction in it leaves the call without a cost, not without an answer."""
     try:
         return read(usage, **more)
-    except ContradictoryUsage as error:
-        return error
+    except ContradictoryUsage:
+        return msgspec.structs.replace(as_far(usage), contradictory=True)

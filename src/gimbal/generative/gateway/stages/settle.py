@@ -5,12 +5,13 @@ estimated from the texts and marked as an estimate. A call that no provider acce
 known stays unknown.
 """
 
-from gimbal.axis.pricing.model import Cost, Usage
-from gimbal.axis.pricing.service import PriceBook
+import msgspec
+
+from gimbal.axis.pricing.model import Usage
+from gimbal.axis.pricing.service import PriceSource
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.knowledge.analysis import count_tokens
 from gimbal.kernel.clock import from_us
-from gimbal.kernel.errors import ContradictoryUsage
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -22,17 +23,10 @@ async def settle(flight: Flight) -> None:
         return
     if flight.usage is None or not flight.complete:
         flight.usage = _at_least(flight)
-    cost = _cost(flight, flight.provider.pricing)
+    prices = await flight.ctx.get(PriceSource).of(flight.ctx.project or "default")
+    cost = prices.price(flight.provider.pricing, flight.model, from_us(flight.started_us), flight.usage)
     flight.cost, flight.unpriced, flight.price_book = cost.amount, cost.unpriced_reason, cost.book_version
-
-
-def _cost(flight: Flight, pricing: str) -> Cost:
-    """Return what the call costs, by the classes that the provider told as far as they are not an estimate."""
-    book = flight.ctx.get(PriceBook)
-    told = None if flight.estimated else flight.billable
-    if isinstance(told, ContradictoryUsage):
-        return Cost(amount=None, book_version=book.version, unpriced_reason="implausible_usage")
-    return book.price(pricing, flight.model, from_us(flight.started_us), told or flight.usage)
+    flight.parts = cost.parts
 
 
 def _at_least(flight: Flight) -> Usage:
@@ -46,11 +40,9 @@ def _at_least(flight: Flight) -> Usage:
         return said
     flight.estimated = True
     if said is None:
-        return Usage(input_tokens=sum(count_tokens(text) for text in texts), output_tokens=output)
-    return Usage(
-        input_tokens=said.input_tokens or sum(count_tokens(text) for text in texts),
-        output_tokens=max(said.output_tokens, output),
-        cache_read_tokens=said.cache_read_tokens,
-        cache_write_tokens=said.cache_write_tokens,
-        reasoning_tokens=said.reasoning_tokens,
+        return Usage(input=sum(count_tokens(text) for text in texts), output=output)
+    return msgspec.structs.replace(
+        said,
+        input=said.input if said.input_tokens else sum(count_tokens(text) for text in texts),
+        output=said.output + max(0, output - said.output_tokens),
     )

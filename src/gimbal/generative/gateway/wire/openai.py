@@ -26,6 +26,7 @@ from gimbal.kernel.http import HttpReply
 from gimbal.kernel.ids import parse_traceparent
 
 WIRE = "openai"
+_MOST_TAGS, _MOST_TAG = 50, 256
 _Limit = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -66,8 +67,11 @@ class _Request(msgspec.Struct, frozen=True):
     metadata: Json | None = None
 
 
-def decode(raw: bytes | Json, headers: Mapping[str, str] | None = None) -> Call:
-    """Return the Call that a request body and its headers mean; raise BadInput naming the field that does not fit."""
+def decode(raw: bytes | Json, headers: Mapping[str, str] | None = None, *, endpoint: str = "") -> Call:
+    """Return the Call that a request body and its headers mean; raise BadInput naming the field that does not fit.
+
+    `endpoint` is the path that was called.
+    """
     body = _object(raw) if isinstance(raw, bytes) else raw
     try:
         request = msgspec.convert(body, _Request)
@@ -93,7 +97,7 @@ def decode(raw: bytes | Json, headers: Mapping[str, str] | None = None) -> Call:
             top_p=request.top_p,
             stop=stop,
         ),
-        attribution=_attribution(request, headers or {}),
+        attribution=_attribution(request, headers or {}, endpoint),
         trace=_trace(headers or {}),
     )
 
@@ -142,7 +146,7 @@ def _message(message: _Message, number: int) -> Message:
     )
 
 
-def _attribution(request: _Request, headers: Mapping[str, str]) -> Attribution:
+def _attribution(request: _Request, headers: Mapping[str, str], endpoint: str) -> Attribution:
     metadata = request.metadata or {}
 
     def pick(name: str, other: str | None = None) -> str:
@@ -154,8 +158,25 @@ def _attribution(request: _Request, headers: Mapping[str, str]) -> Attribution:
         return value
 
     return Attribution(
-        feature=pick("feature"), user=pick("user", request.user), session=pick("session"), prompt=pick("prompt")
+        feature=pick("feature"),
+        user=pick("user", request.user),
+        session=pick("session"),
+        prompt=pick("prompt"),
+        endpoint=pick("endpoint") or endpoint,
+        tags=_tags(headers.get("x-gimbal-tags") or metadata.get("tags")),
     )
+
+
+def _tags(given: Any) -> tuple[str, ...]:
+    """Return the tags in a list, or between the commas of a text."""
+    rows = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
+    words = [row.strip() if isinstance(row, str) else "" for row in cast("list[Any]", rows)]
+    found = tuple(dict.fromkeys(word for word in words if word))
+    if len(found) > _MOST_TAGS or max(map(len, found), default=0) > _MOST_TAG:
+        raise BadInput(
+            f"A call may have {_MOST_TAGS} tags of {_MOST_TAG} characters.", where="metadata.tags", todo="Send fewer."
+        )
+    return found
 
 
 def _trace(headers: Mapping[str, str]) -> TraceContext:

@@ -1,6 +1,7 @@
 // What pages gain from scripts. Every page works without: each part here only makes it quicker or calmer.
 import { startCharts } from "./charts.js";
 import { startCopying } from "./copying.js";
+import { startFinding } from "./finding.js";
 import { startForms } from "./forms.js";
 import { startGraphs } from "./graphs.js";
 import { startRefreshing } from "./refreshing.js";
@@ -12,6 +13,7 @@ const dress = (root) => {
   startForms(root);
   startCharts(root);
   startGraphs(root);
+  startFinding(root, dress);
 };
 
 document.documentElement.classList.add("scripted");

@@ -1,0 +1,149 @@
+"""Keys, the tokens that they make and undo, and the digests that they make.
+
+A token is `[kind:tok_{key id}_{AES-SIV of the value}]`: the same value has the same token in its project, so that what is
+joined or counted by it stays right. The project and the kind are bound to it, so that it cannot be undone elsewhere. A
+digest is `[kind:id_{key id}_{HMAC-SHA-256, 128 bits}]`. Each project has keys of its own, derived from those that the
+operator configured; those stand in a file or a variable and nowhere else. Who destroys a key has destroyed what only its
+tokens held.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gimbal.kernel.errors import ConfigurationError
+from gimbal.kernel.settings import RedactionSettings
+
+TOKEN = re.compile(r"\[([a-z][a-z0-9_]{0,39}):tok_([a-z0-9]{1,16})_([A-Za-z0-9_-]{22,})\]", re.ASCII)
+_LINE = re.compile(r"([a-z0-9]{1,16}):([A-Za-z0-9+/=_-]+)", re.ASCII)
+_FEWEST_BYTES = 32
+_DIGEST_BYTES = 16
+# A value longer than this is masked: a token must not blow up what it stands in.
+MOST_CHARACTERS = 4096
+
+
+class Keys:
+    """The keys of an installation, by id, in order."""
+
+    def __init__(self, secrets: dict[str, bytes]) -> None:
+        self._secrets = secrets
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids, the newest first."""
+        return list(self._secrets)
+
+    def of(self, project: str) -> "ProjectKeys | None":
+        """Return a project's keys; None where there are none."""
+        return ProjectKeys(project, self._secrets) if self._secrets else None
+
+
+class ProjectKeys:
+    """What makes and undoes the tokens of one project."""
+
+    def __init__(self, project: str, secrets: dict[str, bytes]) -> None:
+        self._project = project.encode()
+        self._ciphers = {name: AESSIV(_derived(one, b"token", project, 64)) for name, one in secrets.items()}
+        self._newest, oldest = next(iter(secrets)), next(reversed(secrets))
+        # A new key at the head leaves the digests as they are.
+        self._hash_id, self._hash_key = oldest, _derived(secrets[oldest], b"hash", project, 32)
+
+    def token(self, kind: str, value: str) -> str:
+        """Return what takes the place of a value and can be undone."""
+        made = self._ciphers[self._newest].encrypt(value.encode(errors="surrogatepass"), self._bound(kind))
+        return f"[{kind}:tok_{self._newest}_{_text(made)}]"
+
+    def digest(self, kind: str, value: str) -> str:
+        """Return what takes the place of a value, the same for the same one, and cannot be undone."""
+        said = kind.encode() + b"\0" + value.encode(errors="surrogatepass")
+        made = hmac.new(self._hash_key, said, hashlib.sha256).digest()[:_DIGEST_BYTES]
+        return f"[{kind}:id_{self._hash_id}_{_text(made)}]"
+
+    def undone(self, token: str) -> str:
+        """Return the value that a token stands for; raise ValueError with the reason."""
+        found = TOKEN.fullmatch(token)
+        if found is None:
+            raise ValueError("it is no token")
+        cipher = self._ciphers.get(found[2])
+        if cipher is None:
+            raise ValueError("its key is not configured here, or was destroyed")
+        try:
+            made = base64.b64decode(found[3] + "=" * (-len(found[3]) % 4), altchars=b"-_", validate=True)
+            # Of base64 more than one form may be read.
+            if _text(made) == found[3]:
+                return cipher.decrypt(made, self._bound(found[1])).decode(errors="surrogatepass")
+        except (InvalidTag, ValueError):
+            pass
+        raise ValueError("it is of another project, or was altered")
+
+    def _bound(self, kind: str) -> list[bytes]:
+        return [self._project, kind.encode()]
+
+
+def _derived(secret: bytes, purpose: bytes, project: str, length: int) -> bytes:
+    info = b"gimbal redaction " + purpose + b" " + project.encode()
+    return HKDF(algorithm=hashes.SHA512(), length=length, salt=None, info=info).derive(secret)
+
+
+def _text(made: bytes) -> str:
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def keys_of(settings: RedactionSettings) -> Keys:
+    """Return the keys of the settings, none where none is set; raise ConfigurationError, which never says a key."""
+    if settings.key_file and settings.key_env:
+        raise ConfigurationError(
+            "The keys of redaction stand in two places.",
+            where="redaction.key_env",
+            todo="Set the file or the variable.",
+        )
+    if settings.key_file:
+        try:
+            return read(Path(settings.key_file).expanduser().read_text(), "redaction.key_file")
+        except (OSError, UnicodeDecodeError) as problem:
+            why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+            raise ConfigurationError(
+                f"The file of redaction's keys cannot be read: {why}.",
+                where="redaction.key_file",
+                todo="Give a file that only Gimbal may read.",
+            ) from None
+    if settings.key_env:
+        return read(os.environ.get(settings.key_env, ""), "redaction.key_env")
+    return Keys({})
+
+
+def read(text: str, where: str) -> Keys:
+    """Return the keys of a text, one `id:base64` a line, the newest first; raise ConfigurationError for anything else."""
+    secrets: dict[str, bytes] = {}
+    lines = [line.strip() for line in re.split(r"[\n,]", text)]
+    for number, line in enumerate((line for line in lines if line and not line.startswith("#")), 1):
+        found = _LINE.fullmatch(line)
+        try:
+            secret = base64.b64decode(found[2].translate(_URL_SAFE), validate=True) if found else b""
+        except binascii.Error:
+            secret = b""
+        if found is None or len(secret) < _FEWEST_BYTES or found[1] in secrets:
+            raise ConfigurationError(
+                f"Key {number} of redaction is none: it is not `id:base64` of at least {_FEWEST_BYTES} random bytes, or has "
+                "the id of another.",
+                where=where,
+                todo="Make one: `echo k1:$(openssl rand -base64 48)`.",
+            )
+        secrets[found[1]] = secret
+    if not secrets:
+        raise ConfigurationError(
+            "There is no key of redaction where one should be.", where=where, todo="Put one there."
+        )
+    return Keys(secrets)
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
