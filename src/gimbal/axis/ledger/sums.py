@@ -73,7 +73,7 @@ async def counted(
     reads = {expression.removeprefix("s.") for expression in extra.values()}
     asked = msgspec.structs.replace(asked, keys=(*asked.keys, *extra.values()), reads=asked.reads | reads)
     state = (await ctx.get(Columns).query(asked.state(), asked.values))[0]
-    return Counted(asked=asked.over(twice=state["twice"], parts=state["parts"]), names=tuple(extra))
+    return Counted(asked=asked.over(state), names=tuple(extra))
 
 
 async def rows(

@@ -53,16 +53,18 @@ async def aggregate(ctx: Context, question: Question) -> Aggregate:
     columns = ctx.get(Columns)
     state = (await columns.query(asked.state(), asked.values))[0]
     more = {"cached": bool(state["cached"]), "parts": question.parts}
-    asked = asked.over(twice=state["twice"], parts=state["parts"], measured=measures.columns(**more))
+    asked = asked.over(state, measured=measures.columns(**more))
     sums = measures.sums(weighted=state["weighted"], **more)
     if not question.by:
         return await _without_dimensions(columns, asked, sums, question)
     keys = [f"k{place}" for place in range(len(question.by))]
     every = question.every
     ranked = f"ORDER BY isNull({_ORDERS[question.order]}), {_ORDERS[question.order]} DESC, {', '.join(keys)}"
+    # Where the groups are parted by time they are only put in order here: what is not read is not summed up.
+    shown = "*" if every is None else ", ".join(keys)
     top = await columns.query(
-        f"{asked.head()} SELECT {', '.join(keys)}, {sums} FROM ({asked.spans()}) AS s GROUP BY {', '.join(keys)} "
-        f"{ranked} LIMIT {{most:UInt32}}{measures.LIMITED}",
+        f"{asked.head()} SELECT {shown} FROM (SELECT {', '.join(keys)}, {sums} FROM ({asked.spans()}) AS s "
+        f"GROUP BY {', '.join(keys)}) {ranked} LIMIT {{most:UInt32}}{measures.LIMITED}",
         {**asked.values, "most": question.limit + 1},
     )
     more, top = len(top) > question.limit, top[: question.limit]

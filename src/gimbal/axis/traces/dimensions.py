@@ -51,16 +51,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     parts: bool = True
     """Whether parts of a trace came in requests of their own."""
 
-    def over(self, *, twice: bool, parts: bool, measured: tuple[str, ...] = ()) -> "Plan":
-        """Return the plan for what is really stored: what is not there need not be looked for."""
-        return msgspec.structs.replace(self, twice=bool(twice), parts=bool(parts or twice), measured=measured)
+    def over(self, state: dict[str, Any], *, measured: tuple[str, ...] = ()) -> "Plan":
+        """Return the plan for what is really stored, as `state` told it: what is not there need not be looked for."""
+        twice, parts = bool(state["twice"]), bool(state["parts"])
+        # Where every span says something itself, its trace need not be asked.
+        silent = {name for name, some in zip(sorted(self.of_trace), state["missing"], strict=True) if some}
+        return msgspec.structs.replace(
+            self, twice=twice, parts=parts or twice, measured=measured, of_trace=frozenset(silent)
+        )
 
     def state(self) -> str:
         """Return the statement that tells what there is."""
+        missing = [f"countIf({_is_missing(name)}) > 0" for name in sorted(self.of_trace)]
         # Two spans of different traces with the same id only make the other way be taken.
         return (
-            "SELECT count() != uniqExact(sipHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts, "
-            f"countIf(weight != 1) > 0 AS weighted, max(cached) AS cached FROM spans WHERE {self.within}{LIMITED}"
+            "SELECT count() != uniqExact(cityHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts, "
+            f"countIf(weight != 1) > 0 AS weighted, max(cached) AS cached, [{', '.join(missing)}] AS missing "
+            f"FROM spans WHERE {self.within}{LIMITED}"
         )
 
     def head(self) -> str:
@@ -76,8 +83,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             ]
             names = ", ".join(sorted({"trace_id", "is_root", "parent_id", "start_us", "weight", *self.of_trace}))
             queries.append(
-                f"traces AS (SELECT trace_id, {', '.join(whole)} FROM ({self.newest(names, self.around)}) AS s "
-                "WHERE weight > 0 GROUP BY trace_id)"
+                f"traces AS (SELECT cityHash64(trace_id) AS trace, {', '.join(whole)} "
+                f"FROM ({self.newest(names, self.around)}) AS s WHERE weight > 0 GROUP BY trace)"
             )
         return f"WITH {', '.join(queries)}" if queries else ""
 
@@ -91,10 +98,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if self.of_trace:
             said_once = ", ".join(f"{_or_trace(name)} AS {name}" for name in sorted(self.of_trace))
             rest = ", ".join(f"s.{name} AS {name}" for name in sorted(every - self.of_trace))
-            source = f"(SELECT {rest}, {said_once} FROM {source} LEFT JOIN traces ON s.trace_id = traces.trace_id) AS s"
+            source = (
+                f"(SELECT {rest}, {said_once} FROM (SELECT *, cityHash64(trace_id) AS trace FROM {source}) AS s "
+                "LEFT JOIN traces ON s.trace = traces.trace) AS s"
+            )
         where = " AND ".join(["s.weight > 0", *self.conditions])
         shown = ", ".join(f"s.{name} AS {name}" for name in kept)
-        return f"SELECT {shown}, sipHash64(s.trace_id) AS trace, {self.once()} AS billable{keys} FROM {source} WHERE {where}"
+        return f"SELECT {shown}, cityHash64(s.trace_id) AS trace, {self.once()} AS billable{keys} FROM {source} WHERE {where}"
 
     def once(self) -> str:
         """Return the condition for a span that counts its call."""
@@ -118,8 +128,12 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
 
 
 def _or_trace(name: str) -> str:
-    missing = f"empty(s.{name})" if name in _SETS else f"s.{name} = ''"
-    return f"if({missing}, traces.all_{name}, s.{name})"
+    return f"if({_is_missing(f's.{name}')}, traces.all_{name}, s.{name})"
+
+
+def _is_missing(name: str) -> str:
+    """Return the condition that a span says nothing by itself."""
+    return f"empty({name})"
 
 
 def plan(project: str, by: Sequence[str], narrowed: TraceFilter, *, roots: bool) -> Plan:

@@ -29,6 +29,8 @@ _VALUES: dict[str, str] = {
 }
 _MOST = 10**25
 _HEAD = ("start_us", "end_us", "kind", "name", "status")
+# A caller's own root stands before the head of another process's part of the trace.
+_FIRST = "tuple(s.parent_id != '', s.start_us, s.span_id)"
 _SUMMED = ("is_root", "parent_id", "span_id", "input_tokens", "output_tokens", "billable", "cost", "unpriced", *_HEAD)
 _SIZES = (
     ("min_cost", "paid >= toDecimal128({}, 12)", "String"),
@@ -87,15 +89,14 @@ async def matching(ctx: Context, narrowed: TraceFilter) -> Matching:
     fits = [f"countIf({one.sql}) > 0" for one in wanted]
     values |= more_values | {name: value for one in wanted for name, value in one.values.items()}
     once = reading.once()
-    shown_head = ", ".join(f"head.{place} AS {name}" for place, name in enumerate(_HEAD, 1))
+    # Each by itself: what a question does not read is not summed up either.
+    head = ", ".join(f"argMinIf(s.{name}, {_FIRST}, s.is_root = 1) AS {name}" for name in _HEAD)
     source = (
-        f"FROM (SELECT * EXCEPT head, {shown_head} FROM (SELECT s.trace_id AS trace_id, "
-        f"argMinIf(tuple({', '.join(f's.{name}' for name in _HEAD)}), "
-        "tuple(s.parent_id != '', s.start_us, s.span_id), s.is_root = 1) AS head, "
+        f"FROM (SELECT any(s.trace_id) AS trace_id, {head}, "
         f"sumIf(s.cost, {once}) AS paid, sumIf(s.input_tokens + s.output_tokens, {once}) AS tokens, "
         f"countIf({once} AND s.unpriced != '') AS unknown, min(s.weight) AS least, "
         f"countIf(s.status = 'error') AS errors, {' AND '.join(fits) or '1'} AS fits "
-        f"FROM ({reading.newest(', '.join(reads), reading.within)}) AS s WHERE s.weight > 0 GROUP BY s.trace_id)) "
+        f"FROM ({reading.newest(', '.join(reads), reading.within)}) AS s WHERE s.weight > 0 GROUP BY cityHash64(s.trace_id)) "
         f"WHERE {' AND '.join(['fits', *conditions])}"
     )
     return Matching(reading.head(), source, values)
@@ -111,7 +112,7 @@ async def _plan(ctx: Context, project: str, narrowed: TraceFilter) -> tuple[Plan
     found = msgspec.structs.replace(plan(project, (), TraceFilter(), roots=False), within=within, around=within)
     values |= {"project": project}
     state = (await ctx.get(Columns).query(found.state(), values))[0]
-    return found.over(twice=state["twice"], parts=state["parts"]), values
+    return found.over(state), values
 
 
 def _conditions(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:

@@ -156,4 +156,4 @@ async def _reading(ctx: Context, ids: Sequence[str]) -> tuple[Plan, dict[str, An
     )
     values: dict[str, Any] = {"project": project, "sessions": list(ids)}
     state = (await ctx.get(Columns).query(found.state(), values))[0]
-    return found.over(twice=state["twice"], parts=state["parts"]), values
+    return found.over(state), values
