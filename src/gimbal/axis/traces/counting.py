@@ -31,8 +31,8 @@ def repeats(within: str, *, resent: bool = True) -> str:
     Or one with the same answer; what came in the same request as the call was told apart when it was stored. `resent`
     where some came again: then what another counts may have come alone the second time.
 
-    A wrapper three or more levels above its call that came in another request than all of what is beneath it still counts:
-    each level more would read the spans once more for every level above it. Lists and traces are exact at any depth.
+    A wrapper three or more levels above its call that came in another request than all of what is beneath it counts until
+    `settling` has marked it, some seconds later: each level more would read the spans once more for every level above it.
     """
     again = (
         f" UNION ALL SELECT any(s.trace_id) FROM spans AS s WHERE {within} AND (s.kind = 'llm' OR isNotNull(s.input_tokens)) "

@@ -74,7 +74,7 @@ async def trace_page(ctx: Context, request: PageRequest) -> View:
         "scores": [one for one in judged if one.target_kind != "span"],
         "span_scores": [one for one in judged if one.target_kind == "span" and one.target_id == span.span_id],
         "may_score": _may_score(ctx, request),
-        "beside": following,
+        "neighbours": following,
         "more": await _more(ctx, request, bones) if request.query.get("more") else None,
     }
     return View("traces/detail.html", data)

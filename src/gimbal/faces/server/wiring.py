@@ -39,6 +39,7 @@ from gimbal.axis.traces.priced_calls import PricedCalls
 from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.redaction.revealing import Pace
 from gimbal.axis.traces.service import Traces
+from gimbal.axis.traces.settling import Settling
 from gimbal.axis.traces.tail import Tails
 from gimbal.engines.compute.jobs import Jobs, Standing
 from gimbal.engines.compute.schedules import Schedules
@@ -194,6 +195,7 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
             contextlib.aclosing(services.get(Providers)),
             _otlp_grpc(settings, app),
             _deciding(services),
+            _settling(services),
             _following_prices(services),
         ):
             yield app
@@ -217,6 +219,18 @@ async def _deciding(services: Services) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     deciding = Deciding(services.get(Columns), services.get(SamplingPolicies), services.get(Counters))
     task = asyncio.create_task(deciding.run(stop), name="deciding")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@contextlib.asynccontextmanager
+async def _settling(services: Services) -> AsyncGenerator[None]:
+    """Tell repeated calls apart beside the requests; a round under way is let finish."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(Settling(services.get(Columns)).run(stop), name="settling")
     try:
         yield
     finally:
