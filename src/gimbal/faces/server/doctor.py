@@ -25,6 +25,8 @@ from gimbal.kernel.settings import Settings, mask_password
 _PATIENCE_S = 10.0
 _ANEW = "Install 'gimbal-ops[server]' anew."
 _ENGINES = ("chdb", "clickhouse-connect", "sqlalchemy", "pyarrow", "obstore")
+# Since then text indexes need no setting.
+_OLDEST_COLUMNS = (26, 2)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +169,13 @@ async def _catalog(settings: Settings) -> str:
 
 async def _columns(settings: Settings) -> str:
     if settings.columns.url:
-        return f"ClickHouse {await asyncio.to_thread(server_version, settings.columns.url)} answers"
+        found = await asyncio.to_thread(server_version, settings.columns.url)
+        if tuple(int(part) for part in found.split(".")[:2]) < _OLDEST_COLUMNS:
+            raise ConfigurationError(
+                f"ClickHouse {found} has no index of words yet.",
+                todo=f"Take ClickHouse {'.'.join(map(str, _OLDEST_COLUMNS))} or later.",
+            )
+        return f"ClickHouse {found} answers"
     # In a process of its own: where the engine cannot run (an old CPU, say) it ends its process without a word.
     probe = "import chdb; print(chdb.query('SELECT version()', 'TSVRaw'))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", probe, stdout=PIPE, stderr=PIPE)
