@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.axis.traces import wire
 from tests.axis.traces.test_dialect_recorded import NAMES, raw_spans
@@ -158,6 +158,7 @@ VALUES = st.recursive(
 )
 
 
+@example('{"ada.lovelace@mail.example": "\\"0@0.AA\\""}', "mask")
 @given(VALUES, st.sampled_from(["mask", "hash", "token", "drop"]))
 @settings(max_examples=300)
 def test_what_was_found_is_gone_and_found_no_more(value: Any, action: Any) -> None:

@@ -32,6 +32,7 @@ from gimbal.axis.pricing.service import PriceBook
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog, sqlite_url
@@ -161,7 +162,7 @@ async def house(
         (Blobs, blobs), (Writer, writer), (Projects, projects), (ProjectGuard, projects),
         (AuditTrail, AuditLog(catalog)), (Assets, assets), (Datasets, Datasets(assets, blobs)),
         (Endpoints, endpoints), (Predictions, Predictions(columns, writer)), (ModelPool, ModelPool(data)),
-        (Traces, Traces(columns, writer, PriceBook.read())),
+        (Traces, Traces(columns, writer, PriceBook.read())), (Redactions, Redactions(catalog, settings.redaction)),
     ):  # fmt: skip
         services.register(kind, service)
     services.get(EventBus).subscribe(AliasMoved, endpoints.on_alias_moved)

@@ -22,8 +22,11 @@ class FindPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A call: which model, when, and what it uses; every token in one class."""
 
     provider: _Name
+    """As spans name it: `openai`, `anthropic` …"""
     model: _Name
+    """As spans name it, also with the day of a snapshot."""
     tier: _Name = "standard"
+    """How the call is served: standard, batch, flex, priority, fast or regional."""
     at: datetime | None = None
     """Null: now."""
     version: str | None = None
@@ -33,17 +36,29 @@ class FindPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     output: _Count = 0
     """Text, without reasoning."""
     cache_read: _Count = 0
+    """Input tokens from the provider's cache."""
     cache_write: _Count = 0
+    """Input tokens put into it for a time that was not told."""
     cache_write_5m: _Count = 0
+    """Input tokens put into it for 5 minutes."""
     cache_write_30m: _Count = 0
+    """Input tokens put into it for 30 minutes."""
     cache_write_1h: _Count = 0
+    """Input tokens put into it for an hour."""
     cache_write_12h: _Count = 0
+    """Input tokens put into it for 12 hours."""
     reasoning: _Count = 0
+    """Output tokens of reasoning."""
     audio_input: _Count = 0
+    """Input tokens of audio."""
     audio_cache_read: _Count = 0
+    """Input tokens of audio from the provider's cache."""
     audio_output: _Count = 0
+    """Output tokens of audio."""
     image_input: _Count = 0
+    """Input tokens of images and of the frames of videos."""
     image_output: _Count = 0
+    """Output tokens of images."""
     requests: dict[str, _Count] = {}
     """Uses of the provider's tools: `web_search` …"""
 

@@ -16,7 +16,7 @@ from gimbal.kernel.http import Upload
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import DEFAULT_LIMIT, Page
 
-describe("prices", "What model calls cost: the price book, prices of one's own, and what counts when.")
+describe("prices", "What model calls cost: the price book, and prices of one's own.")
 
 Name = Annotated[str, "Its name: `p3` is a price of a project, `i3` one of the installation."]
 Force = Annotated[bool, "Take a book that is older than the one in force, to go back."]

@@ -34,25 +34,39 @@ class SetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What one pays: full prices per million tokens, or a factor on what the book says."""
 
     provider: _Name
+    """As spans name it: `openai`, `anthropic` …"""
     model: _Name
     """Name, or a pattern with `*` for any characters; with a factor `*` alone is every model of the provider."""
     factor: Decimal | None = None
     """`0.88` is 12 % off what would be paid without this price, tools included; then there are no other amounts."""
     input: Decimal | None = None
+    """Text that is neither cached nor written to a cache; full prices need it."""
     output: Decimal | None = None
+    """Text, without reasoning; full prices need it."""
     cache_read: Decimal | None = None
+    """Input from the provider's cache; null: as other input."""
     cache_write: Decimal | None = None
+    """Input put into it for up to 30 minutes; null: as other input."""
     cache_write_1h: Decimal | None = None
+    """Input put into it for an hour; null: such calls are unpriced."""
     cache_write_12h: Decimal | None = None
+    """Input put into it for 12 hours; null: such calls are unpriced."""
     reasoning: Decimal | None = None
+    """Null: as the output."""
     audio_input: Decimal | None = None
+    """Null: such calls are unpriced."""
     audio_output: Decimal | None = None
+    """Null: such calls are unpriced."""
     audio_cache_read: Decimal | None = None
+    """Null: such calls are unpriced."""
     image_input: Decimal | None = None
+    """Null: as the input."""
     image_output: Decimal | None = None
+    """Null: such calls are unpriced."""
     requests: dict[str, Decimal] = {}
     """Per use of a tool of the provider: `web_search` …"""
     long_context: LongContext | None = None
+    """Other rates for calls whose input is longer than a threshold."""
     tier: Tier | None = None
     """Null: full prices are those of `standard`, a factor holds for every tier."""
     valid_from: date | None = None
@@ -61,13 +75,17 @@ class SetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     valid_until: date | None = None
     """First day on which it no longer holds; null: until the next of the same model begins, or it is removed."""
     currency: str = "USD"
+    """Of all amounts here, in three letters."""
     usd: Decimal | None = None
     """What one unit of the currency is worth in dollars; null: as the book says for the day of the call."""
     aliases: tuple[_Name, ...] = ()
+    """Other names of the model."""
     source: _Text = ""
     """Who says so: a contract's number, a page."""
     confidence: Confidence = "contract"
+    """How sure it is: published, contract, derived or estimated."""
     note: _Text = ""
+    """For whoever reads it later."""
     unusual: bool = False
     """Set it although it is far from what the book says or from what models cost: checked, and meant so."""
 

@@ -15,7 +15,7 @@ from gimbal.kernel.errors import BadInput
 from gimbal.kernel.http import Download
 from gimbal.kernel.operations import describe, operation
 
-describe("sql", "Questions in SQL over spans, traces, calls, sessions, scores and more; one project, read-only.")
+describe("sql", "Questions in SQL over a project's spans, calls, scores and more, read-only.")
 
 
 @operation("GET", "/projects/{project}/sql/views", name="sql.views", allow=Permission.VIEW)

@@ -31,6 +31,8 @@ from gimbal.kernel.operations import find, invoke
 _MOST_ROWS = 100
 _MOST_JUDGED = 10_000
 _json = msgspec.json.Encoder()
+# A rank among fewer says little: its standard error is more than 0.1.
+_ENOUGH = 20
 _WORDS = {"duration": ("faster", "slower"), "cost": ("cheaper", "costlier"), "tokens": ("smaller", "larger")}
 _MIDDLE = 0.05
 
@@ -246,8 +248,8 @@ def _percent(share: float) -> str:
 
 
 def _told(alike: Similar) -> list[str]:
-    """Return in words how a trace stands among those of its root's name."""
-    return [_standing(one) for one in alike.standings]
+    """Return in words how a trace stands among those of its root's name, where those are enough to tell."""
+    return [_standing(one) for one in alike.standings if one.among >= _ENOUGH]
 
 
 def _standing(one: Standing) -> str:

@@ -117,6 +117,7 @@ class Reveal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trace_id: str = ""
     """With `span_id`: all tokens of that span."""
     span_id: str = ""
+    """With `trace_id`."""
 
 
 class Revealed(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ _ACTIONS = [
 _IDENTITIES = [("scan", "They are looked into as any text"), *_ACTIONS[1:3], ("drop", "They are dropped")]
 
 
-@page("/redaction", title="Redaction", nav="Redaction", order=75, icon="key")
+@page("/redaction", title="Redaction", nav="Redaction", order=94, icon="key")
 async def redaction_page(ctx: Context, request: PageRequest) -> View:
     """Show what is taken out before it is stored."""
     return await _shown(ctx, request)

@@ -99,11 +99,19 @@ class Replacing:
             if new != slot.text:
                 slot.holder[slot.key] = new
                 changed.add(slot.parent)
+        # Their names hold the places of what is written into them: they change when all of it was written.
+        named: dict[int, list[dict[str, Any]]] = {}
         for holder, parent in walk.maps:
-            if self._renamed(holder, counts):
+            if self._names_any(holder):
+                named.setdefault(parent, []).append(holder)
                 changed.add(parent)
+
+        def rename(parent: int) -> None:
+            for holder in named.get(parent, ()):
+                self._rename(holder, counts)
+
         if changed:
-            walk.write(changed)
+            walk.write(changed, rename)
 
     def _touched(self, slots: Sequence[Slot], exact: dict[str, str], until: float) -> list[Slot]:
         """Return the texts in which something may have been found."""
@@ -194,11 +202,13 @@ class Replacing:
                 self._names[name] = known
         return known
 
-    def _renamed(self, holder: dict[str, Any], counts: Counter[str]) -> bool:
-        """Replace the names of fields that are personal data; return whether there were any."""
+    def _names_any(self, holder: dict[str, Any]) -> bool:
+        """Tell whether the name of a field is personal data."""
         names = self._names
-        if all(names.get(name, 1) <= 0 for name in holder) or all(self._known(name) <= 0 for name in holder):
-            return False
+        return any(names.get(name, 1) > 0 for name in holder) and any(self._known(name) > 0 for name in holder)
+
+    def _rename(self, holder: dict[str, Any], counts: Counter[str]) -> None:
+        """Replace the names of fields that are personal data."""
         items = list(holder.items())
         holder.clear()
         for name, value in items:
@@ -210,7 +220,6 @@ class Replacing:
                 number += 1
                 free = f"{new} {number}"
             holder[free] = value
-        return True
 
 
 def _holding(scanner: Scanner, texts: Sequence[str], places: Sequence[int]) -> set[int]:

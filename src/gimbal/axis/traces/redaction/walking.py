@@ -8,6 +8,7 @@ be personal data themselves.
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -132,11 +133,15 @@ class Walk:
         self.slots.append(Slot(holder, key, f"{named[-_MOST_BEFORE:]}: " if named else "", text, parent))
         self.size += len(text)
 
-    def write(self, changed: set[int]) -> None:
-        """Write what is inside of texts into them again, where it changed; the last one first, as it is the inmost."""
+    def write(self, changed: set[int], rename: Callable[[int], None]) -> None:
+        """Write what is inside of texts into them again, where it changed; the last one first, as it is the inmost.
+
+        `rename` changes the names of the fields of what is inside of one, or of the values themselves for -1.
+        """
         for place in range(len(self.wrappings) - 1, -1, -1):
             if place not in changed:
                 continue
+            rename(place)
             one = self.wrappings[place]
             if one.parent >= 0:
                 changed.add(one.parent)
@@ -145,6 +150,7 @@ class Walk:
                 continue
             inner = base64.b64encode(str(one.inner[0]).encode(errors="surrogatepass")).decode()
             one.holder[one.key] = one.holder[one.key].replace(one.was, inner) if one.was else inner
+        rename(-1)
 
 
 _ALONE = frozenset({int, float, bool, type(None)})
