@@ -159,6 +159,14 @@ class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Name of the environment variable that holds them instead, with commas between them."""
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Erasure of users."""
+
+    grace_s: Seconds = 30.0
+    """Seconds for which an erasure leaves payloads alone that were put last: those of an upload whose spans are not stored
+    yet would be missing. Longer than any request takes."""
+
+
 class PricesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where newer prices of model calls come from; prices of one's own are set by `gimbal prices set`."""
 
@@ -227,6 +235,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """LLM providers."""
     redaction: RedactionSettings = RedactionSettings()
     """Keys of redaction."""
+    retention: RetentionSettings = RetentionSettings()
+    """Erasure of users."""
     prices: PricesSettings = PricesSettings()
     """Prices of model calls."""
     sql: SqlSettings = SqlSettings()

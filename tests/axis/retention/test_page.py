@@ -37,6 +37,11 @@ async def test_the_page_shows_classes_erasures_and_proofs(here: Context, site: h
     shown = await site.get(f"/retention/proofs/{proof.id}", params={"check": 1})
     assert shown.status_code == 200
     assert proof.hash[:16] in shown.text
+    # Parts that are still to leave the disk are no failure; a row that is back is.
+    assert "It does not hold" not in shown.text
+    await chat(here, canary(), user="ann")
+    again = await site.get(f"/retention/proofs/{proof.id}", params={"check": 1})
+    assert "It does not hold" in again.text
 
 
 async def test_an_erasure_is_counted_then_confirmed_by_typing_the_id(here: Context, site: httpx.AsyncClient) -> None:

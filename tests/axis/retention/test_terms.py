@@ -16,7 +16,7 @@ import gimbal.axis.evals.retained  # noqa: F401 - fill the table
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.retention.classes import CLASSES
 from gimbal.axis.retention.collecting import Collecting
-from gimbal.axis.retention.model import RunReport, SetRetention
+from gimbal.axis.retention.model import EraseUser, RunReport, SetRetention
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.retention.store import proofs
 from gimbal.axis.scores.model import ScoreTarget
@@ -173,17 +173,46 @@ async def test_the_daily_job_does_it(here: Context, clock: FrozenClock) -> None:
     await here.get(Retaining).set(here, SetRetention(keep_days={"traces": 30}))
     clock.advance(days=1)
     assert await here.get(Schedules).fire_due() == 2
-    stop, jobs = asyncio.Event(), here.get(Jobs)
-    working = asyncio.create_task(Worker(here.services, name="test").run(stop))
+    assert await worked(here) == {"succeeded"}
+    assert await count(here, "spans") == 0
+    assert (await here.get(Retaining).proofs.page(here)).items[0].subject == "traces"
+
+
+async def test_the_hourly_job_erases_what_came_late(here: Context, clock: FrozenClock) -> None:
+    """An erasure sets the schedule; within the hour what a sender still had of the user is gone, and proved."""
+    await chat(here, canary(), user="ann")
+    await here.get(Retaining).erase(here, EraseUser(user="ann", reason="a request", keep_costs=False))
+    assert await worked(here) == {"succeeded"}
+    assert await count(here, "spans") == 0
+    said, others = canary(), canary()
+    await chat(here, said, user="ann")
+    await chat(here, others, user="bob")
+    assert await here.get(Schedules).fire_due() == 0
+    clock.advance(hours=1)
+    assert await here.get(Schedules).fire_due() == 1
+    assert await worked(here) == {"succeeded"}
+    assert await count(here, "spans") == 2
+    assert await count(here, "spans", "position(attributes, {said:String}) > 0", said=said) == 0
+    assert await count(here, "spans", "position(attributes, {said:String}) > 0", said=others) == 1
+    assert sorted(one.kind for one in (await here.get(Retaining).proofs.page(here)).items) == ["again", "erasure"]
+    # There is no more of it: the next one finds nothing, and proves nothing.
+    clock.advance(hours=1)
+    assert await here.get(Schedules).fire_due() == 1
+    assert await worked(here) == {"succeeded"}
+    assert len((await here.get(Retaining).proofs.page(here)).items) == 2
+
+
+async def worked(ctx: Context) -> set[str]:
+    """Let a worker do all jobs of the project; return how they ended."""
+    stop, jobs = asyncio.Event(), ctx.get(Jobs)
+    working = asyncio.create_task(Worker(ctx.services, name="test").run(stop))
     for _ in range(600):
-        if all(one.status in ENDED for one in (await jobs.page(here)).items):
+        if all(one.status in ENDED for one in (await jobs.page(ctx)).items):
             break
         await asyncio.sleep(0.05)
     stop.set()
     await working
-    assert {one.status for one in (await jobs.page(here)).items} == {"succeeded"}
-    assert await count(here, "spans") == 0
-    assert (await here.get(Retaining).proofs.page(here)).items[0].subject == "traces"
+    return {one.status for one in (await jobs.page(ctx)).items}
 
 
 async def test_a_run_that_was_cut_off_proves_what_it_had_found_first(here: Context, clock: FrozenClock) -> None:

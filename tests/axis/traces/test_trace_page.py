@@ -361,3 +361,19 @@ async def test_a_part_that_there_is_not_says_so(site: httpx.AsyncClient, here: C
         ("?part=more", 200),
     ):
         assert (await site.get(f"/p/{here.project}/traces/{trace}{query}")).status_code == status, query
+
+
+async def test_the_raw_tab_has_the_links_of_a_span(site: httpx.AsyncClient, here: Context) -> None:
+    """With what they point to and say; what they say is text there, too."""
+    trace = wire.trace_id()
+    one = wire.span(trace, 1)
+    one.links.add(trace_id=b"\x0a" * 16, span_id=b"\x0b" * 8, attributes=wire.pairs({"why": BAD}))
+    await ingest(here, wire.request(one))
+    shown = await site.get(f"/p/{here.project}/traces/{trace}?part=span&span={1:016x}")
+    assert shown.status_code == 200
+    raw = shown.text[shown.text.index('id="raw"') :]
+    assert "gimbal.links" in raw
+    assert "0a" * 16 in raw
+    assert "0b" * 8 in raw
+    assert "&lt;script&gt;window.pwned" in raw
+    assert "<script>window.pwned" not in shown.text

@@ -10,9 +10,18 @@ from tests.generative.gateway.test_faults import HELLO, span_of, stream
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.axis.pricing.service import PriceBook
+from gimbal.axis.pricing.overrides import SetPrice
+from gimbal.axis.pricing.prices import Prices
+from gimbal.axis.pricing.service import PriceBook, PriceSource
+from gimbal.axis.projects.model import CreateProject
+from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces.charging import charged, uncharged
+from gimbal.axis.traces.service import Traces
+from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
 from gimbal.generative.knowledge.analysis import count_tokens
+from gimbal.kernel.clock import Clock
 
 GPT, CLAUDE = "openai/gpt-4o-mini", "anthropic/claude-sonnet-4"
 BOOK = PriceBook.read()
@@ -95,6 +104,35 @@ async def test_each_class_of_a_call_is_stored_with_what_it_costs(
     again = charged(uncharged(span), BOOK)
     assert (again.cost, again.parts, again.price_book) == (span.cost, span.parts, span.price_book)
     assert span.wasted is None
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_a_call_costs_what_its_project_pays_and_others_what_the_book_says(
+    http: Any, ctx: Any, streamed: bool
+) -> None:
+    """By hand: 13 at 1 dollar per million, 8 cached at 0.10, 3 and 2 of reasoning at 2 come to 23.8 millionths."""
+    prices = Prices(ctx.get(Catalog), ctx.get(Clock))
+    ctx.services.register(PriceSource, prices)
+    ctx.services.register(Traces, Traces(ctx.get(Columns), ctx.get(Writer), prices))
+    await ctx.get(Projects).create(ctx.within(None), CreateProject(slug="others"))
+    own = SetPrice(
+        provider="openai", model="gpt-4o-mini*", input=Decimal(1), cache_read=Decimal("0.10"), output=Decimal(2),
+        unusual=True,
+    )  # fmt: skip
+    await prices.set(ctx, own)
+    span = await span_of(ctx, await asked(http, GPT, streamed=streamed))
+    assert span.parts == dollars({"input": "13", "cache_read": "0.8", "output": "6", "reasoning": "4"})
+    assert (span.cost, span.unpriced) == (Decimal("0.0000238"), "")
+    assert "p1" in span.price_book
+    http.headers["x-gimbal-project"] = "others"
+    there = await span_of(ctx.within("others"), await asked(http, GPT, streamed=streamed))
+    assert there.parts == dollars(OPENAI_COSTS)
+    assert "p1" not in there.price_book
+    # A discount is of all that would be paid otherwise, from the next call on.
+    await prices.set(ctx.within("others"), SetPrice(provider="openai", model="*", factor=Decimal("0.8")))
+    less = await span_of(ctx.within("others"), await asked(http, GPT, streamed=streamed))
+    assert less.cost == Decimal("0.00000444")
+    assert less.parts == {name: amount * Decimal("0.8") for name, amount in dollars(OPENAI_COSTS).items()}
 
 
 @pytest.mark.parametrize("model", [GPT, CLAUDE])

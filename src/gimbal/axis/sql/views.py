@@ -8,27 +8,15 @@ from typing import Literal
 
 import msgspec
 
-from gimbal.axis.traces.counting import IS_CALL, REPEATED, repeats
+from gimbal.axis.sql.shown import ERASED, EXPIRED, TIME, TOKENS, WEIGHT, WHO, Column, moment
+from gimbal.axis.traces.counting import IS_CALL, REPEATED, WASTED, repeats
 from gimbal.engines.storage.columns import DATABASE
 
 _ID = "sipHash64(trace_id, span_id)"
 _HERE = "project = {project:String}"
-
-
-class Column(msgspec.Struct, frozen=True):
-    """One column of a view."""
-
-    name: str
-    type: str
-    """As ClickHouse names it."""
-    meaning: str
-    sql: str = ""
-    """Expression over the table; empty where it is the column of that name."""
-
-    @property
-    def shown(self) -> str:
-        """What stands behind SELECT."""
-        return f"{self.sql} AS {self.name}" if self.sql else self.name
+# Before anything that a statement computes: conditions of one SELECT are tried in whatever order seems fast, and what one
+# of them says of a row that another would leave out is seen in its errors.
+_OURS = f"PREWHERE {_HERE}"
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,32 +43,11 @@ class State(msgspec.Struct, frozen=True):
     """Whether parts of a trace came in requests of their own."""
 
 
-def _moment(us: str) -> str:
-    return f"fromUnixTimestamp64Micro({us}, 'UTC')"
-
-
-_TIME = "DateTime64(6, 'UTC')"
-_TOKENS = (
-    Column("input_tokens", "Nullable(Int64)", "Tokens in, cached ones included; null where nobody reported them."),
-    Column("output_tokens", "Nullable(Int64)", "Tokens out, reasoning included."),
-    Column("cache_read_tokens", "Nullable(Int64)", "Of the tokens in, those read from the provider's cache."),
-    Column("cache_write_tokens", "Nullable(Int64)", "Of the tokens in, those written to it."),
-    Column("reasoning_tokens", "Nullable(Int64)", "Of the tokens out, those of reasoning."),
-    Column("estimated", "Bool", "Whether the tokens are an estimate.", "toBool(estimated)"),
-    Column("cost", "Nullable(Decimal(28, 12))", "US dollars; null where it is unknown, never 0 instead."),
-    Column("unpriced", "String", "Why the cost is unknown; empty where it is known or there is none."),
-)
-_WHO = (
-    Column("session_id", "String", "Session that it belongs to, as the span says."),
-    Column("user_id", "String", "End user, as the span says."),
-    Column("feature", "String", "Feature of the application, as the span says."),
-)
-_WEIGHT = Column("weight", "Float64", "How many it stands for: more than 1 where sampling left others out.")
 _IDS = (
     Column("trace_id", "String", "Trace, 32 hexadecimal digits."),
     Column("span_id", "String", "Span, 16 hexadecimal digits; unique in its trace."),
 )
-_START = Column("start_time", _TIME, "When it began, UTC.", _moment("start_us"))
+_START = Column("start_time", TIME, "When it began, UTC.", moment("start_us"))
 _DURATION = Column("duration_ms", "Float64", "Milliseconds from start to end.", "(end_us - start_us) / 1000")
 _FIRST = Column(
     "first_token_ms", "Nullable(Float64)", "Milliseconds to the first token, of streams.", "(first_token_us - start_us) / 1000"
@@ -99,13 +66,13 @@ SPANS = View(
         Column("status", "String", "ok, error, cancelled or unset."),
         Column("status_message", "String", "What its sender said of the status."),
         _START,
-        Column("end_time", _TIME, "When it ended, UTC.", _moment("end_us")),
+        Column("end_time", TIME, "When it ended, UTC.", moment("end_us")),
         _DURATION,
         _FIRST,
         Column("provider", "String", "Provider of the model."),
         Column("model", "String", "Model that answered."),
-        *_TOKENS,
-        Column("billable", "Bool", "Whether its usage counts: false where a span beneath it reports the same call.", "toBool(billable)"),
+        *TOKENS,
+        Column("billable", "Bool", "Whether its usage counts: false where a span beneath it reports the same call.", "toBool(s.billable)"),
         Column("price_book", "String", "Version of the prices that were used."),
         Column("finish", "String", "Why the model stopped."),
         Column("response_id", "String", "The provider's id of the answer."),
@@ -116,9 +83,10 @@ SPANS = View(
         Column("resource", "String", "Attributes of the process that sent it, as a JSON object."),
         Column("scope", "String", "Instrumentation that made it."),
         Column("dialect", "String", "Convention in which it was written."),
-        *_WHO,
-        Column("refs", "Array(String)", "Versions that it used: prompt:help/answer@v2."),
-        _WEIGHT,
+        *WHO,
+        WEIGHT,
+        EXPIRED,
+        ERASED,
     ),
 )  # fmt: skip
 CALLS = View(
@@ -135,13 +103,14 @@ CALLS = View(
         Column("status", "String", "ok, error, cancelled or unset."),
         Column("provider", "String", "Provider of the model."),
         Column("model", "String", "Model that answered."),
-        *_TOKENS,
+        *TOKENS,
         Column("price_book", "String", "Version of the prices that were used."),
         Column("finish", "String", "Why the model stopped."),
         Column("response_id", "String", "The provider's id of the answer."),
-        *_WHO,
-        Column("refs", "Array(String)", "Versions that it used."),
-        _WEIGHT,
+        *WHO,
+        WEIGHT,
+        EXPIRED,
+        ERASED,
     ),
 )
 _COUNTS = "s.billable = 1 AND once"
@@ -158,7 +127,7 @@ TRACES = View(
         Column("kind", "String", "Kind of its root.", _HEAD.format("kind")),
         Column("status", "String", "error when any span failed, else that of its root.",
                f"if(countIf(s.status = 'error') > 0, 'error', {_HEAD.format('status')})"),
-        Column("start_time", _TIME, "When its root began, UTC.", _moment(_HEAD.format("start_us"))),
+        Column("start_time", TIME, "When its root began, UTC.", moment(_HEAD.format("start_us"))),
         Column("duration_ms", "Float64", "Milliseconds of its root, from start to end.",
                f"({_HEAD.format('end_us')} - {_HEAD.format('start_us')}) / 1000"),
         Column("spans", "UInt64", "How many spans it has.", "count()"),
@@ -172,7 +141,14 @@ TRACES = View(
         Column("output_tokens", "Nullable(Int64)", "Tokens out.", f"sumIf(s.output_tokens, {_COUNTS})"),
         Column("cost", "Nullable(Decimal(38, 12))", "US dollars of the priced calls; null when none is.", f"sumIf(s.cost, {_COUNTS})"),
         Column("unpriced", "UInt64", "Calls whose cost is unknown.", f"countIf({_COUNTS} AND s.unpriced != '')"),
+        Column("saved", "Nullable(Decimal(38, 12))", "US dollars that the application's own cache spared; null where none did.", f"sumIf(s.saved, {_COUNTS})"),
+        Column("wasted", "Nullable(Decimal(38, 12))", "Of the cost, what was paid for errors and calls that were stopped; null where nothing was.",
+               f"sumIf(s.cost, {WASTED} AND once)"),
+        Column("tags", "Array(String)", "Tags of all its spans, in order.", "arraySort(groupUniqArrayArray(s.tags))"),
+        Column("refs", "Array(String)", "Versions that its spans used, in order.", "arraySort(groupUniqArrayArray(s.refs))"),
         Column("weight", "Float64", "How many traces it stands for, where sampling left others out.", "min(s.weight)"),
+        Column("content_expired", "Bool", "Whether what was said in it is past its term, in part or all.", "toBool(max(s.content_expired))"),
+        Column("erased", "Bool", "Whether it is no trace but what stays of one call of an erased user.", f"toBool(max({ERASED.sql}))"),
     ),
 )  # fmt: skip
 SESSIONS = View(
@@ -183,8 +159,8 @@ SESSIONS = View(
     columns=(
         Column("session_id", "String", "Session."),
         Column("user_id", "String", "End user of its first trace that has one.", "argMinIf(t.user_id, t.start_time, t.user_id != '')"),
-        Column("start_time", _TIME, "When its first trace began, UTC.", "min(t.start_time)"),
-        Column("last_time", _TIME, "When its last trace began, UTC.", "max(t.start_time)"),
+        Column("start_time", TIME, "When its first trace began, UTC.", "min(t.start_time)"),
+        Column("last_time", TIME, "When its last trace began, UTC.", "max(t.start_time)"),
         Column("traces", "UInt64", "How many traces it has.", "count()"),
         Column("errors", "UInt64", "How many of them failed.", "countIf(t.status = 'error')"),
         Column("calls", "UInt64", "Calls of models.", "sum(t.calls)"),
@@ -192,6 +168,9 @@ SESSIONS = View(
         Column("output_tokens", "Nullable(Int64)", "Tokens out.", "sum(t.output_tokens)"),
         Column("cost", "Nullable(Decimal(38, 12))", "US dollars of the priced calls.", "sum(t.cost)"),
         Column("unpriced", "UInt64", "Calls whose cost is unknown.", "sum(t.unpriced)"),
+        Column("saved", "Nullable(Decimal(38, 12))", "US dollars that the application's own cache spared.", "sum(t.saved)"),
+        Column("wasted", "Nullable(Decimal(38, 12))", "Of the cost, what was paid in vain.", "sum(t.wasted)"),
+        Column("tags", "Array(String)", "Tags of all its traces, in order.", "arraySort(groupUniqArrayArray(t.tags))"),
     ),
 )  # fmt: skip
 SCORES = View(
@@ -213,7 +192,7 @@ SCORES = View(
         Column("source", "String", "Who judged: human, judge, code or user."),
         Column("author", "String", "Name of who judged."),
         Column("missing", "String", "Why there is neither number nor word; empty where there is."),
-        Column("time", _TIME, "When it was given, UTC.", _moment("at_us")),
+        Column("time", TIME, "When it was given, UTC.", moment("at_us")),
     ),
 )
 EVENTS = View(
@@ -223,7 +202,7 @@ EVENTS = View(
     base="events",
     columns=(
         *_IDS,
-        Column("time", _TIME, "When it happened, UTC."),
+        Column("time", TIME, "When it happened, UTC."),
         Column("name", "String", "Its name."),
         Column("attributes", "String", "Its attributes, as a JSON object."),
     ),
@@ -238,8 +217,8 @@ PREDICTIONS = View(
     columns=(
         Column("endpoint", "String", "Endpoint."),
         Column("prediction_id", "String", "Its id."),
-        Column("time", _TIME, "When it was made, UTC.", _moment("at_us")),
-        Column("event_time", _TIME, "When that which it is about happened, UTC.", _moment("event_us")),
+        Column("time", TIME, "When it was made, UTC.", moment("at_us")),
+        Column("event_time", TIME, "When that which it is about happened, UTC.", moment("event_us")),
         Column("entity", "String", "What it is about."),
         Column("version", "String", "Version of the model that made it."),
         Column("numbers", "Map(String, Nullable(Float64))", "Features that are numbers, by name.", "mapFromArrays(arrayMap(n -> toString(n), number_names), numbers)"),
@@ -260,7 +239,7 @@ RUN_METRICS = View(
         Column("run_id", "String", "Run."),
         Column("name", "String", "Metric."),
         Column("step", "Int64", "Step."),
-        Column("time", _TIME, "When it was measured, UTC.", _moment("at_us")),
+        Column("time", TIME, "When it was measured, UTC.", moment("at_us")),
         Column("value", "Float64", "Value."),
     ),
 )
@@ -296,32 +275,37 @@ def select(view: View, bounds: str, found: State) -> str:
     within = inside(bounds)
     shown = ", ".join(column.shown for column in view.columns)
     if view.base == "table":
-        return f"SELECT {shown} FROM {DATABASE}.{view.table} FINAL WHERE {within}"
+        return f"SELECT {shown} FROM {DATABASE}.{view.table} FINAL {_OURS} WHERE {within}"
     if view.base == "spans":
-        return f"SELECT {shown} FROM {DATABASE}.spans WHERE {_newest(within, found)}"
+        return f"SELECT {shown} FROM {_spans(within)} WHERE {_newest(within, found)}"
     if view.base == "calls":
         shown = ", ".join(f"{column.sql or 's.' + column.name} AS {column.name}" for column in view.columns)
         once = f" AND NOT ({REPEATED})" if found.parts else ""
         return (
-            f"{_repeats(within, found)}SELECT {shown} FROM {DATABASE}.spans AS s "
+            f"{_repeats(within, found)}SELECT {shown} FROM {_spans(within)} "
             f"WHERE {_newest(within, found)} AND {IS_CALL}{once}"
         )
     if view.base == "traces":
         once = f"NOT ({REPEATED})" if found.parts else "true"
         return (
-            f"{_repeats(within, found)}SELECT {shown} FROM (SELECT *, {once} AS once FROM {DATABASE}.spans AS s "
+            f"{_repeats(within, found)}SELECT {shown} FROM (SELECT *, {once} AS once FROM {_spans(within)} "
             f"WHERE {_newest(within, found)}) AS s GROUP BY s.trace_id"
         )
     if view.base == "sessions":
         return f"SELECT {shown} FROM ({select(TRACES, bounds, found)}) AS t WHERE session_id != '' GROUP BY session_id"
     own = "arrayJoin(JSONExtractArrayRaw(events)) AS event"
     return (
-        f"SELECT trace_id, span_id, {_moment('at')} AS time, name, attributes FROM (SELECT trace_id, span_id, "
+        f"SELECT trace_id, span_id, {moment('at')} AS time, name, attributes FROM (SELECT trace_id, span_id, "
         f"{own}, JSONExtractInt(event, 'at_us') AS at, JSONExtractString(event, 'name') AS name, "
-        f"JSONExtractRaw(event, 'attributes') AS attributes FROM {DATABASE}.spans "
+        f"JSONExtractRaw(event, 'attributes') AS attributes FROM {_spans(within)} "
         f"WHERE {_newest(within, found)} AND events != '') UNION ALL SELECT trace_id, span_id, "
-        f"{_moment('intDiv(at_ns, 1000)')} AS time, name, attributes FROM {DATABASE}.span_events FINAL WHERE {_HERE}"
+        f"{moment('intDiv(at_ns, 1000)')} AS time, name, attributes FROM {DATABASE}.span_events FINAL {_OURS} WHERE {_HERE}"
     )
+
+
+def _spans(within: str) -> str:
+    """Return what stands behind FROM for the stored spans of the project."""
+    return f"{DATABASE}.spans AS s PREWHERE {within}"
 
 
 def _newest(within: str, found: State) -> str:

@@ -102,6 +102,9 @@ class BoundedReads:
             "output_format_arrow_string_as_string": 1,
             "output_format_arrow_low_cardinality_as_dictionary": 0,
             "additional_table_filters": _map(filters),
+            # The filters come before any condition of the statement: else its errors tell of rows that they hold back.
+            "optimize_move_to_prewhere": 0,
+            "query_plan_merge_filters": 0,
             "log_comment": mark,
             "readonly": 1,
         }

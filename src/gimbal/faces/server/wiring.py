@@ -117,7 +117,8 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     scores = Scores(stores.columns, stores.writer)
     services.register(Scores, scores)
     services.register(Judgements, scores)
-    services.register(Retaining, Retaining(stores.catalog, stores.columns, stores.blobs, clock))
+    grace_s = services.get(Settings).retention.grace_s
+    services.register(Retaining, Retaining(stores.catalog, stores.columns, stores.blobs, clock, grace_s=grace_s))
     services.register(Sql, Sql(stores.columns, services.get(Settings).sql))
     suites = Suites(assets, stores.blobs)
     services.register(Suites, suites)
