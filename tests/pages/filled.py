@@ -81,6 +81,7 @@ def fill(url: str) -> Places:
     client.prices.set(provider="anthropic", model="*", factor=Decimal("0.88"), note=IMAGE, source="https://here")
     later = date(datetime.now(UTC).year + 1, 1, 1)
     client.prices.set(provider="openai", model="gpt-4o", input=Decimal(1), output=Decimal(4), valid_from=later)
+    spending(client)
     client.keys.revoke(revoked.key.id)
     (job, *_) = client.jobs.list().items
     model, prompt = "/assets/model:flights%2Fdelay", "/assets/prompt:help%2Fanswer@v2"
@@ -120,15 +121,46 @@ def fill(url: str) -> Places:
         "jobs": ("/jobs", "Jobs", "Jobs"),
         "job": (f"/jobs/{job.id}", "evals.run", "Jobs"),
         "audit": ("/audit?check=1", "Audit", "Audit"),
-        "prices": ("/prices", "Prices", "Prices"),
-        "price": ("/prices/model?provider=openai&model=gpt-4o", "gpt-4o", "Prices"),
-        "price-form": ("/prices/set?provider=openai&model=gpt-4o", "Set a price", "Prices"),
+        "costs": ("/costs?whole=1&by=feature&then=model", "Costs", "Costs"),
+        "costs-lazy": ("/costs?range=month&where=provider=openai", "Costs", "Costs"),
+        "cost-classes": ("/costs?whole=1&by=tag:team&show=classes&range=24h", "Costs", "Costs"),
+        "budgets": ("/costs/budgets", "Budget lines", "Costs"),
+        "unpriced": ("/costs/unpriced", "Unpriced calls", "Costs"),
+        "reconcile": ("/costs/reconcile", "Reconcile", "Costs"),
+        "prices": ("/prices", "Prices", "Costs"),
+        "price": ("/prices/model?provider=openai&model=gpt-4o", "gpt-4o", "Costs"),
+        "price-form": ("/prices/set?provider=openai&model=gpt-4o", "Set a price", "Costs"),
+        "sql": (
+            f"/sql?q={quote(f'SELECT name, count() AS spans, {chr(39)}{IMAGE}{chr(39)} AS said FROM spans GROUP BY 1')}",
+            "SQL",
+            "SQL",
+        ),
+        "sql-refused": ("/sql?q=SELECT%201%20FROM%20system.tables", "SQL", "SQL"),
+        "redaction": ("/redaction", "Redaction", "Redaction"),
+        "retention": ("/retention", "Retention", "Retention"),
         "access": ("/access?revoked=1", "Access", "Access"),
         "settings": ("/settings", "Settings", "Settings"),
     }
     pages = {name: (f"/p/default{path}", heading, nav) for name, (path, heading, nav) in here.items()}
     client.close()
     return Places(url=url, pages=pages | {"reference": ("/docs/api", "API reference", "")})
+
+
+def spending(client: gimbal.Client) -> None:
+    """Make calls with and without a price, budget lines above and below what they cost, and import a bill."""
+    for number in range(12):
+        model = ("gpt-4o", "gpt-4o-mini", f"house {SCRIPT} {LONG}")[number % 3]
+        with gimbal.trace(f"call {number}", kind="llm", feature=f"f{number % 4} {IMAGE}", client=client) as call:
+            call.set(**{"gen_ai.provider.name": "openai", "gen_ai.request.model": model})
+            call.set(**{"gen_ai.usage.input_tokens": 200_000 * (number + 1), "gen_ai.usage.output_tokens": 900})
+            call.set(**{"gimbal.tags": ["team:red" if number % 2 else f"team:{SCRIPT}"]})
+    gimbal.flush()
+    client.ledger.set_budget(name=f"all {IMAGE}", amount=Decimal(1), period="month")
+    client.ledger.set_budget(name=LONG, amount=Decimal(5000), period="week", dimension="provider", value="openai")
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    begins, ends = int(day.timestamp()), int(day.timestamp()) + 86_400
+    bill = f'start_time,end_time,amount_value,amount_currency,line_item\n{begins},{ends},1.25,usd,"gpt-4o, input"\n'
+    client.ledger.import_(bill.encode(), format="openai-costs", filename=f"bill {IMAGE}")
 
 
 def weather(rows: int, start: datetime, seed: int) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from tests.pages.filled import Places
 
 from gimbal.engines import console
 from gimbal.engines.console.pages import all_pages
+from gimbal.faces.server.capabilities import load_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 NAMES = (
@@ -22,6 +23,8 @@ NAMES = (
     *("versions", "history", "lineage", "files", "difference"),
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "sessions", "session", "monitors", "monitor"),
+    *("costs", "costs-lazy", "cost-classes", "budgets", "unpriced", "reconcile"),
+    *("sql", "sql-refused", "redaction", "retention"),
     *("jobs", "job", "prices", "price", "price-form", "audit", "access", "settings", "reference"),
 )
 EMPTY = {
@@ -33,6 +36,9 @@ EMPTY = {
     "/endpoints": ("No endpoints yet", "gimbal endpoints set"),
     "/traces": ("No traces yet", "OTEL_EXPORTER_OTLP_ENDPOINT="),
     "/sessions": ("No sessions yet", "session.id"),
+    "/costs": ("No costs yet", "OTEL_EXPORTER_OTLP_ENDPOINT="),
+    "/costs/budgets": ("No budget line yet", "gimbal ledger set-budget"),
+    "/costs/reconcile": ("No statement yet", "gimbal ledger import"),
     "/monitors": ("No monitors yet", "gimbal monitors set"),
     "/jobs": ("No jobs yet", "gimbal evaluations start"),
     "/audit": ("Nothing recorded yet", "gimbal keys create"),
@@ -45,11 +51,13 @@ RAW = re.compile(r"\b(?:None|True|False)\b|Undefined|object at 0x|datetime\.|Dec
 
 async def test_no_page_is_forgotten(places: Places) -> None:
     """Every page that is declared is opened below: a new one must be put into the list, or this fails."""
+    load_pages()
     patterns = [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(row.path)) + "$") for row in all_pages()]
     opened = [path.partition("?")[0].removeprefix("/p/default") or "/" for path, _, _ in places.pages.values()]
 
     assert set(places.pages) == set(NAMES)
-    assert [pattern.pattern for pattern in patterns if not any(pattern.match(path) for path in opened)] == []
+    missing = {pattern.pattern for pattern in patterns if not any(pattern.match(path) for path in opened)}
+    assert missing == {r"/retention/proofs/[^/]+$"}, "a proof takes a minute to come about: see tests/axis/retention"
 
 
 async def readable(page: Page, theme: Literal["light", "dark"]) -> list[str]:
@@ -84,7 +92,8 @@ async def test_a_page_is_whole_on_a_desk(places: Places, desktop: BrowserContext
     assert await page.evaluate(looks.NAMELESS) == []
     assert set(await page.evaluate(looks.SYMBOLS)) <= ICONS
     words = await page.locator("main").inner_text()
-    assert name == "reference" or RAW.findall(words) == []
+    # The types of the columns of views are written so, too.
+    assert name in {"reference", "sql", "sql-refused"} or RAW.findall(words) == []
     assert await readable(page, "light") + await readable(page, "dark") == []
     assert await shown.overflow() == []
     assert await page.evaluate(looks.CUT) == []
@@ -133,6 +142,9 @@ async def test_no_page_links_to_nothing(places: Places, desktop: BrowserContext)
         for href in re.findall(r'<a[^>]+href="(/[^"#]*)', await reply.text()):
             link = html.unescape(href)
             kind = re.sub(r"[0-9a-f]{8,}[-0-9a-f]*|@v\d+|cursor=[^&]*", "…", link)
+            if "/costs?" in link or "since=" in link:
+                # What a cost is told by, and when, is without end: of each set of parameters one.
+                kind = re.sub(r"=[^&]*", "", link)
             if link not in seen and kind not in followed:
                 seen.add(link)
                 followed.add(kind)

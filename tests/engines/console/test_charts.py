@@ -23,6 +23,17 @@ SPECS = {
         [Point(x=n, y=0.4, low=0.3, high=0.5) for n in "abc"], rules=[Rule(y=0.35, label="gate")]
     ),
     "compare": charts.compare([Bin(label=b, share=0.5, series=s) for s in ("ref", "now") for b in "ab"]),
+    "bars over time": charts.stacked(
+        [
+            Point(x="2026-05-01", y=2.0, series="b"),
+            Point(x="2026-05-01", y=1.0, series='it\'s "a" \\'),
+            Point(x="2026-05-03", y=3.0, series="to come"),
+        ],
+        order=["b", 'it\'s "a" \\'],
+        buckets=["2026-05-01", "2026-05-02", "2026-05-03"],
+        ahead="to come",
+        rules=[Rule(y=2.5, label="line")],
+    ),
     "one distribution": charts.compare([Bin(label=b, share=0.5) for b in "ab"]),
     "calibration": charts.calibration([Point(x=0.2, y=0.25, low=0.2, high=0.3)]),
 }
@@ -89,3 +100,12 @@ def test_steps_are_whole_and_other_numbers_are_not():
     parts = charts.line([Point(x=i / 2, y=1.0) for i in range(3)])
     assert whole["layer"][-1]["encoding"]["x"]["axis"]["tickMinStep"] == 1
     assert "axis" not in parts["layer"][-1]["encoding"]["x"]
+
+
+def test_a_stretch_of_time_without_a_value_keeps_its_place():
+    """The second of three days has no bar, and is written on the axis all the same."""
+    drawn = vega.to_svg(SPECS["bars over time"])
+
+    assert [day for day in ("05-01", "05-02", "05-03") if f">{day}<" in drawn] == ["05-01", "05-02", "05-03"]
+    with pytest.raises(BadInput):
+        charts.stacked([], order=[], buckets=["2026-05-01"])

@@ -256,6 +256,7 @@ class SetBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A line that a cost should stay below."""
 
     name: str
+    """Short and unique in the project; setting it again changes the line."""
     amount: Decimal
     """US dollars for each period."""
     period: BudgetPeriod
@@ -263,6 +264,7 @@ class SetBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dimension: str = ""
     """Only calls with a certain `value` in this: model, provider, feature, user, session …; empty: all."""
     value: str = ""
+    """What the dimension must be; empty without a dimension."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,14 +15,13 @@ from gimbal.axis.ledger.model import (
     Totals,
     UnpricedGroup,
 )
-from gimbal.axis.ledger.narrowing import one_value
+from gimbal.axis.ledger.narrowing import narrowed_to, one_value, read_where
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 
-describe("ledger", "What calls cost: totals, unpriced calls, providers' bills beside ours, budget lines.")
+describe("ledger", "What calls cost: totals, what is unpriced, providers' bills, budget lines.")
 describe("pricing", "Pricing history anew when a price was corrected.")
 
 _PATH = "/projects/{project}/ledger"
@@ -31,11 +30,12 @@ Since = Annotated[datetime | None, "Only calls that began at or after this."]
 Until = Annotated[datetime | None, "And before this."]
 Group = Annotated[
     list[str] | None,
-    "Up to two of model, provider, feature, user, session, endpoint, key, tag, prompt, ref, kind, status, attribute:KEY …",
+    "Up to two of model, provider, feature, user, session, endpoint, key, tag, prompt, ref, kind, status, tag:KEY, attribute:KEY …",
 ]
 Every = Annotated[str | None, "Part the time, too: hour, day, week (from Monday) or month, in UTC."]
 Where = Annotated[
-    str | None, "Only calls with one value, as dimension=value: model=gpt-4o, feature=help, attribute:team=search."
+    list[str] | None,
+    "Only calls with these values, as dimension=value: model=gpt-4o, feature=help, tag:team=search, attribute:tenant=acme.",
 ]
 
 
@@ -195,13 +195,10 @@ def _asked(
     every: str | None,
     since: datetime | None,
     until: datetime | None,
-    where: str | None,
+    where: list[str] | None,
     limit: int,
 ) -> totals.Asked:
-    dimension, equals, value = (where or "").partition("=")
-    if where and not (equals and value):
-        raise BadInput(f"{where!r} does not say a value.", where="where", todo="Write it like model=gpt-4o.")
-    narrowed = one_value(dimension, value, since=since, until=until)
+    narrowed = narrowed_to(read_where(where or ()), since=since, until=until)
     return totals.Asked(by=tuple(group or ()), every=every, narrowed=narrowed, limit=limit)
 
 

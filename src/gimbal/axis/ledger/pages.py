@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import gimbal.axis.ledger.budget_pages  # pyright: ignore[reportUnusedImport] - importing them declares their pages
+import gimbal.axis.ledger.cost_page  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from gimbal.axis.ledger import difference, rerating, statements, unpriced
 from gimbal.axis.ledger.model import DifferenceReport, UnpricedGroup
 from gimbal.engines.console import charts
@@ -25,7 +27,7 @@ REASONS = {
 }
 
 
-@page("/costs/unpriced", title="Unpriced calls", nav="Unpriced", order=77, icon="money")
+@page("/costs/unpriced", title="Unpriced calls", order=77, icon="money", tab="Unpriced", within="/costs")
 async def unpriced_page(ctx: Context, request: PageRequest) -> View:
     """Show the calls that have no cost, why, and what to do; and when history was priced anew."""
     days = _days(request)
@@ -54,7 +56,7 @@ def _by_reason(groups: list[UnpricedGroup]) -> list[tuple[str, int]]:
     return sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-@page("/costs/reconcile", title="Reconcile", nav="Reconcile", order=78, icon="check")
+@page("/costs/reconcile", title="Reconcile", order=78, icon="check", tab="Reconcile", within="/costs")
 async def reconcile_page(ctx: Context, request: PageRequest) -> View:
     """Show providers' figures beside ours by day and model."""
     query = request.query

@@ -16,7 +16,8 @@ from gimbal.kernel.context import Context
 DAY_US = 86_400_000_000
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # What the spans that are counted are read for, beside what every plan reads.
-_MORE = {"saved": "s.saved", "estimated": "s.estimated", **{name: f"s.{name}" for name in TOKENS[2:]}}
+_MONEY = {"saved": "s.saved", "estimated": "s.estimated"}
+_MORE = _MONEY | {name: f"s.{name}" for name in TOKENS[2:]}
 
 
 def money(name: str, condition: str) -> str:
@@ -29,7 +30,7 @@ def money(name: str, condition: str) -> str:
     )
 
 
-SUMS = ", ".join(
+SPENT = ", ".join(
     [
         f"sumIf(s.weight, {IS_CALL}) AS calls",
         "sumIf(s.weight, s.billable = 1 AND isNotNull(s.cost)) AS priced",
@@ -40,6 +41,12 @@ SUMS = ", ".join(
         money("saved", "s.billable = 1"),
         money("wasted", f"{WASTED}"),
         *(f"sumIf(s.{name} * s.weight, s.billable = 1) AS {name}" for name in TOKENS[:2]),
+    ]
+)
+"""What reads little: the money, the calls, and the tokens in and out."""
+SUMS = ", ".join(
+    [
+        SPENT,
         *(f"sumIf(s.its_{name} * s.weight, s.billable = 1) AS {name}" for name in TOKENS[2:]),
     ]
 )
@@ -65,10 +72,15 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def counted(
-    ctx: Context, by: Sequence[str], narrowed: TraceFilter, *, more: dict[str, str] | None = None
+    ctx: Context,
+    by: Sequence[str],
+    narrowed: TraceFilter,
+    *,
+    more: dict[str, str] | None = None,
+    little: bool = False,
 ) -> Counted:
-    """Return how to read what a question is about; raise BadInput."""
-    extra = _MORE | (more or {})
+    """Return how to read what a question is about, `little` where only `SPENT` is asked for; raise BadInput."""
+    extra = (_MONEY if little else _MORE) | (more or {})
     asked = plan(ctx.project or "default", by, narrowed, roots=False)
     reads = {expression.removeprefix("s.") for expression in extra.values()}
     asked = msgspec.structs.replace(asked, keys=(*asked.keys, *extra.values()), reads=asked.reads | reads)

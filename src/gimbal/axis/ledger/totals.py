@@ -44,7 +44,7 @@ async def totals(ctx: Context, asked: Asked) -> Totals:
     rows = await sums.rows(
         ctx,
         found,
-        f"{_start(asked.every)} AS start, {''.join(f's.{key} AS {key}, ' for key in keys)}{sums.SUMS}",
+        f"{begins(asked.every)} AS start, {''.join(f's.{key} AS {key}, ' for key in keys)}{sums.SUMS}",
         f"GROUP BY {group} HAVING calls > 0 OR saved_known > 0 "
         f"ORDER BY start, ifNull(toFloat64(cost_exact), 0) + ifNull(cost_weighted, 0) DESC, calls DESC, {group} "
         "LIMIT {most:UInt32}",
@@ -63,7 +63,8 @@ async def _once(ctx: Context, asked: Asked) -> sums.Counted:
     return await sums.counted(ctx, (), asked.narrowed)
 
 
-def _start(every: str | None) -> str:
+def begins(every: str | None) -> str:
+    """Return the expression of the moment at which the stretch of time of a call begins."""
     if every is None:
         return "CAST(NULL, 'Nullable(Int64)')"
     if every == "month":

@@ -28,7 +28,7 @@ _AMOUNTS = ("input", "output", "cache_read", "cache_write", "factor")
 _WORDS = ("provider", "model", "tier", "valid_from", "valid_until", "source")
 
 
-@page("/prices", title="Prices", nav="Prices", order=86, icon="money")
+@page("/prices", title="Prices", order=86, icon="money", tab="Prices", within="/costs")
 async def prices_page(ctx: Context, request: PageRequest) -> View:
     """Show what the project pays, by provider and model, and which book is in force."""
     prices, query = ctx.get(Prices), request.query

@@ -4,6 +4,7 @@ A spec names roles ("accent", "band", "rule"), never colours: `theme_config` giv
 tokens, so one spec serves both themes. Data is in the spec, one row per mark; missing values stay missing.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -152,6 +153,65 @@ def compare(bins: Sequence[Bin], *, x_title: str = "", height: int = 200) -> Spe
     return _spec(bins, {"mark": {"type": "bar", "style": "share"}, "encoding": encoding}, height)
 
 
+def stacked(
+    points: Sequence[Point],
+    *,
+    order: Sequence[str],
+    buckets: Sequence[str],
+    ahead: str = "",
+    y_title: str = "",
+    rules: Sequence[Rule] = (),
+    height: int = 260,
+) -> Spec:
+    """Return bars over time, one for each of `buckets`, stacked by series in `order`; `ahead` names what is a forecast.
+
+    A bucket is the text of its moment, like `2026-05-03` or `2026-05-03 14:00`, so that one without a value keeps its place.
+    """
+    if not points:
+        raise BadInput("A chart needs at least one point.", where="points", todo="Show an empty state instead.")
+    known = [name for name in order if name != ahead]
+    x: Spec = {
+        "field": "x",
+        "type": "ordinal",
+        "title": None,
+        "scale": {"domain": list(buckets), "paddingInner": 0.2},
+        # The year is the same for most of them; the table under the chart has it.
+        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelExpr": "slice(datum.label, 5)", "labelFlush": False},
+    }
+    y: Spec = {"field": "y", "type": "quantitative", "title": y_title or None, "stack": "zero"}
+    tooltip = [
+        {"field": "x", "type": "nominal", "title": "from"},
+        {"field": "series", "type": "nominal", "title": "what"},
+        {"field": "y", "type": "quantitative", "title": y_title or "value", "format": ".4~g"},
+    ]
+    colour: Spec = {"field": "series", "type": "nominal", "title": None, "sort": known, "scale": {"domain": known}}
+    # What does not fit beside each other stands beneath.
+    colour["legend"] = {"columns": {"expr": "width < 500 ? 2 : 6"}, "labelLimit": 150}
+    layers: list[Spec] = [
+        {
+            "transform": [
+                {"filter": {"not": {"field": "series", "equal": ahead}}},
+                # As JSON the names are words of the expression, whatever is in them.
+                {"calculate": f"indexof({json.dumps(known)}, datum.series)", "as": "place"},
+            ],
+            "mark": "bar",
+            "encoding": {"x": x, "y": y, "color": colour, "order": {"field": "place"}, "tooltip": tooltip},
+        }
+    ]
+    if any(point.series == ahead for point in points):
+        layers.append(
+            {
+                "transform": [{"filter": {"field": "series", "equal": ahead}}],
+                "mark": {"type": "bar", "style": "ahead"},
+                "encoding": {"x": x, "y": y, "tooltip": tooltip},
+            }
+        )
+    layers += _rules(rules)
+    spec = _spec(points, {"layer": layers, "autosize": {"type": "fit", "contains": "padding"}}, height)
+    values = [{name: row[name] for name in ("x", "series", "y")} for row in rows_of(spec)]
+    return {**spec, "data": {"values": values}}
+
+
 def calibration(points: Sequence[Point], *, height: int = 260) -> Spec:
     """Return predicted (`x`, 0 to 1) against observed shares (`y`) with intervals, and the diagonal of a true model."""
     unit = {"scale": {"domain": [0, 1]}, "axis": {"format": ".0%"}}
@@ -222,6 +282,7 @@ def theme_config(theme: Theme) -> Spec:
             "series": {"strokeWidth": 1.75, "strokeJoin": "round"},
             "band": {"fillOpacity": 0.16, "strokeOpacity": 0},
             "interval": {"color": series[0], "strokeWidth": 2.5, "strokeCap": "round", "opacity": 0.45},
+            "ahead": {"color": quiet, "fillOpacity": 0.22, "stroke": quiet, "strokeDash": [3, 3], "strokeOpacity": 0.7},
             "share": {"cornerRadiusTopLeft": 2, "cornerRadiusTopRight": 2},
             "whisker": {"color": ink, "strokeWidth": 1.5},
             "threshold": {"color": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},

@@ -145,6 +145,7 @@ class Console:
                 "request": request,
                 "href": request.href,
                 "nav": navigation(self._pages(), request),
+                "beside": beside(self._pages(), request),
                 "projects": projects,
                 **view.data,
             }
@@ -187,21 +188,44 @@ def page_request(request: HttpRequest, ctx: Context, template: str) -> PageReque
 
 def navigation(pages: Sequence[PageRow], request: PageRequest) -> list[tuple[str, list[_NavItem]]]:
     """Return the groups of the sidebar for who asks, the item of the present page marked."""
-    rows = [row for row in pages if row.nav and request.principal.may(row.allow, request.project)]
-    # Everything is below Home; it is marked on its own page alone.
-    here = [row for row in rows if _is_under(request.current, request.href(row.path)) and row.path != "/"]
-    here += [row for row in rows if request.current == request.href(row.path)]
-    nearest = max(here, key=lambda row: len(row.path), default=None)
+    rows = _allowed(pages, request)
+    nearest = _nearest(rows, request)
+    marked = (nearest.within or nearest.path) if nearest else None
     groups: list[tuple[str, list[_NavItem]]] = []
     for _, name in NAV_GROUPS:
         items = [
-            _NavItem(label=row.nav or "", href=request.href(row.path), icon=row.icon, current=row is nearest)
+            _NavItem(label=row.nav, href=request.href(row.path), icon=row.icon, current=row.path == marked)
             for row in rows
-            if row.group == name
+            if row.nav and row.group == name
         ]
         if items:
             groups.append((name, items))
     return groups
+
+
+def beside(pages: Sequence[PageRow], request: PageRequest) -> list[_NavItem]:
+    """Return the pages that stand side by side with the present one under one word of the sidebar; empty without any."""
+    rows = _allowed(pages, request)
+    nearest = _nearest(rows, request)
+    if nearest is None or not nearest.tab:
+        return []
+    first = nearest.within or nearest.path
+    return [
+        _NavItem(label=row.tab, href=request.href(row.path), icon=row.icon, current=row is nearest)
+        for row in rows
+        if row.tab and first in {row.path, row.within}
+    ]
+
+
+def _allowed(pages: Sequence[PageRow], request: PageRequest) -> list[PageRow]:
+    return [row for row in pages if (row.nav or row.tab) and request.principal.may(row.allow, request.project)]
+
+
+def _nearest(rows: Sequence[PageRow], request: PageRequest) -> PageRow | None:
+    # Everything is below Home; it is marked on its own page alone.
+    here = [row for row in rows if _is_under(request.current, request.href(row.path)) and row.path != "/"]
+    here += [row for row in rows if request.current == request.href(row.path)]
+    return max(here, key=lambda row: len(row.path), default=None)
 
 
 def _is_under(current: str, base: str) -> bool:

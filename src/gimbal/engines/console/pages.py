@@ -145,6 +145,10 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     icon: str
     allow: Permission
     handler: PageHandler
+    tab: str = ""
+    """Its word among the pages that stand side by side under one word of the sidebar."""
+    within: str = ""
+    """Path of the page whose word that is; empty for that page itself."""
 
     @property
     def mount(self) -> str:
@@ -192,12 +196,28 @@ def page(
     order: int = 0,
     icon: str = "dot",
     allow: Permission = Permission.VIEW,
+    tab: str = "",
+    within: str = "",
 ) -> Callable[[P], P]:
-    """Declare a page at `/p/{project}` + `path`; two different handlers on one path raise at import."""
+    """Declare a page at `/p/{project}` + `path`; two different handlers on one path raise at import.
+
+    With `within` it stands beside the page of that path as `tab`, under that one's word in the sidebar; the other names
+    its own `tab`.
+    """
 
     def declare(handler: P) -> P:
         _claim(_pages, path, handler)
-        _pages[path] = PageRow(path=path, title=title, nav=nav, order=order, icon=icon, allow=allow, handler=handler)
+        _pages[path] = PageRow(
+            path=path,
+            title=title,
+            nav=nav,
+            order=order,
+            icon=icon,
+            allow=allow,
+            handler=handler,
+            tab=tab,
+            within=within,
+        )
         return handler
 
     return declare

@@ -16,7 +16,7 @@ from gimbal.kernel.pages import Page
 
 
 class Ledger(Group):
-    """What calls cost: totals, unpriced calls, providers' bills beside ours, budget lines."""
+    """What calls cost: totals, what is unpriced, providers' bills, budget lines."""
 
     def budgets(self, *, project: str | None = None) -> list[Budget]:
         """List the budget lines with what was spent so far and what that comes to. They are shown, not enforced."""
@@ -83,19 +83,19 @@ class Ledger(Group):
         every: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        where: str | None = None,
+        where: list[str] | None = None,
         project: str | None = None,
     ) -> Iterator[bytes]:
         """Download the same as CSV; what is unknown is an empty cell.
 
         Args:
             group: Up to two of model, provider, feature, user, session, endpoint, key, tag, prompt, ref, kind,
-                status, attribute:KEY …
+                status, tag:KEY, attribute:KEY …
             every: Part the time, too: hour, day, week (from Monday) or month, in UTC.
             since: Only calls that began at or after this.
             until: And before this.
-            where: Only calls with one value, as dimension=value: model=gpt-4o, feature=help,
-                attribute:team=search.
+            where: Only calls with these values, as dimension=value: model=gpt-4o, feature=help,
+                tag:team=search, attribute:tenant=acme.
         """
         return self._transport.download(
             "/projects/{project}/ledger/totals.csv",
@@ -169,12 +169,12 @@ class Ledger(Group):
         """Set a budget line; one with the same name is replaced. It is compared with, and stops nothing.
 
         Args:
-            name
+            name: Short and unique in the project; setting it again changes the line.
             amount: US dollars for each period.
             period: Each day, week (from Monday) or month, in UTC.
             dimension: Only calls with a certain `value` in this: model, provider, feature, user, session …;
                 empty: all.
-            value
+            value: What the dimension must be; empty without a dimension.
         """
         return self._transport.call(
             "PUT",
@@ -206,7 +206,7 @@ class Ledger(Group):
         every: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        where: str | None = None,
+        where: list[str] | None = None,
         limit: int = 1000,
         project: str | None = None,
     ) -> Totals:
@@ -214,12 +214,12 @@ class Ledger(Group):
 
         Args:
             group: Up to two of model, provider, feature, user, session, endpoint, key, tag, prompt, ref, kind,
-                status, attribute:KEY …
+                status, tag:KEY, attribute:KEY …
             every: Part the time, too: hour, day, week (from Monday) or month, in UTC.
             since: Only calls that began at or after this.
             until: And before this.
-            where: Only calls with one value, as dimension=value: model=gpt-4o, feature=help,
-                attribute:team=search.
+            where: Only calls with these values, as dimension=value: model=gpt-4o, feature=help,
+                tag:team=search, attribute:tenant=acme.
             limit: How many rows at most, 1 to 100,000; the total has all of them.
         """
         return self._transport.call(

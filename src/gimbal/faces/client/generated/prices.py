@@ -18,7 +18,7 @@ from gimbal.kernel.pages import Page
 
 
 class Prices(Group):
-    """What model calls cost: the price book, prices of one's own, and what counts when."""
+    """What model calls cost: the price book, and prices of one's own."""
 
     def find(
         self,
@@ -48,25 +48,25 @@ class Prices(Group):
         """Tell what a call would cost the project, by token class, and which prices count for it and why.
 
         Args:
-            provider
-            model
-            tier
+            provider: As spans name it: `openai`, `anthropic` …
+            model: As spans name it, also with the day of a snapshot.
+            tier: How the call is served: standard, batch, flex, priority, fast or regional.
             at: Null: now.
             version: `price_book` of a span: by the very prices that it names; null: by those in force.
             input: Text that is neither read from a cache nor written to one.
             output: Text, without reasoning.
-            cache_read
-            cache_write
-            cache_write_5m
-            cache_write_30m
-            cache_write_1h
-            cache_write_12h
-            reasoning
-            audio_input
-            audio_cache_read
-            audio_output
-            image_input
-            image_output
+            cache_read: Input tokens from the provider's cache.
+            cache_write: Input tokens put into it for a time that was not told.
+            cache_write_5m: Input tokens put into it for 5 minutes.
+            cache_write_30m: Input tokens put into it for 30 minutes.
+            cache_write_1h: Input tokens put into it for an hour.
+            cache_write_12h: Input tokens put into it for 12 hours.
+            reasoning: Output tokens of reasoning.
+            audio_input: Input tokens of audio.
+            audio_cache_read: Input tokens of audio from the provider's cache.
+            audio_output: Output tokens of audio.
+            image_input: Input tokens of images and of the frames of videos.
+            image_output: Output tokens of images.
             requests: Uses of the provider's tools: `web_search` …
         """
         return self._transport.call(
@@ -205,37 +205,37 @@ class Prices(Group):
         What is stored keeps the price that it was counted with, until it is rerated.
 
         Args:
-            provider
+            provider: As spans name it: `openai`, `anthropic` …
             model: Name, or a pattern with `*` for any characters; with a factor `*` alone is every model of the
                 provider.
             factor: `0.88` is 12 % off what would be paid without this price, tools included; then there are no
                 other amounts.
-            input
-            output
-            cache_read
-            cache_write
-            cache_write_1h
-            cache_write_12h
-            reasoning
-            audio_input
-            audio_output
-            audio_cache_read
-            image_input
-            image_output
+            input: Text that is neither cached nor written to a cache; full prices need it.
+            output: Text, without reasoning; full prices need it.
+            cache_read: Input from the provider's cache; null: as other input.
+            cache_write: Input put into it for up to 30 minutes; null: as other input.
+            cache_write_1h: Input put into it for an hour; null: such calls are unpriced.
+            cache_write_12h: Input put into it for 12 hours; null: such calls are unpriced.
+            reasoning: Null: as the output.
+            audio_input: Null: such calls are unpriced.
+            audio_output: Null: such calls are unpriced.
+            audio_cache_read: Null: such calls are unpriced.
+            image_input: Null: as the input.
+            image_output: Null: such calls are unpriced.
             requests: Per use of a tool of the provider: `web_search` …
-            long_context
+            long_context: Other rates for calls whose input is longer than a threshold.
             tier: Null: full prices are those of `standard`, a factor holds for every tier.
             valid_from: First day, in UTC; null: today. A later day is a planned change, an earlier one touches
                 what is stored only by rerating it.
             valid_until: First day on which it no longer holds; null: until the next of the same model begins,
                 or it is removed.
-            currency
+            currency: Of all amounts here, in three letters.
             usd: What one unit of the currency is worth in dollars; null: as the book says for the day of the
                 call.
-            aliases
+            aliases: Other names of the model.
             source: Who says so: a contract's number, a page.
-            confidence
-            note
+            confidence: How sure it is: published, contract, derived or estimated.
+            note: For whoever reads it later.
             unusual: Set it although it is far from what the book says or from what models cost: checked, and
                 meant so.
         """
@@ -309,37 +309,37 @@ class Prices(Group):
         """Set what every project pays that has no price of its own.
 
         Args:
-            provider
+            provider: As spans name it: `openai`, `anthropic` …
             model: Name, or a pattern with `*` for any characters; with a factor `*` alone is every model of the
                 provider.
             factor: `0.88` is 12 % off what would be paid without this price, tools included; then there are no
                 other amounts.
-            input
-            output
-            cache_read
-            cache_write
-            cache_write_1h
-            cache_write_12h
-            reasoning
-            audio_input
-            audio_output
-            audio_cache_read
-            image_input
-            image_output
+            input: Text that is neither cached nor written to a cache; full prices need it.
+            output: Text, without reasoning; full prices need it.
+            cache_read: Input from the provider's cache; null: as other input.
+            cache_write: Input put into it for up to 30 minutes; null: as other input.
+            cache_write_1h: Input put into it for an hour; null: such calls are unpriced.
+            cache_write_12h: Input put into it for 12 hours; null: such calls are unpriced.
+            reasoning: Null: as the output.
+            audio_input: Null: such calls are unpriced.
+            audio_output: Null: such calls are unpriced.
+            audio_cache_read: Null: such calls are unpriced.
+            image_input: Null: as the input.
+            image_output: Null: such calls are unpriced.
             requests: Per use of a tool of the provider: `web_search` …
-            long_context
+            long_context: Other rates for calls whose input is longer than a threshold.
             tier: Null: full prices are those of `standard`, a factor holds for every tier.
             valid_from: First day, in UTC; null: today. A later day is a planned change, an earlier one touches
                 what is stored only by rerating it.
             valid_until: First day on which it no longer holds; null: until the next of the same model begins,
                 or it is removed.
-            currency
+            currency: Of all amounts here, in three letters.
             usd: What one unit of the currency is worth in dollars; null: as the book says for the day of the
                 call.
-            aliases
+            aliases: Other names of the model.
             source: Who says so: a contract's number, a page.
-            confidence
-            note
+            confidence: How sure it is: published, contract, derived or estimated.
+            note: For whoever reads it later.
             unusual: Set it although it is far from what the book says or from what models cost: checked, and
                 meant so.
         """

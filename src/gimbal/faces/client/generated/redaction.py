@@ -37,7 +37,7 @@ class Redaction(Group):
             reason: Stands in the audit log.
             tokens: Tokens, or texts with tokens in them.
             trace_id: With `span_id`: all tokens of that span.
-            span_id
+            span_id: With `trace_id`.
         """
         return self._transport.call(
             "POST",

@@ -12,7 +12,7 @@ from gimbal.faces.client.group import Group
 
 
 class Sql(Group):
-    """Questions in SQL over spans, traces, calls, sessions, scores and more; one project, read-only."""
+    """Questions in SQL over a project's spans, calls, scores and more, read-only."""
 
     def export(
         self,
