@@ -18,7 +18,7 @@ from gimbal.axis.traces.filters import AFTER_US, BEFORE_US, TraceFilter
 from gimbal.axis.traces.model import Activity, Renormalised, Span, SpansStored, Trace, TraceSummary
 from gimbal.axis.traces.redaction.policies import redactor_of
 from gimbal.axis.traces.rows import to_rows
-from gimbal.axis.traces.store import Place, SpanStore
+from gimbal.axis.traces.store import ALWAYS, Place, SpanStore
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
@@ -116,7 +116,7 @@ class Traces:
         repeated = tree.repeated(spans)
         spans = [once(span) if (span.trace_id, span.span_id) in repeated else span for span in spans]
         if len(spans) == MOST_SPANS:
-            return Trace(summary=(await self._summaries(project, [trace_id], _ALWAYS))[trace_id], spans=spans)
+            return Trace(summary=(await self._summaries(project, [trace_id], ALWAYS))[trace_id], spans=spans)
         return Trace(summary=_summary(spans), spans=spans)
 
     async def some(
@@ -142,7 +142,7 @@ class Traces:
         span = found[0]
         counts = span.billable and (span.usage is not None or bool(span.unpriced))
         if counts and await self._store.may_repeat(project, span):
-            rows = await self._store.counted(project, [trace_id], _ALWAYS)
+            rows = await self._store.counted(project, [trace_id], ALWAYS)
             if (trace_id, span_id) in tree.repeated_rows(rows):
                 return once(span)
         return span
@@ -203,7 +203,7 @@ class Traces:
 
     async def summaries(self, ctx: Context, trace_ids: Sequence[str]) -> dict[str, TraceSummary]:
         """Return what lists show of those traces that there are."""
-        return await self._summaries(ctx.project or "default", trace_ids, _ALWAYS) if trace_ids else {}
+        return await self._summaries(ctx.project or "default", trace_ids, ALWAYS) if trace_ids else {}
 
     async def _summaries(
         self, project: str, trace_ids: Sequence[str], between: tuple[int, int]
@@ -251,7 +251,6 @@ def _count_unpriced(ctx: Context, spans: Sequence[Span]) -> None:
             ctx.count("gimbal_unpriced_total", "Calls that were stored without a price.", reason=reason)
 
 
-_ALWAYS = (-(2**63), 2**63 - 1)
 _SUMS = ("input_tokens", "output_tokens", "cost", "saved", "wasted")
 
 

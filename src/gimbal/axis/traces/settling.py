@@ -25,7 +25,6 @@ _PAUSE_S = 3.0
 _BEHIND_US = 30_000_000
 _BEGIN_US = 3_600_000_000
 _MOST, _AT_ONCE = 2000, 200
-_ALWAYS = -(2**62), 2**62
 
 _CAME = (
     "SELECT count() AS rows, min(start_us) AS low, max(start_us) AS high FROM spans WHERE written_us > {after:Int64}"
@@ -44,20 +43,21 @@ _DOUBTFUL = (
 # As `charging.once` has it. Reading spans anew writes versions that are one later, too: it marks the same.
 _ONCE = (
     "INSERT INTO spans SELECT s.* REPLACE (0 AS billable, NULL AS cost, mapFilter((name, part) -> 0, s.parts) AS parts, "
-    "NULL AS saved, '' AS unpriced, s.written_us + 1 AS written_us) FROM (SELECT * FROM spans WHERE project = {project:String} "
-    "AND trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)} ORDER BY written_us DESC "
-    "LIMIT 1 BY trace_id, span_id) AS s WHERE s.billable = 1 AND s.weight > 0 "
-    "AND (s.trace_id, s.span_id) IN arrayZip({traces:Array(String)}, {spans:Array(String)})"
+    "NULL AS saved, '' AS unpriced, s.written_us + 1 AS written_us) FROM (SELECT * FROM spans "
+    "WHERE project IN {projects:Array(String)} AND trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)} "
+    "ORDER BY written_us DESC LIMIT 1 BY project, trace_id, span_id) AS s WHERE s.billable = 1 AND s.weight > 0 AND "
+    "(s.project, s.trace_id, s.span_id) IN arrayZip({projects:Array(String)}, {traces:Array(String)}, {spans:Array(String)})"
 )
 
 
 class Settling:
     """Rounds over all projects, and the task of the server that runs them."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, *, since_us: int | None = None) -> None:
+        """Begin with what was stored since a moment; with the last hour where none is said."""
         self._columns = columns
         self._store = SpanStore(columns)
-        self._after = time.time_ns() // 1000 - _BEGIN_US
+        self._after = time.time_ns() // 1000 - _BEGIN_US if since_us is None else since_us
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle what came in, every few seconds, until stopped; failures are tried again."""
@@ -79,23 +79,23 @@ class Settling:
         if came["rows"]:
             values |= {"low": came["low"] - AFTER_US, "high": came["high"] + AFTER_US}
             while doubtful := await self._columns.query(_DOUBTFUL, values):
-                for project in dict.fromkeys(row["project"] for row in doubtful):
-                    marked += await self._settle(project, [r["trace_id"] for r in doubtful if r["project"] == project])
+                traces = [(row["project"], row["trace_id"]) for row in doubtful]
+                for first in range(0, len(traces), _AT_ONCE):
+                    marked += await self._settle(set(traces[first : first + _AT_ONCE]))
                 values |= {"project": doubtful[-1]["project"], "id": doubtful[-1]["trace_id"]}
         self._after = max(self._after, now_us - _BEHIND_US)
         return marked
 
-    async def _settle(self, project: str, trace_ids: list[str]) -> int:
-        marked = 0
-        for first in range(0, len(trace_ids), _AT_ONCE):
-            rows = await self._store.counted(project, trace_ids[first : first + _AT_ONCE], _ALWAYS)
+    async def _settle(self, traces: set[tuple[str, str]]) -> int:
+        again: list[tuple[str, str, str]] = []
+        for project, rows in (await self._store.counted_of(traces)).items():
             repeated = tree.repeated_rows(rows)
             # Those between a wrapper and its call count nothing.
             counted = [row for row in rows if row["billable"] and (row["input_tokens"] is not None or row["unpriced"])]
-            again = [row for row in counted if (row["trace_id"], row["span_id"]) in repeated]
-            for place in range(0, len(again), _AT_ONCE):
-                some = again[place : place + _AT_ONCE]
-                where = {"traces": [row["trace_id"] for row in some], "spans": [row["span_id"] for row in some]}
-                await self._columns.command_aside(_ONCE, {"project": project, **where})
-            marked += len(again)
-        return marked
+            spans = [(row["trace_id"], row["span_id"]) for row in counted]
+            again += [(project, *span) for span in spans if span in repeated]
+        for place in range(0, len(again), _AT_ONCE):
+            some = again[place : place + _AT_ONCE]
+            projects, trace_ids, span_ids = (list(column) for column in zip(*some, strict=True))
+            await self._columns.command_aside(_ONCE, {"projects": projects, "traces": trace_ids, "spans": span_ids})
+        return len(again)

@@ -6,7 +6,7 @@ whose parent was not stored with them.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +73,11 @@ class Place(msgspec.Struct, frozen=True):
     start_us: int
     trace_id: str
     span_id: str = ""
+
+
+_CALLS = (*CALL, "kind", "status", "saved")
+ALWAYS = -(2**62), 2**62
+"""Between any moments."""
 
 
 class SpanStore:
@@ -229,20 +234,30 @@ class SpanStore:
 
     async def counted(self, project: str, trace_ids: Sequence[str], between: tuple[int, int]) -> list[dict[str, Any]]:
         """Return of every span of the traces whose child it is and what it counts."""
-        rows = await self._columns.query(
-            _current((*CALL, "kind", "status", "saved")), _values(project, trace_ids, between)
-        )
+        rows = await self._columns.query(_current(_CALLS), _values(project, trace_ids, between))
         for row in rows:
             row["wasted"] = row["cost"] if row["status"] in PAID_IN_VAIN else None
         return rows
 
+    async def counted_of(self, traces: Collection[tuple[str, str]]) -> dict[str, list[dict[str, Any]]]:
+        """Return the same by project for traces of several, each told as project and id."""
+        rows = await self._columns.query(
+            _current(("project", *_CALLS), "project IN {projects:Array(String)}"),
+            {"projects": sorted({project for project, _ in traces}), **_values("", [one for _, one in traces], ALWAYS)},
+        )
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            if (row["project"], row["trace_id"]) in traces:
+                found.setdefault(row["project"], []).append(row)
+        return found
 
-def _current(names: Sequence[str]) -> str:
+
+def _current(names: Sequence[str], where: str = "project = {project:String}") -> str:
     """Return the statement that reads the newest version of each span of some traces."""
     return (
         f"SELECT {', '.join(names)} FROM (SELECT {', '.join(dict.fromkeys([*names, 'weight']))} FROM spans "
-        "WHERE project = {project:String} AND trace_id IN {ids:Array(String)} "
-        "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id) "
+        f"WHERE {where} AND trace_id IN {{ids:Array(String)}} "
+        "AND start_us BETWEEN {low:Int64} AND {high:Int64} ORDER BY written_us DESC LIMIT 1 BY project, trace_id, span_id) "
         "WHERE weight > 0"
     )
 
