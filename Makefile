@@ -35,7 +35,7 @@ layers: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready $(VENV)/.browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 # Browser tests drive the system's Chromium; where none can be installed they are counted as skipped.
 $(VENV)/.browser: $(VENV)/.ready

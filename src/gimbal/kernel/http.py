@@ -5,6 +5,7 @@ A dialect is a face that others defined (OTLP, OpenAI, Open Inference): its room
 """
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import Busy, TooLarge
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Tell whether an address or name means this machine only."""
     name = host.strip("[]").lower()
@@ -72,8 +74,10 @@ class Upload:
         limit: int,
         media_type: str = "",
         hold: Callable[[int], None] = lambda _: None,
+        announced: int | None = None,
     ) -> None:
         self._chunks = chunks
+        self._announced = announced
         self._hold = hold
         self.limit = limit
         self.media_type = media_type
@@ -82,6 +86,7 @@ class Upload:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the chunks as they come."""
+        self._check_announced()
         async for chunk in self._chunks:
             self.received += len(chunk)
             if self.received > self.limit:
@@ -98,6 +103,14 @@ class Upload:
             self._hold(len(chunk))
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _check_announced(self) -> None:
+        if self._announced is not None and self._announced > self.limit:
+            raise TooLarge(
+                f"The body has {self._announced} bytes, and {self.limit} is the most that is taken here.",
+                where="Content-Length",
+                todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
+            )
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True):

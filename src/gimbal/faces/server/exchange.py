@@ -36,7 +36,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.raw_path: bytes = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         self.path: str = scope["path"]
-        self.headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        # Names come in lower case: so ASGI wants it.
+        self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         self._query_string: bytes = scope["query_string"]
         self.scheme: str = scope.get("scheme", "http")
         client = scope.get("client")
@@ -62,6 +63,8 @@ class Exchange:
     def query(self) -> dict[str, list[str]]:
         """Return the values of each query parameter, in order; raise BadInput when it is not UTF-8."""
         values: dict[str, list[str]] = {}
+        if not self._query_string:
+            return values
         try:
             text = self._query_string.decode()
             pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
@@ -75,7 +78,17 @@ class Exchange:
 
     def upload(self, limit: int) -> Upload:
         """Return the decompressed body, which refuses to grow past `limit` bytes."""
-        return Upload(self._decoded(limit), limit=limit, media_type=self.media_type, hold=self._hold)
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        plain = encoding in {"identity", ""}
+        chunks = self._raw() if plain else self._unpacked(encoding, limit)
+        announced = self.headers.get("content-length", "") if plain else ""
+        return Upload(
+            chunks,
+            limit=limit,
+            media_type=self.media_type,
+            hold=self._hold,
+            announced=int(announced) if announced.isdecimal() else None,
+        )
 
     def _hold(self, size: int) -> None:
         self._room.take(size)
@@ -117,19 +130,7 @@ class Exchange:
             if message.get("body"):
                 yield message["body"]
 
-    async def _decoded(self, limit: int) -> AsyncIterator[bytes]:
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in {"identity", ""}:
-            announced = self.headers.get("content-length", "")
-            if announced.isdecimal() and int(announced) > limit:
-                raise TooLarge(
-                    f"The body has {announced} bytes, and {limit} is the most that is taken here.",
-                    where="Content-Length",
-                    todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
-                )
-            async for chunk in self._raw():
-                yield chunk
-            return
+    async def _unpacked(self, encoding: str, limit: int) -> AsyncIterator[bytes]:
         unpacking = Unpacking(encoding)
         packed = 0
         async for chunk in self._raw():
@@ -144,17 +145,16 @@ class Exchange:
 
 async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
     """Send an answer; a stream is stopped (its generator closed) when the caller goes away."""
-    headers = {**SECURITY_HEADERS, **reply.headers}
     body = reply.body
-    if reply.status not in _NO_BODY:
-        headers = {"content-type": reply.media_type, **headers}
-        if isinstance(body, bytes):
-            headers["content-length"] = str(len(body))
-    start: Message = {
-        "type": "http.response.start",
-        "status": reply.status,
-        "headers": [_header(name, value) for name, value in headers.items()],
-    }
+    headers = _plain_headers(reply.media_type) if reply.status not in _NO_BODY else list(_SECURITY)
+    if reply.headers:
+        replaced = reply.headers.keys() & _OURS
+        if replaced:
+            headers = [pair for pair in headers if pair[0].decode() not in replaced]
+        headers += [_header(name, value) for name, value in reply.headers.items()]
+    if reply.status not in _NO_BODY and isinstance(body, bytes) and "content-length" not in reply.headers:
+        headers.append((b"content-length", b"%d" % len(body)))
+    start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if isinstance(body, bytes):
         await send(start)
         await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
@@ -167,37 +167,47 @@ async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    if any(c in value for c in "\r\n\0"):
+    if "\r" in value or "\n" in value or "\0" in value:
         message = f"the header {name} has a line break"
         raise ValueError(message)
     return name.encode("latin-1"), value.encode("latin-1")
 
 
+_SECURITY = [_header(name, value) for name, value in SECURITY_HEADERS.items()]
+_OURS = frozenset({"content-type", *SECURITY_HEADERS})
+
+
+def _plain_headers(media_type: str) -> list[tuple[bytes, bytes]]:
+    return [_header("content-type", media_type), *_SECURITY]
+
+
 async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:
     iterator = chunks.__aiter__()
+    pumping = asyncio.ensure_future(_pump(start, iterator, send))
     gone = asyncio.ensure_future(exchange.disconnected())
-    step: asyncio.Future[bytes | None] | None = None
-    begun = False
     try:
-        while True:
-            step = asyncio.ensure_future(anext(iterator, None))
-            await asyncio.wait({step, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                return  # the caller went away
-            chunk = step.result()
-            if not begun:
-                # The status goes out only with the first chunk, so that an early error still gets its own.
-                await send(start)
-                begun = True
-            await send({"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None})
-            if chunk is None or gone.done():
-                return
+        await asyncio.wait({pumping, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if pumping.done():
+            pumping.result()
     finally:
         gone.cancel()
-        if step is not None and not step.done():
-            step.cancel()
-            await asyncio.wait({step})
+        if not pumping.done():  # the caller went away
+            pumping.cancel()
+            await asyncio.wait({pumping})
         await _close(iterator)
+
+
+async def _pump(start: Message, chunks: AsyncIterator[bytes], send: Send) -> None:
+    begun = False
+    async for chunk in chunks:
+        if not begun:
+            # The status goes out only with the first chunk, so that an early error still gets its own.
+            await send(start)
+            begun = True
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    if not begun:
+        await send(start)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _close(chunks: AsyncIterator[bytes]) -> None:

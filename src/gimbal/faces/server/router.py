@@ -24,6 +24,8 @@ class Router(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
+        self._exact: dict[tuple[str, bytes], T] = {}
+        """Templates without places, as they come from nearly everyone."""
 
     def add(self, method: str, template: str, target: T) -> None:
         """Let `target` answer `method` on paths that fit `template`; a clash raises ValueError."""
@@ -40,6 +42,8 @@ class Router(Generic[T]):
             else:
                 node = node.literals.setdefault(segment, _Node())
         self._claim(node.here, method, template, target, names)
+        if not names:
+            self._exact[method, template.encode()] = target
 
     @staticmethod
     def _claim(
@@ -52,6 +56,9 @@ class Router(Generic[T]):
 
     def match(self, method: str, raw_path: bytes) -> tuple[T, dict[str, str]]:
         """Return the target and the decoded values of its places; raise NotFound or MethodNotAllowed."""
+        exact = self._exact.get((method, raw_path))
+        if exact is not None:
+            return exact, {}
         try:
             segments = [unquote(s, errors="strict") for s in raw_path.decode("ascii").strip("/").split("/")]
         except UnicodeDecodeError:
