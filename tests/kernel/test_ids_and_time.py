@@ -1,6 +1,7 @@
 """Ids and time: ordered, valid, and exact to the microsecond."""
 
 import contextlib
+import os
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
@@ -181,3 +182,17 @@ def test_the_clocks_tell_utc() -> None:
     assert clock.now() == start
     assert SystemClock().now().tzinfo is UTC
     assert to_us(datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))) == 0
+
+
+def test_a_process_and_its_fork_draw_different_ids() -> None:
+    """Both go on from the same state, which must not give the same ids."""
+    read, write = os.pipe()
+    ids.new_trace_id()
+    pid = os.fork()
+    if pid == 0:
+        os.write(write, ids.new_trace_id().encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(read, 32).decode() != ids.new_trace_id()
+    os.close(read)
+    os.close(write)

@@ -4,6 +4,8 @@ Sources: RFC 9562 section 5.7 (UUIDv7), W3C Trace Context level 2 (traceparent).
 """
 
 import json
+import os
+import random
 import re
 import secrets
 import threading
@@ -62,14 +64,19 @@ def id_time(text: str) -> datetime:
     return from_us((uuid.UUID(text).int >> 80) * 1000)
 
 
+# Every call needs some trace and span ids: they are drawn without asking the operating system each time.
+_chance = random.Random(secrets.randbits(256))  # noqa: S311 - ids that nobody needs to guess are no secrets
+os.register_at_fork(after_in_child=lambda: _chance.seed(secrets.randbits(256)))
+
+
 def new_trace_id() -> str:
     """Return a random W3C trace id: 32 lower-case hex digits, not all zero."""
-    return f"{secrets.randbits(128) or 1:032x}"
+    return f"{_chance.getrandbits(128) or 1:032x}"
 
 
 def new_span_id() -> str:
     """Return a random W3C span id: 16 lower-case hex digits, not all zero."""
-    return f"{secrets.randbits(64) or 1:016x}"
+    return f"{_chance.getrandbits(64) or 1:016x}"
 
 
 def is_trace_id(text: str) -> bool:

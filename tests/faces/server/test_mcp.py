@@ -1,5 +1,6 @@
 """The official MCP client over streamable HTTP, in both eras of the protocol; below it what the wire must say."""
 
+import asyncio
 import contextlib
 
 import httpx2
@@ -21,6 +22,7 @@ _VERSION = "io.modelcontextprotocol/protocolVersion"
 async def connected(served, mode: str = "auto", **headers: str):
     """Connect the official client, with headers of its own."""
     async with (
+        asyncio.timeout(60),
         httpx2.AsyncClient(headers=headers) as http,
         Client(streamable_http_client(f"{served.url}/mcp", http_client=http), mode=mode) as client,
     ):

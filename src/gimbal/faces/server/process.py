@@ -16,6 +16,7 @@ import msgspec
 import uvicorn
 
 from gimbal.faces.server import logs, preflight
+from gimbal.faces.server.patience import PatientProtocol
 from gimbal.faces.server.supervisor import watch_parent
 from gimbal.faces.server.wiring import model_process, server_app, worker_process
 from gimbal.kernel.errors import ConfigurationError, GimbalError
@@ -56,7 +57,7 @@ async def run_server(settings: Settings, stop: asyncio.Event) -> None:
             server_header=False,
             timeout_graceful_shutdown=10,
             loop="uvloop",
-            http="httptools",
+            http=PatientProtocol,
         )
         server = uvicorn.Server(config)
         # Signals are ours: the writer has to be drained after the last request, not beside it.
