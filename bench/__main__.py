@@ -1,7 +1,8 @@
 """Run the bars: `python -m bench` all that need nothing but this machine, `python -m bench start spans` those named.
 
-Some run only when they are named: `ingest` and `beside` measure mlflow and arize-phoenix in the same run and install them
-with pip into `.bench/` at first, for which they need a network; `soak` takes ten minutes, and `growth` about as long.
+Some run only when they are named: `ingest` and `beside` measure mlflow and arize-phoenix in the same run, `http_clients`
+aiohttp and pyreqwest, and install them with pip into `.bench/` at first, for which they need a network; `soak` takes ten
+minutes, and `growth` about as long.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 from bench import (
     beside,
     growth,
+    http_clients,
     ingest,
     latency,
     memory,
@@ -35,7 +37,7 @@ BARS = {
     "redaction": redaction,
     "trace_page": trace_page,
 }
-NAMED_ONLY = {"beside": beside, "growth": growth, "ingest": ingest, "soak": soak}
+NAMED_ONLY = {"beside": beside, "growth": growth, "http_clients": http_clients, "ingest": ingest, "soak": soak}
 
 
 def main() -> None:

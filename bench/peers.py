@@ -54,18 +54,28 @@ class Beside(NamedTuple):
 
 def version(peer: Peer) -> str:
     """Return the pinned version."""
+    return pinned(peer.name)
+
+
+def pinned(name: str) -> str:
+    """Return the pinned version of a package."""
     pins = dict(line.split("==") for line in (_HERE / "peers.txt").read_text().split())
-    return pins[peer.name]
+    return pins[name]
 
 
 def installed(peer: Peer) -> Path:
     """Return the peer's `bin` folder, made when it is not there; raise PeerMissing when that fails."""
-    folder = _ENVIRONMENTS / peer.name
-    done = folder / f".ready-{version(peer)}"
+    return environment(peer.name)
+
+
+def environment(name: str, *beside: str) -> Path:
+    """Return the `bin` folder of a package's environment, with others beside it; raise PeerMissing when that fails."""
+    folder = _ENVIRONMENTS / name
+    done = folder / f".ready-{pinned(name)}"
     if not done.exists():
-        print(f"      installing {peer.name} {version(peer)} into {folder.relative_to(_HERE.parent)} …", flush=True)
+        print(f"      installing {name} {pinned(name)} into {folder.relative_to(_HERE.parent)} …", flush=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, f"{peer.name}=={version(peer)}"]):
+        for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, f"{name}=={pinned(name)}", *beside]):
             try:
                 ended = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
             except (OSError, subprocess.TimeoutExpired) as problem:

@@ -58,6 +58,10 @@ class Upstream:
         """Set when a call has come in."""
         self.closed = asyncio.Event()
         """Set when a caller of ours has gone away in the middle."""
+        self.words = list(WORDS)
+        """What it says, a word a chunk."""
+        self.arguments = ['{"at":', '"sky"}']
+        """What it calls its tool with, a part a chunk."""
         self.tools = False
         self.answers_as = ""
         """The model that answers say they are of; one of their own without it."""
@@ -118,10 +122,14 @@ class Upstream:
         await self._json(send, status, error, extra)
 
     def _openai_body(self, request: dict[str, Any], fault: str | None) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(WORDS), "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self.words), "refusal": None}
         finish = "stop"
         if self.tools:
-            call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at":"sky"}'}}
+            call = {
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "look", "arguments": "".join(self.arguments)},
+            }
             message, finish = {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
         body: dict[str, Any] = {
             "id": "chatcmpl-up",
@@ -152,10 +160,10 @@ class Upstream:
         if self.tools:
             opening = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": ""}}
             rows += [chunk({"tool_calls": [opening]})]
-            rows += [chunk({"tool_calls": [{"index": 0, "function": {"arguments": a}}]}) for a in ('{"at":', '"sky"}')]
+            rows += [chunk({"tool_calls": [{"index": 0, "function": {"arguments": a}}]}) for a in self.arguments]
             rows += [chunk({}, "tool_calls")]
         else:
-            rows += [chunk({"content": word}) for word in WORDS]
+            rows += [chunk({"content": word}) for word in self.words]
             rows += [chunk({}, "stop")]
         if fault == "null_choices":
             rows.insert(1, head | {"choices": None})
@@ -169,9 +177,11 @@ class Upstream:
         return lines
 
     def _anthropic_body(self) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [{"type": "text", "text": "".join(WORDS)}]
+        content: list[dict[str, Any]] = [{"type": "text", "text": "".join(self.words)}]
         if self.tools:
-            content.append({"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "sky"}})
+            content.append(
+                {"type": "tool_use", "id": "toolu_1", "name": "look", "input": json.loads("".join(self.arguments))}
+            )
         return {
             "id": "msg_1",
             "type": "message",
@@ -197,14 +207,16 @@ class Upstream:
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             {"type": "ping"},
         ]
-        rows += [{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": w}} for w in WORDS]
+        rows += [
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": w}} for w in self.words
+        ]
         rows += [{"type": "content_block_stop", "index": 0}]
         if self.tools:
             block = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
             rows += [{"type": "content_block_start", "index": 1, "content_block": block}]
             rows += [
                 {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": part}}
-                for part in ('{"at":', '"sky"}')
+                for part in self.arguments
             ]
             rows += [{"type": "content_block_stop", "index": 1}]
         # Cumulative, and repeated: adding the deltas up would count everything twice.

@@ -13,6 +13,8 @@ import pytest
 from bench.bar import Running, gimbal_up
 
 from gimbal.axis.pricing.book import read_book
+from gimbal.generative.gateway.routes.files import read_route
+from gimbal.generative.guards.files import read_policy
 from gimbal.kernel.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,11 +53,15 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=named)
 def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> None:
-    """What a page says to put into `gimbal.toml` or a price book is accepted; other files parse at least."""
+    """What a page says to put into `gimbal.toml`, a price book, a route or a policy is accepted; other files parse at least."""
     for text in blocks(page, "toml"):
         read = set(tomllib.loads(text))
         if "price" in read:
             assert read_book(text, page.name).prices
+        elif "guards" in read:
+            assert read_policy(text, page.name)[1].guards
+        elif "targets" in read:
+            assert read_route(text, page.name)[1].targets
         elif read - {"project"}:
             (tmp_path / "gimbal.toml").write_text(text)
             assert load_settings(file=tmp_path / "gimbal.toml", environ={}).sources
@@ -63,7 +69,10 @@ def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=named)
 def test_shell_snippets_run(page: Path, server: Running, tmp_path: Path) -> None:
-    """Every command that a page shows works as it stands there."""
+    """Every command that a page shows works as it stands there, with the files that it shows by name beside it."""
+    for text in blocks(page, "toml"):
+        if head := re.match(r"# (\S+\.toml)\n", text):
+            (tmp_path / head[1]).write_text(text)
     environment = os.environ | {"GIMBAL_URL": server.url, "GIMBAL_SERVER_PORT": server.url.rpartition(":")[2]}
     for line in "\n".join(blocks(page, "sh")).splitlines():
         words = shlex.split(line, comments=True)

@@ -64,6 +64,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Role in every project, also ones that do not exist yet."""
     roles: dict[str, Role] = {}
     """Role by project slug."""
+    attribution: dict[str, Any] = {}
+    """What model calls are for where the caller does not say: `feature`, `user`, `tags`, as the key has them."""
 
     def may(self, permission: Permission, project: str | None) -> bool:
         """Tell whether this principal holds `permission` in `project` (None: in the installation as a whole)."""

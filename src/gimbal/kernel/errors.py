@@ -9,10 +9,10 @@
     ├── Conflict 409 ── NameTaken, StaleVersion, NotReady
     ├── TooLarge 413
     ├── WrongMediaType 415
-    ├── Unprocessable 422 ── GateRefused, Unpriced, ContradictoryUsage
+    ├── Unprocessable 422 ── GateRefused, GuardRefused, Unpriced, ContradictoryUsage
     ├── Busy 429
     ├── Upstream 502
-    ├── Unavailable 503
+    ├── Unavailable 503 ── GuardUnavailable
     ├── DeadlineExceeded 504
     ├── ConfigurationError ── CorruptSettings, DataFolderLocked, PortInUse, DiskFull
     └── MissingExtra
@@ -185,6 +185,12 @@ class GateRefused(Unprocessable):
     code = "gate_refused"
 
 
+class GuardRefused(Unprocessable):
+    """A guard of the project's policy found what it does not let through."""
+
+    code = "guard_refused"
+
+
 class Unpriced(Unprocessable):
     """A model without a known price was called where a price is needed."""
 
@@ -216,6 +222,12 @@ class Unavailable(GimbalError):
 
     code = "unavailable"
     status = 503
+
+
+class GuardUnavailable(Unavailable):
+    """A guard that is required took too long or failed, so that the call was not let through."""
+
+    code = "guard_unavailable"
 
 
 class DeadlineExceeded(GimbalError):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gimbal.kernel.errors import CorruptSettings
+from gimbal.kernel.settings_gateway import GatewaySettings, Seconds
 from gimbal.kernel.settings_text import field_docs, from_text, get, put, read_file
 
 # How msgspec names a field that is unknown or missing; its place is then that of the section around it.
@@ -22,7 +23,6 @@ KIB = 1024
 MIB = 1024 * KIB
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,30 +124,6 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Jobs that run at the same time in one worker."""
     grace_s: Seconds = 10.0
     """Seconds that a running job gets at shutdown before it is parked."""
-
-
-class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One upstream of the gateway."""
-
-    name: str
-    """Short name; callers write `name/model` to ask for exactly this provider."""
-    kind: str
-    """Wire that it speaks: `openai` or `anthropic`."""
-    base_url: str
-    """Address, with the version part: `https://host/v1`."""
-    api_key_env: str = ""
-    """Name of the environment variable that holds the key; the key itself never stands in a file."""
-    models: tuple[str, ...] = ()
-    """Models that it serves; empty means any that is asked for as `name/model`."""
-    timeout_s: Seconds = 120.0
-    """Seconds without a byte after which an attempt is given up."""
-
-
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The door to LLM providers."""
-
-    providers: tuple[ProviderSettings, ...] = ()
-    """Upstreams besides those found by OPENAI_API_KEY and ANTHROPIC_API_KEY and the built-in `local`."""
 
 
 class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

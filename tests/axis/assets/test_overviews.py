@@ -15,6 +15,7 @@ from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
 import gimbal.axis.assets.pages
 import gimbal.axis.scores.builtin
+import gimbal.generative.gateway.routes.model
 import gimbal.generative.knowledge.model
 import gimbal.generative.prompts.model
 import gimbal.predictive.flavors.model  # noqa: F401 - all of them fill tables
@@ -30,7 +31,7 @@ from gimbal.kernel.errors import BadInput
 
 __all__ = ["browser_page"]
 
-OWN = ("dataset", "model", "prompt", "suite", "index")
+OWN = ("dataset", "model", "prompt", "suite", "index", "route")
 HOSTILE = "<script>window.pwned=1</script> \"x\" 'y' & {{ 7 * 7 }}"
 LONG = "unbroken_" * 30
 DIGEST = "b3:" + "0a" * 32
@@ -85,6 +86,28 @@ FULL: dict[str, dict[str, Any]] = {
         "chunks": 5_253,
         "tokens": 1_234_567,
     },
+    "route": {
+        "description": HOSTILE,
+        "strategy": "weighted",
+        "sticky": "session",
+        "targets": [
+            {"model": f"local/{HOSTILE}", "weight": 2.5, "tools": False, "vision": True, "context_length": 128_000, "region": HOSTILE},
+            "prompt:help/answer@production",
+            f"up/{LONG}",
+        ],
+        "regions": [HOSTILE, "prompts have none", LONG],
+        "rules": [
+            {"name": HOSTILE, "when": {"feature": HOSTILE, "tag": ["a", LONG], "stream": True, "tools": False, "tokens_above": 60_000}, "targets": ["up/x", "prompt:help/answer"], "regions": []},
+            {"when": {"user": LONG}, "strategy": "cheapest", "regions": [HOSTILE]},
+        ],
+        "shadow": {"model": "up/shadow", "share": 0.05},
+        "resilience": {
+            "deadlines": {"connect_s": 2.5, "total_s": 90},
+            "retry": {"attempts": 3, "repeatable": True},
+            "hedge": {"after_s": 1.5},
+            "fall_back_on": ["content_filter", "context_length"],
+        },
+    },
 }  # fmt: skip
 SHOWN = {
     "dataset": ["80,789", "122", "Parquet", "< 0.1 %", "> 99.9 %", "string", "double, nullable", "−1.5", "1,439", "mean 816.5, median 840, 2 infinite", "2026-02-01", "blank", "and 2 more", "The first 100 of 122"],
@@ -92,6 +115,7 @@ SHOWN = {
     "prompt": ["local/", "0.25", "4096", "20260", "7 passages for", "/assets/index:help%2Fdocs@v3", ">{{context}}</span>", ">{{question}}</span>", "\\{{ as it is }}", "ends with a \\<", "system", "user"],
     "suite": ["53", "30", "Harmonic mean of word precision", "1 when the output is one of", "1 when one of the sources", "/evaluations?suite=suite:this@v1"],
     "index": ["103", "5,253", "1,234,567", "at most 180 tokens each, up to 30 said again", "BM25, k1 1.2, b 0.75", "The first 100 of 103"],
+    "route": ["Split by weight", "kept by session", "up/shadow", "5.0 % of the calls", "2.5", "no tools", "vision", "128,000 tokens", "/assets/prompt:help%2Fanswer@production", "tokens above 60,000", "tools no", "Cheapest", "any region", "2.5 s to connect", "120 s to the first byte", "90 s in all", "3 at each target", "after 1.5 s", "10.0 % of the calls at most", "content filter, context length"],
 }  # fmt: skip
 # The least that the check of each kind takes.
 SPARSE: dict[str, dict[str, Any]] = {
@@ -100,6 +124,7 @@ SPARSE: dict[str, dict[str, Any]] = {
     "prompt": {"messages": [{"role": "user", "content": "{{context}} {{question}}"}], "model": "m", "variables": ["context", "question"], "retrieval": {"index": "index:help/docs"}},
     "suite": {"examples": 1, "scorers": ["mine"], "clusters": "many"},
     "index": {"chunker": {}, "retriever": {}, "analyzer": "a", "documents": [], "chunks": 0, "tokens": 0},
+    "route": {"targets": ["a/b"], "rules": [{"when": {"stream": False}, "strategy": "fallback"}], "resilience": {"hedge": {}}},
 }  # fmt: skip
 
 RULES: set[str] = set()

@@ -205,6 +205,19 @@ def test_bedrock(usage: Any, tier: str | None, normal: tuple[int, int, int, int,
 
 
 @pytest.mark.parametrize(
+    ("usage", "normal", "millionths"),
+    [
+        ({"billed_units": {"input_tokens": 100, "output_tokens": 50}, "tokens": {"input_tokens": 160, "output_tokens": 50}}, (100, 50, 0, 0, 0), "600"),
+        ({"tokens": {"input_tokens": 100, "output_tokens": 50.0}, "cached_tokens": 60}, (100, 50, 0, 0, 0), "600"),
+        ({"billed_units": {"input_tokens": 100}}, (100, 0, 0, 0, 0), "200"),
+    ],
+)  # fmt: skip
+def test_cohere(usage: Any, normal: tuple[int, int, int, int, int], millionths: str) -> None:
+    """What they bill counts; without it what they counted."""
+    check(wires.cohere(usage), normal, millionths)
+
+
+@pytest.mark.parametrize(
     ("read", "usage", "where"),
     [
         (wires.openai_chat, CHAT | {"prompt_tokens": -1}, "prompt_tokens"),
@@ -230,6 +243,8 @@ def test_bedrock(usage: Any, tier: str | None, normal: tuple[int, int, int, int,
         (wires.gemini, GEMINI | {"cachedContentTokenCount": 9, "cacheTokensDetails": _modes(audio=9)}, "cached_tokens_details"),
         (wires.bedrock, {"inputTokens": 100, "outputTokens": 50, "totalTokens": 150, "cacheReadInputTokens": 60}, "totalTokens"),
         (wires.bedrock, {"inputTokens": 1, "cacheWriteInputTokens": 1, "cacheDetails": [{"ttl": "1h", "inputTokens": 2}]}, "cacheDetails"),
+        (wires.cohere, {"billed_units": {"input_tokens": 100, "output_tokens": -1}}, "output_tokens"),
+        (wires.cohere, {"tokens": {"input_tokens": "100"}}, "input_tokens"),
     ],
 )  # fmt: skip
 def test_usage_that_contradicts_itself_is_refused_with_the_field(read: Any, usage: Any, where: str) -> None:
@@ -240,7 +255,7 @@ def test_usage_that_contradicts_itself_is_refused_with_the_field(read: Any, usag
 
 
 @pytest.mark.parametrize(
-    "read", [wires.openai_chat, wires.openai_responses, wires.anthropic, wires.gemini, wires.bedrock]
+    "read", [wires.openai_chat, wires.openai_responses, wires.anthropic, wires.gemini, wires.bedrock, wires.cohere]
 )
 @pytest.mark.parametrize("usage", [None, {}, [], "", {"total_tokens": 5}, {"output": None}])
 def test_a_usage_that_says_nothing_is_none(read: Any, usage: Any) -> None:
@@ -256,6 +271,8 @@ def test_a_usage_that_says_nothing_is_none(read: Any, usage: Any) -> None:
         (wires.anthropic(CLAUDE | {"inference_geo": "us"}), "no_price:regional"),
         (wires.anthropic(CLAUDE | {"inference_geo": "us", "service_tier": "batch"}), "no_price:other"),
         (wires.anthropic(CLAUDE | {"server_tool_use": {"moon_shot_requests": 1}}), "no_price:other_tool"),
+        (wires.anthropic(CLAUDE | {"inference_geo": ["us"]}), "no_price:regional"),
+        (wires.cohere({"billed_units": {"input_tokens": 1, "search_units": 1}}), "no_price:other_tool"),
         (wires.gemini(GEMINI | {"trafficType": "PROVISIONED_THROUGHPUT"}), "no_price:other"),
         (wires.bedrock({"inputTokens": 1}, tier="regional"), "no_price:regional"),
     ],

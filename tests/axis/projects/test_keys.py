@@ -258,3 +258,23 @@ async def test_on_loopback_without_members_the_local_owner_is_enough(projects: P
     issued = await projects.create_key(ctx, ADMIN_EVERYWHERE, None)
 
     assert (await projects.revoke_key(ctx, issued.key.id, None)).revoked_at
+
+
+async def test_a_key_says_what_its_calls_are_for(projects: Projects, ctx: Context) -> None:
+    """Where the caller does not say; a key that says nothing adds nothing."""
+    issued = await projects.create_key(
+        ctx, CreateKey(name="bot", feature="support", tags=["team:help", "eu"]), "default"
+    )
+    plain = await projects.create_key(ctx, CreateKey(name="plain"), "default")
+
+    assert (await projects.authenticate(issued.secret)).attribution == {
+        "feature": "support",
+        "tags": ["team:help", "eu"],
+    }
+    assert (await projects.authenticate(plain.secret)).attribution == {}
+    shown = {key.name: (key.feature, key.user, key.tags) for key in await projects.keys("default")}
+    assert shown == {"bot": ("support", "", ["team:help", "eu"]), "plain": ("", "", [])}
+    with pytest.raises(BadInput):
+        await projects.create_key(ctx, CreateKey(name="long", feature="x" * 257), "default")
+    with pytest.raises(BadInput):
+        await projects.create_key(ctx, CreateKey(name="many", tags=["t"] * 51), "default")

@@ -24,7 +24,7 @@ def test_health_shows_every_sort_of_work_behind_the_requests(client):
     reply = client.get("/healthz")
 
     assert reply.status_code == 200
-    assert list(work(reply)) == ["writer", "jobs", "endpoints", "events"]
+    assert list(work(reply)) == ["writer", "jobs", "endpoints", "providers", "events"]
     assert work(reply)["writer"]["behind_s"] == 0.0
     assert work(reply)["endpoints"]["behind_s"] <= 1.0
 

@@ -7,12 +7,15 @@ import pytest
 import gimbal
 from gimbal.axis.evals.model import TARGETS
 from gimbal.engines.compute.jobs import Jobs
+from gimbal.engines.http.choose import ChoosingClient
+from gimbal.engines.http.model import Deadlines, Origin
 from gimbal.faces.server import capabilities, wiring
-from gimbal.generative.gateway.providers.catalog import Providers
+from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.target import prompt_target
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import Unavailable
-from gimbal.kernel.settings import GatewaySettings, ProviderSettings, Settings
+from gimbal.kernel.settings import Settings
+from gimbal.kernel.settings_gateway import GatewaySettings
 
 SOURCE = Path(gimbal.__file__).parent
 
@@ -44,12 +47,11 @@ async def test_the_connections_of_providers_are_closed_at_the_end():
     text = Path(wiring.__file__).read_text()
     assert text.count("contextlib.aclosing(services.get(Providers))") == 2
 
-    found = Providers((ProviderSettings(name="up", kind="openai", base_url="http://127.0.0.1:9/v1"),), {})
-    client = found.get("up")._http._client
-    assert not client.is_closed
-    await found.aclose()
+    client = ChoosingClient()
+    await Providers(GatewaySettings(), client).aclose()
 
-    assert client.is_closed
+    with pytest.raises(Unavailable, match="closed"):
+        await client.send(b"GET", Origin("http", "127.0.0.1", 9), b"/", [], deadlines=Deadlines())
 
 
 def test_each_process_has_what_it_asks_for(served):

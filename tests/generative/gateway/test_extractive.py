@@ -1,13 +1,21 @@
 """The extractive answerer: right sentence, right source, no word that the context does not hold, and no guess."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimbal.generative.gateway.call import Message
 from gimbal.generative.gateway.providers import extractive
 from gimbal.generative.gateway.providers.reading import numbered, read
 from gimbal.generative.gateway.providers.units import sentences, units
+
+
+class Message(msgspec.Struct):
+    """One message of a request."""
+
+    role: str
+    text: str
+
 
 PASSAGES = [
     (

@@ -162,7 +162,7 @@ async def test_what_no_provider_accepted_costs_nothing_and_wastes_nothing(
     http: Any, ctx: Any, upstream: Any, model: str, status: int
 ) -> None:
     """Its cost is not known to be nothing either: it was not answered."""
-    upstream.faults = [status]
+    upstream.faults = [status, status]  # a retry meets the same
     response = await http.post("/v1/chat/completions", json={"model": model, "messages": HELLO})
     assert response.status_code >= 400
     span = await span_of(ctx, response.headers["x-gimbal-trace-id"])

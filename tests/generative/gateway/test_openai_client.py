@@ -157,7 +157,7 @@ async def test_the_local_answerer_answers_from_the_context(client, ctx, stream):
 async def test_an_upstream_error_is_the_clients_own_error_with_the_providers_words(
     client, ctx, upstream, status, kind, says, stream
 ):
-    upstream.faults = [status]
+    upstream.faults = [status, status]  # a retry meets the same
     with pytest.raises(kind) as caught:
         await client.chat.completions.create(model="up/tiny", messages=HELLO, stream=stream)
 

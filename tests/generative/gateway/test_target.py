@@ -7,11 +7,12 @@ from gimbal.axis.evals.model import Example
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway import target
 from gimbal.generative.gateway.complete import complete
+from gimbal.generative.gateway.provider import Refusal
 from gimbal.generative.knowledge.model import Document
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.generative.prompts.model import PromptFile
 from gimbal.generative.prompts.service import sync_files
-from gimbal.kernel.errors import BadInput, Upstream
+from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import Ref
 
 PROMPT = """+++
@@ -88,7 +89,7 @@ async def test_an_input_that_does_not_fit_is_an_error_in_the_output(ctx, inputs,
 
 async def test_a_provider_that_fails_is_missing_not_wrong(ctx, upstream):
     version = await version_of(ctx, model="up/tiny")
-    upstream.faults = [500]
+    upstream.faults = [500, 500]
     question = {"question": "Which port does the server listen on?"}
     failed = await target.prompt_target(ctx, version, Example(id="1", input=question))
     good = await target.prompt_target(ctx, version, Example(id="1", input=question))
@@ -107,8 +108,8 @@ async def test_complete_is_recorded_and_raises_what_failed(ctx, upstream):
     done = await complete(
         ctx, model="up/tiny", messages=[{"role": "user", "content": "x"}], params={"temperature": 0.0}
     )
-    upstream.faults = [500]
-    with pytest.raises(Upstream):
+    upstream.faults = [500, 500]
+    with pytest.raises(Refusal):
         await complete(ctx, model="up/tiny", messages=[{"role": "user", "content": "x"}])
     with pytest.raises(BadInput):
         await complete(ctx, model="up/tiny", messages=[])

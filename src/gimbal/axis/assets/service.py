@@ -48,10 +48,12 @@ class Assets(AssetReader):
         inputs: Sequence[ResolvedRef] = (),
         run_id: str | None = None,
         note: str = "",
+        after: int | None = None,
     ) -> Version:
         """Add a version, or return the one that has this content already; lineage is noted in both cases.
 
-        Raise BadInput when the manifest does not fit its kind or a file's blob is missing; then nothing is stored.
+        Raise BadInput when the manifest does not fit its kind or a file's blob is missing, StaleVersion when the newest
+        version is not `after` any more; then nothing is stored.
         """
         owner = content.known_kind(kind)
         check_name(name)
@@ -64,6 +66,12 @@ class Assets(AssetReader):
         project = ctx.project or "default"
         async with self._catalog.write(ctx) as tx:
             asset = await self._asset_for_update(tx, ctx, project, kind, name)
+            if after is not None and asset["last_number"] != after:
+                raise StaleVersion(
+                    f"The newest version of {kind}:{name} is v{asset['last_number']}, not v{after}.",
+                    where="after",
+                    todo="Read it again and decide anew.",
+                )
             version = await self._one(tx, versions.c.asset_id == asset["id"], versions.c.digest == digest)
             if version is None:
                 values: dict[str, Any] = {

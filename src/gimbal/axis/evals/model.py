@@ -44,6 +44,15 @@ class CreateSuite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A remark for people."""
 
 
+class AddExamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Examples for a suite that exists."""
+
+    examples: list[Example]
+    """At least one; none has the id of one that is there."""
+    note: str = ""
+    """A remark for people."""
+
+
 class StartEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to evaluate on what."""
 

@@ -6,6 +6,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.model import (
+    AddExamples,
     Comparison,
     CreateSuite,
     EvaluationResult,
@@ -29,6 +30,14 @@ describe("suites", "Examples with the scorers that judge answers to them.")
 async def create_suite(ctx: Context, project: str, body: CreateSuite) -> Version:
     """Store a suite of examples as a version; the same examples again are the same version."""
     return await ctx.get(Suites).create(ctx, body)
+
+
+@operation(
+    "POST", "/projects/{project}/suites/{ref}/examples", name="suites.add", allow=Permission.DEVELOP, audited=True
+)
+async def add_examples(ctx: Context, project: str, ref: Ref, body: AddExamples) -> Version:
+    """Add examples to the newest version of a suite, which makes its next version; scorers stay."""
+    return await ctx.get(Suites).add(ctx, ref, body)
 
 
 @operation("GET", "/projects/{project}/suites/{ref}/examples", name="suites.examples", allow=Permission.VIEW)

@@ -5,6 +5,7 @@ from gimbal.axis.assets.model import FileEntry, Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.model import (
     EXAMPLES_FILE,
+    AddExamples,
     CreateSuite,
     Example,
     check_examples,
@@ -14,7 +15,10 @@ from gimbal.axis.evals.model import (
 from gimbal.axis.scores.model import SCORERS
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, Unavailable
+from gimbal.kernel.errors import BadInput, StaleVersion, Unavailable
+from gimbal.kernel.refs import Latest, Ref
+
+_ATTEMPTS = 10
 
 
 class Suites:
@@ -26,6 +30,46 @@ class Suites:
 
     async def create(self, ctx: Context, body: CreateSuite) -> Version:
         """Store a suite; the same examples and scorers again are the same version. Raise BadInput, NotFound."""
+        return await self._store(ctx, body)
+
+    async def add(self, ctx: Context, ref: Ref, body: AddExamples) -> Version:
+        """Store the newest version of a suite with more examples as its next one; raise BadInput, NotFound, StaleVersion.
+
+        Of several who add at once each adds to what the others made.
+        """
+        if ref.kind != "suite" or not isinstance(ref.selector, Latest):
+            raise BadInput(
+                f"Examples are added to the newest version of a suite, not to {ref}.",
+                where="ref",
+                todo="Name it without a version: suite:help/questions.",
+            )
+        if not body.examples:
+            raise BadInput("There is no example.", where="examples", todo="Give at least one.")
+        for attempt in range(1, _ATTEMPTS + 1):
+            newest = await self._assets.resolve(ctx, ref)
+            known = await self.examples(newest)
+            taken = {example.id for example in known}
+            for index, example in enumerate(body.examples):
+                if example.id in taken:
+                    raise BadInput(
+                        f"The suite has an example {example.id!r} already.",
+                        where=f"examples[{index}].id",
+                        todo="Choose another id.",
+                    )
+            whole = CreateSuite(
+                name=newest.name,
+                examples=[*known, *body.examples],
+                scorers=newest.manifest["scorers"],
+                note=body.note,
+            )
+            try:
+                return await self._store(ctx, whole, after=newest.number)
+            except StaleVersion:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    async def _store(self, ctx: Context, body: CreateSuite, *, after: int | None = None) -> Version:
         check_examples(body.examples)
         if not body.scorers:
             raise BadInput("A suite needs a scorer.", where="scorers", todo=f"There are: {', '.join(SCORERS)}.")
@@ -43,6 +87,7 @@ class Suites:
             manifest={"examples": len(body.examples), "clusters": len(clusters), "scorers": body.scorers},
             files=[FileEntry(path=EXAMPLES_FILE, digest=blob.digest, size=blob.size, media_type="application/jsonl")],
             note=body.note,
+            after=after,
         )
 
     async def examples(self, version: Version) -> list[Example]:

@@ -46,7 +46,7 @@ def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> Usa
     for item in items:
         name = _OPENAI_TOOLS.get(str(item.get("type")))
         # Of a web search only the search is billed, not the pages that are opened then.
-        if name and _table(item.get("action")).get("type") in {None, "search"}:
+        if name and str(_table(item.get("action")).get("type") or "search") == "search":
             requests[name] = requests.get(name, 0) + 1
     if "code_interpreter" in requests:
         # Billed is the container, however often it is used.
@@ -176,6 +176,24 @@ def bedrock(usage: Any, *, tier: Any = None) -> Usage | None:
     )
 
 
+def cohere(usage: Any) -> Usage | None:
+    """Read `usage` of Cohere's chat and embeddings: what they bill where they say so, else what they counted.
+
+    What hit their cache is billed as other input, and is part of what they counted, not of what they bill.
+    """
+    raw = _table(usage)
+    billed, counted = _table(raw.get("billed_units")), _table(raw.get("tokens"))
+    told = billed if billed.get("input_tokens") is not None or billed.get("output_tokens") is not None else counted
+    if told.get("input_tokens") is None and told.get("output_tokens") is None:
+        return None
+    searches = _count(billed, "search_units")
+    return Usage(
+        input=_count(told, "input_tokens"),
+        output=_count(told, "output_tokens"),
+        requests={"other_tool": searches} if searches else {},
+    )
+
+
 def modes(whole: int, read: int, written: int, audio: int, image: int, cached_audio: Any) -> dict[str, Any]:
     """Return the input by class where audio, images and what is cached overlap.
 
@@ -217,7 +235,7 @@ def _anthropic_tier(raw: Json) -> str:
     if raw.get("speed") == "fast":
         return "fast"
     tier = tier_of(raw.get("service_tier"))
-    regional = raw.get("inference_geo") not in {None, "", "global", "not_available"}
+    regional = str(raw.get("inference_geo") or "global") not in {"global", "not_available"}
     if regional:
         # Batch within a region is a price of its own again, which nobody lists.
         return "regional" if tier == "standard" else "other"
@@ -231,6 +249,8 @@ def tier_of(value: Any) -> str:
 
 def _count(raw: Json, field: str) -> int:
     value = raw.get(field)
+    if type(value) is int and 0 <= value < _MOST:  # nearly always
+        return value
     if value is None:
         return 0
     if isinstance(value, float) and value.is_integer():

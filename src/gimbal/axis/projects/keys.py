@@ -29,6 +29,8 @@ CACHE_S = 1.0
 _MOST_KNOWN = 10_000
 _COARSE = timedelta(hours=1)
 _ASK_AGAIN = "Let somebody who is, ask for it again."
+_ATTRIBUTION = ("feature", "user", "tags")
+_MOST_TAGS, _MOST_TEXT = 50, 256
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A key that belongs to a member counts only as long as the member is one.
 _with_members = api_keys.outerjoin(members, members.c.id == api_keys.c.member_id)
@@ -92,12 +94,19 @@ class Keys:
             created_by=ctx.principal.name,
             member_id=body.member,
             expires_at=now + timedelta(days=body.days) if body.days else None,
+            feature=_short(body.feature, "feature"),
+            user=_short(body.user, "user"),
+            tags=[_short(tag, "tags") for tag in body.tags[: _MOST_TAGS + 1]],
         )
+        if len(key.tags) > _MOST_TAGS:
+            raise BadInput(f"A key can have {_MOST_TAGS} tags.", where="tags", todo="Give fewer.")
         ctx.audit(key_id=key.id)
         async with self._catalog.write(ctx) as tx:
             if body.member is not None:
                 await _member_role(tx, project, body.member)
             row = msgspec.structs.asdict(key) | {"role": key.role.value, "secret_hash": secret_hash(secret)}
+            said = {name: value for name in _ATTRIBUTION if (value := row.pop(name))}
+            row["attribution"] = said or None
             await tx.execute(api_keys.insert().values(row))
         return IssuedKey(key=key, secret=secret)
 
@@ -232,6 +241,12 @@ async def _member_role(tx: AsyncConnection, project: str | None, member_id: str)
     return Role(role)
 
 
+def _short(text: str, where: str) -> str:
+    if len(text) > _MOST_TEXT or (text and not text.isprintable()):
+        raise BadInput(f"This is no text of at most {_MOST_TEXT} characters.", where=where, todo="Shorten it.")
+    return text.strip()
+
+
 def check_grant(ctx: Context, role: Role, project: str | None) -> None:
     """Raise Forbidden when `role` is higher than what the principal holds in `project` (None: everywhere)."""
     own = ctx.principal.everywhere
@@ -258,17 +273,24 @@ def _principal(row: Any, now: datetime) -> Principal:
     role, project = Role(row["role"]), row["project"]
     if row["member_id"] is not None:
         role = min(role, Role(row["member_role"]), key=lambda r: r.permission)
-        return Principal(kind="member", id=row["member_id"], name=row["email"], roles={project: role})
+        return Principal(
+            kind="member",
+            id=row["member_id"],
+            name=row["email"],
+            roles={project: role},
+            attribution=row["attribution"] or {},
+        )
     return Principal(
         kind="key",
         id=row["id"],
         name=f"key {row['name']}",
         everywhere=None if project else role,
         roles={project: role} if project else {},
+        attribution=row["attribution"] or {},
     )
 
 
 def _key(row: Any) -> ApiKey:
-    values: dict[str, Any] = {k: v for k, v in dict(row).items() if k != "secret_hash"}
+    values: dict[str, Any] = {k: v for k, v in dict(row).items() if k not in {"secret_hash", "attribution"}}
     values["role"] = Role(row["role"])
-    return ApiKey(**values)
+    return ApiKey(**values, **(row["attribution"] or {}))

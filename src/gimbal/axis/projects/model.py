@@ -52,6 +52,12 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     """When it was last used, to the hour; null means never."""
+    feature: str = ""
+    """What model calls with it are for, where the caller does not say."""
+    user: str = ""
+    """For whom they are then."""
+    tags: list[str] = []
+    """Which tags they have then."""
 
 
 class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +107,12 @@ class CreateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Id of the member whose key it is: it never can more than they, and goes with them. Null: a service's key."""
     everywhere: bool = False
     """For the whole installation instead of this project; takes an admin of the installation."""
+    feature: str = ""
+    """What model calls with it are for, where the caller does not say."""
+    user: str = ""
+    """For whom they are then."""
+    tags: list[str] = []
+    """Which tags they have then: words, or `key:value`."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):

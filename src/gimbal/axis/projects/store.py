@@ -43,6 +43,8 @@ api_keys = sa.Table(
     sa.Column("expires_at", Utc, nullable=True),
     sa.Column("revoked_at", Utc, nullable=True),
     sa.Column("last_used_at", Utc, nullable=True),
+    # What model calls with it are for, where the caller does not say; null for keys that say nothing.
+    sa.Column("attribution", Json, nullable=True),
 )
 
 audit = append_only(

@@ -33,6 +33,9 @@ def add(app: App, command: Command) -> None:
 def _annotation(argument: Argument) -> Any:
     kind = _TYPES[argument.type]
     doc = argument.doc + (" As JSON, or @FILE, or @- for standard input." if argument.type == "json" else "")
+    doc += (
+        " Or @FILE, or @- for standard input: what stands in a command is seen by others." if _is_key(argument) else ""
+    )
     if argument.default not in (None, ""):
         doc += f" {argument.default} when left out."
     # `--no-x` is for what may be true or false; an empty list is simply not given.
@@ -117,7 +120,13 @@ def _call(command: Command, given: dict[str, Any], *, as_json: bool, output: Pat
         raise SystemExit(1)
 
 
+def _is_key(argument: Argument) -> bool:
+    return argument.place == "body" and argument.name == "key"
+
+
 def _value(argument: Argument, value: Any) -> Any:
+    if _is_key(argument) and value and value.startswith("@"):
+        return _read(value[1:], argument.name).strip()
     if argument.type == "raw" and not value.is_file():
         raise BadInput(f"There is no file {value}.", where=argument.name, todo="Give the path of a file.")
     if argument.type != "json" or value is None:

@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
 _HERE = Group("This machine", sort_key=1)
 _THERE = Group("On the server", sort_key=2)
 _FLAGS = Group("Options", sort_key=3)
-_RINGS = ("axis", "predictive", "generative")
+_PLACES = ("gimbal.axis", "gimbal.predictive", "gimbal.generative", "gimbal.generative.gateway")
 
 
 def build(words: list[str]) -> App:
@@ -42,9 +42,9 @@ def build(words: list[str]) -> App:
 
 def _add_own(sub: App, group: str) -> None:
     """Add the commands that a room wrote itself because they are more than one operation."""
-    for ring in _RINGS:
-        name = f"gimbal.{ring}.{group}.commands"
-        if importlib.util.find_spec(f"gimbal.{ring}.{group}") and importlib.util.find_spec(name):
+    for place in _PLACES:
+        name = f"{place}.{group}.commands"
+        if importlib.util.find_spec(f"{place}.{group}") and importlib.util.find_spec(name):
             importlib.import_module(name).add(sub)
 
 

@@ -36,6 +36,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "pricing.reratings": ("id", "status", "reason", "changed", "old", "new", "created_at", "dry_run"),
     "prices.versions": ("version", "in_force", "prices", "taken_at", "taken_by", "origin"),
+    "providers.kinds": ("name", "title", "base_url", "variables"),
+    "providers.list": ("name", "kind", "source", "key", "base_url", "problem", "models"),
     "runs.list": ("id", "name", "status", "started_at", "metrics"),
     "schedules.list": ("name", "cron", "job", "next_at"),
     "traces.list": ("trace_id", "name", "status", "duration_us", "cost", "start"),
@@ -44,4 +46,5 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 FAILED: dict[str, tuple[str, object]] = {
     "audit.verify": ("sound", False),
     "gates.promote": ("verdict", "refused"),
+    "providers.check": ("ok", False),
 }

@@ -26,8 +26,11 @@ ROOMS = (
     "gimbal.predictive.flavors",
     "gimbal.predictive.serving",
     "gimbal.generative.prompts",
+    "gimbal.generative.guards",
     "gimbal.generative.knowledge",
     "gimbal.generative.gateway",
+    "gimbal.generative.gateway.routes",
+    "gimbal.generative.gateway.providers",
 )
 
 

@@ -15,6 +15,7 @@ from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
+from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.kernel.context import Services
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.events import EventBus
@@ -37,7 +38,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One sort of work that goes on behind the requests."""
 
     part: str
-    """`writer` (telemetry on its way to the columns), `jobs`, `endpoints` (what they resolve to) or `events`."""
+    """`writer` (telemetry on its way to the columns), `jobs`, `endpoints` (what they resolve to), `providers` or `events`."""
     ok: bool
     waiting: int | None = None
     """Rows or jobs that wait; null where nothing waits or it cannot be told."""
@@ -75,7 +76,7 @@ async def readiness(services: Services) -> Health:
 
 async def liveness(services: Services) -> Health:
     """Tell how far the work behind the requests is."""
-    work = [_writer(services), await _jobs(services), _endpoints(services), _events(services)]
+    work = [_writer(services), await _jobs(services), _endpoints(services), _providers(services), _events(services)]
     shown = [row for row in work if row is not None]
     status = "ok" if all(row.ok for row in shown) else "behind"
     return Health(status=status, version=version("gimbal-ops"), work=shown)
@@ -108,6 +109,13 @@ def _endpoints(services: Services) -> Work | None:
     if not services.has(Endpoints):
         return None
     return Work(part="endpoints", ok=True, behind_s=round(services.get(Endpoints).behind_s(), 3))
+
+
+def _providers(services: Services) -> Work | None:
+    if not services.has(Providers):
+        return None
+    known = services.get(Providers)
+    return Work(part="providers", ok=not known.problem, behind_s=round(known.behind_s(), 3), message=known.problem)
 
 
 def _events(services: Services) -> Work | None:

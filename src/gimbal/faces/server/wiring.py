@@ -45,6 +45,7 @@ from gimbal.engines.compute.jobs import Jobs, Standing
 from gimbal.engines.compute.schedules import Schedules
 from gimbal.engines.compute.worker import Worker
 from gimbal.engines.console.console import Console, ProjectLink
+from gimbal.engines.http.choose import ChoosingClient
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
@@ -54,8 +55,15 @@ from gimbal.faces.server.access import header_secret
 from gimbal.faces.server.app import App
 from gimbal.faces.server.metrics import watch_services
 from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
-from gimbal.generative.gateway.providers.catalog import Providers
+from gimbal.generative.gateway.providers.registry import Providers
+from gimbal.generative.gateway.providers.service import ProviderService
+from gimbal.generative.gateway.recording import Recording
+from gimbal.generative.gateway.resilience import figures
+from gimbal.generative.gateway.resilience.health import Health
+from gimbal.generative.gateway.resilience.shadow import Shadows
+from gimbal.generative.gateway.routes.service import Routes
 from gimbal.generative.gateway.target import prompt_target
+from gimbal.generative.guards.service import Policies
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Permission, Principal, Role, Services
@@ -153,7 +161,15 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
             judge=labelled_scores,
         ),
     )
-    services.register(Providers, Providers(settings.gateway.providers))
+    providers = Providers(settings.gateway, ChoosingClient(), catalog=stores.catalog)
+    services.register(Providers, providers)
+    services.register(ProviderService, ProviderService(stores.catalog, providers))
+    health = Health()
+    services.register(Health, health)
+    services.get(Counters).watch(lambda: figures.samples(health))
+    services.register(Routes, Routes())
+    services.register(Shadows, Shadows())
+    services.register(Policies, Policies())
     services.register(Indexes, Indexes())
     TARGETS.add("prompt", prompt_target)
 
@@ -194,10 +210,12 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         builtin.install(app, _console(settings, services))
         async with (
             contextlib.aclosing(services.get(Providers)),
+            _following_providers(services),
             _otlp_grpc(settings, app),
             _deciding(services),
             _settling(services),
             _following_prices(services),
+            _recording(settings, services),
         ):
             yield app
 
@@ -212,6 +230,37 @@ async def _following_prices(services: Services) -> AsyncGenerator[None]:
     finally:
         stop.set()
         await task
+
+
+@contextlib.asynccontextmanager
+async def _following_providers(services: Services) -> AsyncGenerator[None]:
+    """Keep the providers as new as what other processes change, so that no call waits for the catalog."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(services.get(Providers).follow(stop), name="providers")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@contextlib.asynccontextmanager
+async def _recording(settings: Settings, services: Services) -> AsyncGenerator[None]:
+    """Keep the journal of calls, and store what was put down; what is left is stored before the writer closes."""
+    gateway = settings.gateway
+    recording = Recording(services, settings.folder / "journal", most_bytes=gateway.journal_max_bytes)
+    recording.open()
+    services.register(Recording, recording)
+    services.get(Counters).watch(recording.samples)
+    stop = asyncio.Event()
+    task = asyncio.create_task(recording.run(stop), name="recording")
+    try:
+        yield
+    finally:
+        await services.get(Shadows).aclose()
+        stop.set()
+        await task
+        await recording.close()
 
 
 @contextlib.asynccontextmanager
@@ -281,7 +330,7 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
         name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
         await services.get(Prices).of(DEFAULT_PROJECT)
         worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
-        async with contextlib.aclosing(services.get(Providers)):
+        async with contextlib.aclosing(services.get(Providers)), _following_providers(services):
             await worker.run(stop)
 
 

@@ -1,49 +1,12 @@
-"""One LLM call in normal form, whichever wire it came by and whichever provider answers it.
+"""One call as it came in: by which wire, what it asks for, for whom, and where it stands in a trace."""
 
-`wire` decodes requests into a Call and encodes Pieces; `providers` answer a Call with an Answer, which is a stream of
-Pieces (a single one when nothing was streamed).
-"""
-
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+from functools import cached_property
 
 import msgspec
 
-from gimbal.axis.pricing.model import Usage
+from gimbal.generative.gateway.conversation import Conversation
+from gimbal.generative.gateway.wire.protocol import Asked, Wire
 from gimbal.kernel.ids import new_id, new_trace_id
-
-Json = dict[str, Any]
-
-
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call, whole in a message or in part in a Piece (then the parts with one `index` are put together)."""
-
-    index: int = 0
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-    """JSON text."""
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of the conversation."""
-
-    role: str
-    """system, developer, user, assistant or tool."""
-    text: str = ""
-    """All text parts together."""
-    parts: tuple[Json, ...] = ()
-    """The parts as they came, when the content was a list."""
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str = ""
-    """Which call a tool message answers."""
-    name: str = ""
-
-    @property
-    def only_text(self) -> bool:
-        """Whether nothing but text is in it (no image, audio or file)."""
-        return all(part.get("type") in {"text", "refusal"} for part in self.parts)
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,108 +37,48 @@ def new_trace() -> TraceContext:
     return TraceContext(trace_id=new_trace_id())
 
 
-class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters that a provider of any wire understands; None means not given."""
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: tuple[str, ...] = ()
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for."""
-
-    model: str
-    """As asked for: `provider/model`, or a name that a provider claims."""
-    messages: tuple[Message, ...]
-    body: Json
-    """The request as it came; a provider of the same wire forwards it, unknown fields and all."""
-    wire: str = "openai"
-    stream: bool = False
-    wants_usage: bool = False
-    """Whether the caller asked for usage in the stream."""
-    settings: CallSettings = CallSettings()
-    attribution: Attribution = Attribution()
-    trace: TraceContext = msgspec.field(default_factory=new_trace)
-    id: str = msgspec.field(default_factory=lambda: f"chatcmpl-{new_id().replace('-', '')}")
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of an answer, in order."""
-
-    text: str = ""
-    reasoning: str = ""
-    refusal: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    finish: str = ""
-    """stop, length, tool_calls or content_filter; empty while it goes on."""
-    usage: Usage | None = None
-    """Cumulative: the last one counts."""
-    side_text: str = ""
-    """Text of further choices (`n` above 1): not shown in the trace, but used."""
-    raw: Json | None = None
-    """The chunk or whole body as the provider sent it, for a caller of the same wire."""
-    wire: str = ""
-    """Wire of `raw`."""
-
-
-async def _nothing() -> None:
-    return None
-
-
-class Answer:
-    """A provider's answer that has begun; close it in any case."""
+class Call:
+    """What a caller asks for. Made once per request; the conversation is decoded when somebody first needs it."""
 
     def __init__(
         self,
-        pieces: AsyncIterator[Piece],
+        wire: Wire,
+        asked: Asked,
         *,
-        model: str = "",
-        fingerprint: str = "",
-        note: Json | None = None,
-        close: Callable[[], Awaitable[None]] = _nothing,
+        attribution: Attribution | None = None,
+        trace: TraceContext | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        timeout_s: float | None = None,
     ) -> None:
-        self.pieces = pieces
-        self.model = model
-        """Model that answers, as far as known before the first piece."""
-        self.fingerprint = fingerprint
-        """`system_fingerprint` of the response, where we make it ourselves."""
-        self.note = note or {}
-        """What else the trace should say of it, as flat attributes."""
-        self._close = close
+        self.wire = wire
+        """The wire that it came by."""
+        self.asked = asked
+        self.attribution = attribution or Attribution()
+        self.trace = trace or new_trace()
+        self.headers = headers
+        """Headers of the caller that go on to a provider of the same wire (`anthropic-beta` …)."""
+        self.timeout_s = timeout_s
+        """How long the caller waits; None where it did not say."""
+        self.rewritten = False
+        """Whether it says something else than the caller's own bytes."""
 
-    async def aclose(self) -> None:
-        """Stop the provider and give the connection back; what goes wrong in that is of no consequence any more."""
-        with contextlib.suppress(Exception):
-            closer = getattr(self.pieces, "aclose", None)
-            if closer:
-                await closer()
-        with contextlib.suppress(Exception):
-            await self._close()
+    def saying(self, conversation: Conversation) -> "Call":
+        """Return the call with another conversation: of a prompt, or what guards left of it."""
+        other = Call(
+            self.wire, self.asked, attribution=self.attribution, trace=self.trace, headers=self.headers,
+            timeout_s=self.timeout_s,
+        )  # fmt: skip
+        other.rewritten = True
+        other.__dict__["conversation"] = conversation
+        other.__dict__["id"] = self.id
+        return other
 
+    @cached_property
+    def conversation(self) -> Conversation:
+        """Everything that it says, in normal form; raise BadInput where it cannot be read."""
+        return self.wire.conversation(self.asked)
 
-class Provider(Protocol):
-    """One upstream. `open` returns once it has accepted the call, or raises the error that the caller shall see."""
-
-    @property
-    def name(self) -> str:
-        """The short name, as in `name/model`."""
-        ...
-
-    @property
-    def pricing(self) -> str:
-        """The name by which the price book knows it."""
-        ...
-
-    async def open(self, call: Call, model: str) -> Answer:
-        """Send the call for `model` (without the provider's name); raise a GimbalError when it is not accepted."""
-        ...
-
-    async def models(self) -> list[str]:
-        """Return the models it offers, without its name; empty when it cannot be asked now."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close its connections."""
-        ...
+    @cached_property
+    def id(self) -> str:
+        """An id for an answer that we write ourselves; wires put their prefix before it."""
+        return new_id().replace("-", "")

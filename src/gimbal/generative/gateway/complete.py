@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.call import Attribution, Call, Json, TraceContext, new_trace
+from gimbal.generative.gateway.call import Attribution, Call, TraceContext
+from gimbal.generative.gateway.conversation import Json
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.gateway.pipeline import run
-from gimbal.generative.gateway.wire import openai
+from gimbal.generative.gateway.wire.openai_chat import WIRE
 from gimbal.kernel.context import Context
 from gimbal.kernel.refs import ResolvedRef
 
@@ -52,10 +53,8 @@ async def complete(
         "messages": [dict(message) for message in messages],
         "stream": False,
     }
-    call: Call = msgspec.structs.replace(
-        openai.decode(body), attribution=attribution or Attribution(), trace=trace or new_trace()
-    )
-    flight = Flight(ctx, call)
+    call = Call(WIRE, WIRE.asked(msgspec.json.encode(body), {}), attribution=attribution, trace=trace)
+    flight = Flight(ctx, call, at_once=True)
     flight.refs.extend(refs)
     await run(flight)
     return Completion(

@@ -8,7 +8,13 @@ import time
 from decimal import Decimal
 
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.call import Answer, Call, Json, Piece, Provider, ToolCall
+from gimbal.generative.gateway.call import Call
+from gimbal.generative.gateway.conversation import Done, Piece, ToolCall
+from gimbal.generative.gateway.guarding.answered import Outflow
+from gimbal.generative.gateway.guarding.looking import Looking, Records
+from gimbal.generative.gateway.provider import Answer, Choice, Provider
+from gimbal.generative.gateway.resilience.model import Attempt, Plan
+from gimbal.generative.gateway.wire.protocol import Writer
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError
@@ -16,14 +22,21 @@ from gimbal.kernel.ids import new_span_id
 from gimbal.kernel.refs import ResolvedRef
 
 CANCELLED = "cancelled"
+CHAT, EMBEDDINGS = "chat", "embeddings"
 
 
 class Flight:
     """Mutable; belongs to one task."""
 
-    def __init__(self, ctx: Context, call: Call) -> None:
+    def __init__(self, ctx: Context, call: Call, *, operation: str = CHAT, at_once: bool = False) -> None:
+        self.at_once = at_once
+        """Whether its record must be in the store when it ends, instead of on the way there."""
         self.ctx = ctx
         self.call = call
+        self.operation = operation
+        """By the OpenTelemetry conventions: chat, embeddings …"""
+        self.shadow_of = ""
+        """Span of the call beside which this one runs for the record alone."""
         self.span_id = new_span_id()
         self.started_us = to_us(ctx.now())
         self._begun = time.perf_counter()
@@ -31,15 +44,31 @@ class Flight:
         """Microseconds per stage."""
         # admit
         self.refs: list[ResolvedRef] = []
-        """Versions that the call used: the prompt, what the caller retrieved from."""
+        """Versions that the call used: the prompt, the route, what the caller retrieved from."""
+        # guards
+        self.guards: Records = {}
+        """What became of each guard of the project's policy, by direction; empty without one."""
+        self.looking: Looking | None = None
+        """The policy at work; None without one."""
+        self.outflow: Outflow | None = None
+        """The guards that the answer goes through."""
         # route
+        self.plan: Plan | None = None
+        # provider
+        self.attempts: list[Attempt] = []
+        """Every attempt, the last one being the one that answered, if any did."""
+        self.choice: Choice | None = None
+        """Whom the plan came to."""
         self.provider: Provider | None = None
         self.model = ""
         """Model without the provider's name."""
-        # provider
         self.answer: Answer | None = None
+        self.upstream_us = 0
+        """Microseconds that were spent waiting for providers."""
         self.text: list[str] = []
         self.reasoning: list[str] = []
+        self.signature = ""
+        self.redacted = ""
         self.refusal = ""
         self.side_text = 0
         """Characters of further choices."""
@@ -48,15 +77,19 @@ class Flight:
         self.usage: Usage | None = None
         self.answered_by = ""
         """Model as the provider names it."""
-        self.last_raw: Json | None = None
+        self.response_id = ""
+        """The provider's id of the answer."""
         self.first_token_us: int | None = None
         """Microseconds from the start to the first text or tool call."""
         # encode
+        self.writer: Writer | None = None
         self.body = b""
-        """The answer's bytes, when they are forwarded as they came."""
+        """The answer's bytes."""
         # end
-        self.finishing: asyncio.Future[None] | None = None
-        """Settle and record, once begun."""
+        self.landed = False
+        """Whether settle and record have begun."""
+        self.storing: asyncio.Future[None] | None = None
+        """The record on its way, where that takes a while."""
         self.lost: list[str] = []
         """Stages of the end that failed."""
         self.error: GimbalError | None = None
@@ -80,20 +113,43 @@ class Flight:
 
     def land(self) -> None:
         """Note the end; the duration is measured by the monotonic clock."""
+        self.landed = True
         if self.ended_us is None:
             self.ended_us = self.started_us + self.elapsed_us()
 
     def take(self, piece: Piece) -> None:
         """Account for one piece of the answer."""
-        if self.first_token_us is None and (piece.text or piece.tool_calls or piece.reasoning):
-            self.first_token_us = self.elapsed_us()
         if piece.text:
             self.text.append(piece.text)
         if piece.reasoning:
             self.reasoning.append(piece.reasoning)
-        self.refusal += piece.refusal
-        self.side_text += len(piece.side_text)
-        for part in piece.tool_calls:
+        if piece.tool_calls:
+            self._take_tools(piece.tool_calls)
+        if self.first_token_us is None and (piece.text or piece.tool_calls or piece.reasoning):
+            self.first_token_us = self.elapsed_us()
+        if piece.usage is not None:
+            self.usage = piece.usage
+        if piece.finish:
+            self.finish = piece.finish
+        if piece.model:
+            self.answered_by = piece.model
+        if piece.id:
+            self.response_id = piece.id
+        if piece.refusal or piece.side_text or piece.signature or piece.redacted:
+            self.refusal += piece.refusal
+            self.side_text += len(piece.side_text)
+            self.signature += piece.signature
+            self.redacted += piece.redacted
+
+    def retake(self, piece: Piece) -> None:
+        """Account for one piece instead of all before it."""
+        self.text, self.reasoning, self.tools = [], [], {}
+        self.refusal = self.signature = self.redacted = ""
+        self.side_text = 0
+        self.take(piece)
+
+    def _take_tools(self, calls: tuple[ToolCall, ...]) -> None:
+        for part in calls:
             before = self.tools.get(part.index, ToolCall(index=part.index))
             self.tools[part.index] = ToolCall(
                 index=part.index,
@@ -101,18 +157,29 @@ class Flight:
                 name=part.name or before.name,
                 arguments=before.arguments + part.arguments,
             )
-        self.finish = piece.finish or self.finish
-        if piece.usage is not None:
-            self.usage = piece.usage
-        if piece.raw is not None:
-            self.last_raw = piece.raw
-            model = piece.raw.get("model")
-            self.answered_by = model if isinstance(model, str) and model else self.answered_by
+
+    def done(self) -> Done:
+        """Return the answer as it came to its end, for whoever writes it in the caller's wire."""
+        return Done(
+            id=self.call.id,
+            model=self.answered_by or self.shown_model,
+            created=self.started_us // 1_000_000,
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            signature=self.signature,
+            redacted=self.redacted,
+            refusal=self.refusal,
+            tool_calls=tuple(self.tools[place] for place in sorted(self.tools)),
+            finish=self.finish or "stop",
+            usage=self.usage or Usage(),
+            estimated=self.estimated,
+            fingerprint=self.answer.fingerprint if self.answer else "",
+        )
 
     @property
     def shown_model(self) -> str:
         """The model as `provider/model`; what was asked for while no provider is known."""
-        return f"{self.provider.name}/{self.model}" if self.provider else self.call.model
+        return f"{self.provider.name}/{self.model}" if self.provider else self.call.asked.model
 
     @property
     def status(self) -> str:

@@ -1,7 +1,7 @@
-"""The path of a call, as one visible tuple: admit → route → provider → encode → settle → record.
+"""The path of a call, as one visible tuple of stages, each with its own timing in the trace.
 
-The first four run in order and the first error ends the call; the last two always run, once, whatever happened: a
-broken stream or a caller who has gone is settled and recorded with what was used.
+Those on the way out run in order and the first error ends the call; `settle` and `record` always run, once, whatever
+happened: a broken stream or a caller who has gone is settled and recorded with what was used.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import msgspec
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.gateway.stages.admit import admit
 from gimbal.generative.gateway.stages.encode import chunks, encode
+from gimbal.generative.gateway.stages.guard import guard_input, guard_output
 from gimbal.generative.gateway.stages.provide import provide
 from gimbal.generative.gateway.stages.record import record
 from gimbal.generative.gateway.stages.route import route
@@ -25,29 +26,47 @@ _log = logging.getLogger(__name__)
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """One step on the path."""
+    """One step on the path; one that has nothing to do yet costs nothing."""
 
     name: str
-    run: Callable[[Flight], Awaitable[None]]
+    run: Callable[[Flight], Awaitable[None]] | None = None
+    back: bool = False
+    """Whether it runs in a `finally`."""
 
 
-OUT = (Stage("admit", admit), Stage("route", route), Stage("provider", provide), Stage("encode", encode))
-"""In this order, until one raises."""
-BACK = (Stage("settle", settle), Stage("record", record))
-"""Always, in a `finally`."""
-STAGES = (*OUT, *BACK)
+STAGES = (
+    Stage("admit", admit),
+    Stage("guard_input", guard_input),
+    Stage("cache"),
+    Stage("route", route),
+    Stage("reserve"),
+    Stage("provider", provide),
+    Stage("guard_output", guard_output),
+    Stage("encode", encode),
+    Stage("settle", settle, back=True),
+    Stage("record", record, back=True),
+)
+_OUT = [(stage.name, stage.run) for stage in STAGES if stage.run and not stage.back]
+_BACK = [(stage.name, stage.run) for stage in STAGES if stage.run and stage.back]
+_clock = time.perf_counter_ns
 
 
 async def run(flight: Flight) -> None:
-    """Carry one call. When this returns the answer is whole and recorded, or (`call.stream`) has been accepted.
+    """Carry one call. When this returns the answer is whole and put down, or (a stream) has been accepted.
 
     Raise the GimbalError that the caller shall see; the call is recorded then as well.
     """
     opened = False
+    timings = flight.timings_us
+    begun = _clock()
+    name = ""
     try:
-        for stage in OUT:
-            await _timed(flight, stage)
-        opened = flight.call.stream
+        for name, stage in _OUT:
+            await stage(flight)
+            now = _clock()
+            timings[name] = (now - begun) // 1000
+            begun = now
+        opened = flight.call.asked.stream
     except GimbalError as problem:
         flight.error = problem
         raise
@@ -58,40 +77,36 @@ async def run(flight: Flight) -> None:
         flight.error = GimbalError(f"The gateway failed: {type(problem).__name__}.", todo="Look into the server's log.")
         raise
     finally:
+        if name not in timings:
+            timings[name] = (_clock() - begun) // 1000
         if not opened:
             await finish(flight)
 
 
 async def finish(flight: Flight) -> None:
     """Settle and record, once; goes on to its end also when the waiting task is cancelled."""
-    if flight.finishing is None:
-        flight.land()
-        flight.finishing = asyncio.ensure_future(_finish(flight))
-    await asyncio.shield(flight.finishing)
-
-
-async def _finish(flight: Flight) -> None:
-    if flight.answer is not None:
-        await flight.answer.aclose()
-    for stage in BACK:
-        try:
-            await _timed(flight, stage)
-        except Exception:  # noqa: BLE001 - the caller has the answer; what is lost is counted and logged, never hidden
-            flight.lost.append(stage.name)
-            flight.ctx.count(
-                "gimbal_gateway_lost_stages_total",
-                "Ends of calls (settle, record) that failed after the answer was given.",
-                stage=stage.name,
-            )
-            _log.exception("stage %s failed for trace %s", stage.name, flight.call.trace.trace_id)
-
-
-async def _timed(flight: Flight, stage: Stage) -> None:
-    begun = time.perf_counter()
+    if flight.landed:
+        if flight.storing is not None:
+            await asyncio.shield(flight.storing)
+        return
+    flight.land()
     try:
-        await stage.run(flight)
+        if flight.answer is not None:
+            await flight.answer.aclose()
     finally:
-        flight.timings_us[stage.name] = int((time.perf_counter() - begun) * 1e6)
+        for name, stage in _BACK:
+            begun = _clock()
+            try:
+                await stage(flight)
+            except Exception:  # noqa: BLE001 - the caller has the answer; what is lost is counted and logged, never hidden
+                flight.lost.append(name)
+                flight.ctx.count(
+                    "gimbal_gateway_lost_stages_total",
+                    "Ends of calls (settle, record) that failed after the answer was given.",
+                    stage=name,
+                )
+                _log.exception("stage %s failed for trace %s", name, flight.call.trace.trace_id)
+            flight.timings_us[name] = (_clock() - begun) // 1000
 
 
 class AnswerStream:
@@ -124,7 +139,7 @@ class AnswerStream:
         await self._stop()
 
     async def _stop(self) -> None:
-        if self._flight.finishing is None:
+        if not self._flight.landed:
             self._flight.cancelled = True
         await finish(self._flight)
         with contextlib.suppress(RuntimeError):  # it is running in a step that is being cancelled

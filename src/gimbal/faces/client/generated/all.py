@@ -9,6 +9,7 @@ from gimbal.faces.client.generated.decisions import Decisions
 from gimbal.faces.client.generated.endpoints import Endpoints
 from gimbal.faces.client.generated.evaluations import Evaluations
 from gimbal.faces.client.generated.gates import Gates
+from gimbal.faces.client.generated.guards import Guards
 from gimbal.faces.client.generated.indexes import Indexes
 from gimbal.faces.client.generated.jobs import Jobs
 from gimbal.faces.client.generated.keys import Keys
@@ -20,8 +21,10 @@ from gimbal.faces.client.generated.prices import Prices
 from gimbal.faces.client.generated.pricing import Pricing
 from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
+from gimbal.faces.client.generated.providers import Providers
 from gimbal.faces.client.generated.redaction import Redaction
 from gimbal.faces.client.generated.retention import Retention
+from gimbal.faces.client.generated.routes import Routes
 from gimbal.faces.client.generated.runs import Runs
 from gimbal.faces.client.generated.sampling import Sampling
 from gimbal.faces.client.generated.schedules import Schedules
@@ -46,6 +49,7 @@ class Groups:
         self.endpoints = Endpoints(transport)
         self.evaluations = Evaluations(transport)
         self.gates = Gates(transport)
+        self.guards = Guards(transport)
         self.indexes = Indexes(transport)
         self.jobs = Jobs(transport)
         self.keys = Keys(transport)
@@ -57,8 +61,10 @@ class Groups:
         self.pricing = Pricing(transport)
         self.projects = Projects(transport)
         self.prompts = Prompts(transport)
+        self.providers = Providers(transport)
         self.redaction = Redaction(transport)
         self.retention = Retention(transport)
+        self.routes = Routes(transport)
         self.runs = Runs(transport)
         self.sampling = Sampling(transport)
         self.schedules = Schedules(transport)

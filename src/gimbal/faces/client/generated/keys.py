@@ -20,6 +20,9 @@ class Keys(Group):
         days: int | None | UnsetType = UNSET,
         member: str | None | UnsetType = UNSET,
         everywhere: bool | UnsetType = UNSET,
+        feature: str | UnsetType = UNSET,
+        user: str | UnsetType = UNSET,
+        tags: list[str] | UnsetType = UNSET,
         project: str | None = None,
     ) -> IssuedKey:
         """Make an API key for the project; its secret is shown this once.
@@ -31,13 +34,25 @@ class Keys(Group):
             member: Id of the member whose key it is: it never can more than they, and goes with them. Null: a
                 service's key.
             everywhere: For the whole installation instead of this project; takes an admin of the installation.
+            feature: What model calls with it are for, where the caller does not say.
+            user: For whom they are then.
+            tags: Which tags they have then: words, or `key:value`.
         """
         return self._transport.call(
             "POST",
             "/projects/{project}/keys",
             IssuedKey,
             path={"project": project},
-            body={"name": name, "role": role, "days": days, "member": member, "everywhere": everywhere},
+            body={
+                "name": name,
+                "role": role,
+                "days": days,
+                "member": member,
+                "everywhere": everywhere,
+                "feature": feature,
+                "user": user,
+                "tags": tags,
+            },
         )
 
     def list(self, *, project: str | None = None) -> list[ApiKey]:

@@ -13,6 +13,24 @@ from gimbal.kernel.refs import Ref
 class Suites(Group):
     """Examples with the scorers that judge answers to them."""
 
+    def add(
+        self, ref: Ref | str, *, examples: list[Example], note: str | UnsetType = UNSET, project: str | None = None
+    ) -> Version:
+        """Add examples to the newest version of a suite, which makes its next version; scorers stay.
+
+        Args:
+            ref: Reference such as model:flights/delay@production.
+            examples: At least one; none has the id of one that is there.
+            note: A remark for people.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/suites/{ref}/examples",
+            Version,
+            path={"project": project, "ref": ref},
+            body={"examples": examples, "note": note},
+        )
+
     def create(
         self,
         *,

@@ -6,14 +6,27 @@ of the last user message but the question is one passage without a source.
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
-
-from gimbal.generative.gateway.call import Message
 
 _MARKER = re.compile(r"\[(\d{1,4})\][ \t]+(\S.*)")
 _QUESTION = re.compile(r"(?:\*\*)?(?:question|q|user question|query)(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*(.*)", re.IGNORECASE)
 _SEPARATOR = " — "
+
+
+class Said(Protocol):
+    """One message, as far as it is read here."""
+
+    @property
+    def role(self) -> str:
+        """system, developer, user, assistant or tool."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """All its text."""
+        ...
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +55,7 @@ def numbered(passages: Sequence[tuple[str, str, str]]) -> str:
     return "\n\n".join(blocks)
 
 
-def read(messages: Sequence[Message]) -> Reading:
+def read(messages: Sequence[Said]) -> Reading:
     """Return the question and the passages of a request."""
     users = [message.text for message in messages if message.role == "user"]
     others = [message.text for message in messages if message.role in {"system", "developer", "tool"}]

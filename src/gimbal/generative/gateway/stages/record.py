@@ -1,7 +1,7 @@
 """Record: every call is one span of kind `llm`, with what went in, what came out, tokens, times and cost.
 
-The span is durable when this returns. A full writer is tried again for a while; what cannot be recorded even then is
-logged and counted, never hidden.
+It survives this process when this returns. A call from inside a process waits until it is in the store: a full writer is
+tried again for a while. What cannot be recorded even then is logged and counted, never hidden.
 """
 
 import asyncio
@@ -9,48 +9,60 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.pricing.service import PriceSource
 from gimbal.axis.traces.model import Span
-from gimbal.axis.traces.service import Traces
-from gimbal.generative.gateway.call import Message
-from gimbal.generative.gateway.flight import Flight
-from gimbal.kernel.errors import Busy
+from gimbal.generative.gateway.conversation import Conversation
+from gimbal.generative.gateway.flight import CANCELLED, Flight
+from gimbal.generative.gateway.recording import Recording, recorded
+from gimbal.generative.gateway.resilience.model import Attempt
+from gimbal.kernel.clock import from_us
+from gimbal.kernel.context import Context
+from gimbal.kernel.ids import new_span_id
 
-_ATTEMPTS = 5
 _DIALECT = "gimbal"
+_FIELDS = {
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
+    "seed": "gen_ai.request.seed",
+}
+_json = msgspec.json.Encoder()
+_number = msgspec.json.Decoder(float | int | None)
 
 
 async def record(flight: Flight) -> None:
-    """Store the call's span; raise Busy when the writer stays full."""
+    """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
     # A context of its own: what it emits is published now, also when the caller's request has failed.
     ctx = flight.ctx.within(flight.ctx.project or "default")
-    span = to_span(flight)
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            await ctx.get(Traces).record(ctx, [span])
-            break
-        except Busy as problem:
-            if attempt == _ATTEMPTS:
-                raise
-            await asyncio.sleep(min(problem.retry_after or 0.1, 2.0))
-    await ctx.settle()
+    spans = [to_span(flight)]
+    if any(one.usage is not None for one in flight.attempts):
+        spans += await _wasted(ctx, flight)
+    if not flight.at_once and ctx.services.has(Recording):
+        await recorded(ctx, spans)
+        return
+    flight.storing = asyncio.ensure_future(recorded(ctx, spans, at_once=flight.at_once))
+    await asyncio.shield(flight.storing)
 
 
 def to_span(flight: Flight) -> Span:
     """Return the span of a call that has ended."""
-    call = flight.call
+    call, where = flight.call, flight.call.trace
+    attribution = call.attribution
     return Span(
-        trace_id=call.trace.trace_id,
+        trace_id=where.trace_id,
         span_id=flight.span_id,
-        parent_id=call.trace.parent_id or "",
-        remote_parent=call.trace.remote,
-        name=f"chat {flight.shown_model}",
-        kind="llm",
+        parent_id=where.parent_id or "",
+        remote_parent=where.remote,
+        name=f"{flight.operation} {flight.shown_model}".rstrip(),
+        kind="embedding" if flight.operation == "embeddings" else "llm",
         start_us=flight.started_us,
         end_us=flight.ended_us or flight.started_us,
         status=flight.status,
         status_message=_message(flight),
         provider=flight.provider.pricing if flight.provider else "",
-        model=flight.model or call.model,
+        model=flight.model or call.asked.model,
         usage=flight.usage,
         estimated=flight.estimated,
         cost=flight.cost,
@@ -59,18 +71,53 @@ def to_span(flight: Flight) -> Span:
         parts=flight.parts,
         first_token_us=flight.first_token_us,
         finish=flight.finish,
-        input=_json([_shown(message) for message in call.messages]),
-        output=_json(_output(flight)) if flight.answer else "",
-        session_id=call.attribution.session,
-        user_id=call.attribution.user,
-        feature=call.attribution.feature,
-        endpoint=call.attribution.endpoint,
+        response_id=flight.response_id,
+        input=_said(flight),
+        output=_json.encode(_output(flight)).decode() if flight.answer else "",
+        session_id=attribution.session,
+        user_id=attribution.user,
+        feature=attribution.feature,
+        endpoint=attribution.endpoint,
         key_id=flight.ctx.principal.id if flight.ctx.principal.kind == "key" else "",
-        tags=list(call.attribution.tags),
+        tags=list(attribution.tags),
         refs=[str(ref) for ref in flight.refs],
         attributes=_attributes(flight),
         dialect=_DIALECT,
     )
+
+
+async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
+    """Return a span for each attempt whose answer nobody got: it was billed all the same."""
+    whole = to_span(flight)
+    prices = await ctx.get(PriceSource).of(ctx.project or "default")
+    found: list[Span] = []
+    for one in flight.attempts:
+        if one.usage is None or flight.provider is None:
+            continue
+        begun = flight.started_us + int(one.started_ms * 1000)
+        cost = prices.price(one.choice.provider, one.choice.model, from_us(begun), one.usage)
+        found.append(
+            msgspec.structs.replace(
+                whole,
+                span_id=new_span_id(),
+                name=f"{flight.operation} {one.choice.provider}/{one.choice.model}",
+                start_us=begun,
+                end_us=begun + int(one.ms * 1000),
+                status=CANCELLED,
+                status_message="Another attempt was faster.",
+                provider=one.choice.provider,
+                model=one.choice.model,
+                usage=one.usage,
+                cost=cost.amount,
+                parts=cost.parts,
+                unpriced=cost.unpriced_reason,
+                price_book=cost.book_version,
+                output="",
+                response_id="",
+                attributes={"gimbal.attempt": one.kind},
+            )
+        )
+    return found
 
 
 def _message(flight: Flight) -> str:
@@ -79,21 +126,20 @@ def _message(flight: Flight) -> str:
     return "The caller went away before the end." if flight.cancelled else ""
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _said(flight: Flight) -> str:
+    """Return what went in: as the caller sent it, or as it was rewritten."""
+    call = flight.call
+    if not call.rewritten:
+        return call.asked.said.decode("utf-8", "replace")
+    return _json.encode(_turns(call.conversation)).decode()
 
 
-def _shown(message: Message) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": message.role, "content": message.text if message.only_text else list(message.parts)}
-    if message.tool_calls:
-        row["tool_calls"] = [_tool(tool.id, tool.name, tool.arguments) for tool in message.tool_calls]
-    if message.tool_call_id:
-        row["tool_call_id"] = message.tool_call_id
-    return row
-
-
-def _tool(identity: str, name: str, arguments: str) -> dict[str, Any]:
-    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
+def _turns(conversation: Conversation) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for turn in conversation.turns:
+        plain = all(type(part).__name__ == "Text" for part in turn.parts)
+        rows.append({"role": turn.role, "content": turn.text if plain else msgspec.to_builtins(turn.parts)})
+    return rows
 
 
 def _output(flight: Flight) -> dict[str, Any]:
@@ -103,25 +149,65 @@ def _output(flight: Flight) -> dict[str, Any]:
     if flight.refusal:
         row["refusal"] = flight.refusal
     if flight.tools:
-        row["tool_calls"] = [_tool(t.id, t.name, t.arguments) for _, t in sorted(flight.tools.items())]
+        row["tool_calls"] = [
+            {"id": t.id, "type": "function", "function": {"name": t.name, "arguments": t.arguments}}
+            for _, t in sorted(flight.tools.items())
+        ]
     return row
 
 
 def _attributes(flight: Flight) -> dict[str, Any]:
     """Return what else is known, under the names of the OpenTelemetry conventions where they have one."""
-    call, settings = flight.call, flight.call.settings
+    asked = flight.call.asked
     found: dict[str, Any] = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.request.model": call.model,
-        "gen_ai.response.model": flight.answered_by or None,
-        "gen_ai.response.finish_reasons": [flight.finish] if flight.finish else None,
-        "gen_ai.request.max_tokens": settings.max_tokens,
-        "gen_ai.request.temperature": settings.temperature,
-        "gen_ai.request.top_p": settings.top_p,
-        "gen_ai.request.stream": call.stream,
-        "error.type": flight.error.code if flight.error else None,
-        "gimbal.answer.complete": flight.complete if flight.answer else None,
+        "gen_ai.operation.name": flight.operation,
+        "gen_ai.request.model": asked.model,
+        "gen_ai.request.stream": asked.stream,
+        "gimbal.wire": flight.call.wire.name,
     }
-    found |= flight.answer.note if flight.answer else {}
-    found |= {f"gimbal.stage.{name}_us": spent for name, spent in flight.timings_us.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    for field, name in _FIELDS.items():
+        raw = asked.fields.get(field)
+        if raw is not None:
+            try:
+                value = _number.decode(raw)
+            except msgspec.DecodeError:
+                continue
+            if value is not None:
+                found[name] = value
+    if flight.answered_by:
+        found["gen_ai.response.model"] = flight.answered_by
+    if flight.finish:
+        found["gen_ai.response.finish_reasons"] = [flight.finish]
+    if flight.error is not None:
+        found["error.type"] = flight.error.code
+    if flight.answer is not None:
+        found["gimbal.answer.complete"] = flight.complete
+        found |= flight.answer.note
+    if flight.plan is not None and flight.plan.route:
+        found["gimbal.route"] = flight.plan.route
+        found["gimbal.route.reasons"] = list(flight.plan.reasons)
+    if flight.shadow_of:
+        found["gimbal.shadow_of"] = flight.shadow_of
+    attempts = flight.attempts
+    if len(attempts) > 1 or (attempts and attempts[0].outcome != "ok"):
+        found["gimbal.attempts"] = [_attempt(one) for one in attempts]
+    if flight.guards:
+        found["gimbal.guards"] = flight.guards
+    found["gimbal.upstream_us"] = flight.upstream_us
+    for name, spent in flight.timings_us.items():
+        found[f"gimbal.stage.{name}_us"] = spent
+    return found
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "model": f"{one.choice.provider}/{one.choice.model}",
+        "kind": one.kind,
+        "why": one.choice.why,
+        "started_ms": round(one.started_ms, 1),
+        "ms": round(one.ms, 1),
+        "outcome": one.outcome,
+        "status": one.status,
+        "message": one.message,
+    }
+    return {name: value for name, value in row.items() if value not in (None, "")}

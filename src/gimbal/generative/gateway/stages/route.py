@@ -1,9 +1,37 @@
-"""Route: which provider answers, by which of its models."""
+"""Route: whom the call goes to, and who comes next when that fails."""
 
 from gimbal.generative.gateway.flight import Flight
-from gimbal.generative.gateway.providers.catalog import Providers
+from gimbal.generative.gateway.prompting import PROMPT, prompted
+from gimbal.generative.gateway.provider import Choice
+from gimbal.generative.gateway.providers.registry import Providers
+from gimbal.generative.gateway.resilience.model import only
+from gimbal.generative.gateway.routes.choosing import choose
+from gimbal.generative.gateway.routes.facts import CallFacts
+from gimbal.generative.gateway.routes.service import Routes, known_to, prices_for
+from gimbal.generative.prompts.service import load_prompt
+from gimbal.kernel.refs import Ref
+
+_ROUTE = "route:"
 
 
 async def route(flight: Flight) -> None:
-    """Choose the provider by the model's name; raise NotFound when none serves it."""
-    flight.provider, flight.model = flight.ctx.get(Providers).route(flight.call.model)
+    """Make the plan of a call by the model's name: a route, a released prompt, or a model of a provider.
+
+    Raise NotFound when there is none of that name, Unprocessable when no target of a route can do what the call asks.
+    """
+    ctx, name = flight.ctx, flight.call.asked.model
+    if name.startswith(PROMPT):
+        flight.call, ref = await prompted(ctx, flight.call, name)
+        flight.refs.append(ref)
+        _, manifest = await load_prompt(ctx, Ref.parse(name, kind="prompt"))
+        name = manifest.model
+    project = ctx.project or "default"
+    providers = ctx.get(Providers)
+    if not name.startswith(_ROUTE):
+        provider, model = await providers.route(project, name)
+        flight.provider, flight.model = provider, model
+        flight.plan = only(Choice(provider=provider.name, model=model))
+        return
+    found = await ctx.get(Routes).of(ctx, name)
+    facts = CallFacts(flight.call, key=ctx.principal.name if ctx.principal.kind == "key" else "")
+    flight.plan = choose(found, facts, await known_to(ctx), await prices_for(ctx, found))

@@ -1,0 +1,183 @@
+"""An answer of Bedrock's Converse, whole or as an event stream → Pieces."""
+
+import msgspec
+
+from gimbal.axis.pricing import wires
+from gimbal.axis.pricing.model import Usage
+from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.wire.answers import (
+    count,
+    cut_short,
+    decode_table,
+    each,
+    failed,
+    garbage,
+    rows,
+    table,
+    text,
+    usage_by,
+)
+from gimbal.generative.gateway.wire.bedrock.frames import Frame, FrameParser
+from gimbal.generative.gateway.wire.seals import CLAUDE, marked
+
+_encode = msgspec.json.Encoder().encode
+_FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+    "refusal": "content_filter",
+}
+# The model ended by itself, with nothing that could be used: other wires have no word for why.
+_FAILED = {
+    "malformed_model_output": "The model's answer was malformed.",
+    "malformed_tool_use": "The model's call of a tool was malformed.",
+}
+
+
+class Reader:
+    """Reads one answer."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._frames = FrameParser()
+        self._tools: dict[int, int] = {}
+        """Which of the tool calls each of the blocks is."""
+        self._signing = -1
+        """The block whose signature has begun."""
+        self._ended = False
+
+    def whole(self, body: bytes) -> Piece:
+        """Return the answer that was not streamed."""
+        raw = decode_table(self._provider, body)
+        message = table(table(raw.get("output")).get("message"))
+        if "output" not in raw:
+            if raw.get("message") or raw.get("Message"):
+                raise failed(self._provider, raw.get("message") or raw.get("Message"), streamed=False)
+            raise garbage(self._provider, body)
+        said, thought, hidden, signed = list[str](), list[str](), list[str](), list[str]()
+        calls: list[ToolCall] = []
+        for row in rows(message.get("content")):
+            block = table(row)
+            said.append(text(block.get("text")) + _cited(block))
+            reasoning = table(block.get("reasoningContent"))
+            thoughts = table(reasoning.get("reasoningText"))
+            if thoughts:
+                thought.append(text(thoughts.get("text")))
+                signed.append(text(thoughts.get("signature")))
+            elif reasoning:
+                hidden.append(text(reasoning.get("redactedContent")))
+            use = table(block.get("toolUse"))
+            if use and use.get("type") != "server_tool_use":
+                calls.append(_call(len(calls), use, _encode(use.get("input") or {}).decode()))
+        finish, refusal = _why(raw.get("stopReason"))
+        return Piece(
+            text="".join(said),
+            reasoning="".join(thought),
+            # Of several, none is the signature of all; without one they are not handed back as they are not.
+            signature=marked(CLAUDE, signed[0]) if len(signed) == 1 else "",
+            redacted=marked(CLAUDE, hidden[0]) if len(hidden) == 1 else "",
+            refusal=refusal,
+            tool_calls=tuple(calls),
+            finish=finish or "stop",
+            usage=usage_of(raw),
+            raw=body,
+        )
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Return the pieces of the messages that these bytes complete."""
+        return each(self._piece, self._frames.feed(chunk))
+
+    @property
+    def done(self) -> bool:
+        """Whether the last word has come."""
+        return self._ended
+
+    def end(self) -> list[Piece]:
+        """Return nothing more; raise Upstream when the stream ended in the middle."""
+        if not self._ended or not self._frames.idle:
+            raise cut_short(self._provider)
+        return []
+
+    def _piece(self, frame: Frame) -> Piece:
+        headers = frame.headers
+        kind = headers.get(":message-type", "event")
+        if kind == "error":
+            raise failed(self._provider, headers.get(":error-message") or headers.get(":error-code"), streamed=True)
+        told = decode_table(self._provider, frame.payload or b"{}", streamed=True)
+        if kind == "exception":
+            said = text(told.get("message")) or text(told.get("originalMessage"))
+            name = headers.get(":exception-type", "exception")
+            raise failed(self._provider, f"{name}: {said}" if said else name, streamed=True)
+        name = headers.get(":event-type", "")
+        read = self._read(name, told)
+        return msgspec.structs.replace(read, raw=frame.payload, event=name)
+
+    def _read(self, name: str, told: Json) -> Piece:
+        if name == "contentBlockDelta":
+            return self._delta(count(told.get("contentBlockIndex")), table(told.get("delta")))
+        if name == "contentBlockStart":
+            use = table(table(told.get("start")).get("toolUse"))
+            if use and use.get("type") != "server_tool_use":
+                place = self._tools.setdefault(count(told.get("contentBlockIndex")), len(self._tools))
+                return Piece(tool_calls=(_call(place, use, ""),))
+        if name == "messageStop":
+            self._ended = True
+            finish, refusal = _why(told.get("stopReason"))
+            return Piece(finish=finish or "stop", refusal=refusal)
+        if name == "metadata":
+            return Piece(usage=usage_of(told))
+        return Piece()
+
+    def _delta(self, block: int, delta: Json) -> Piece:
+        reasoning = table(delta.get("reasoningContent"))
+        signature = text(reasoning.get("signature"))
+        if signature and block != self._signing:
+            self._signing, signature = block, marked(CLAUDE, signature)
+        calls: tuple[ToolCall, ...] = ()
+        if delta.get("toolUse") and block in self._tools:
+            arguments = text(table(delta.get("toolUse")).get("input"))
+            calls = (ToolCall(index=self._tools[block], arguments=arguments),)
+        return Piece(
+            text=text(delta.get("text")),
+            reasoning=text(reasoning.get("text")),
+            signature=signature,
+            redacted=marked(CLAUDE, text(reasoning.get("redactedContent"))),
+            tool_calls=calls,
+        )
+
+
+def _call(place: int, use: Json, arguments: str) -> ToolCall:
+    return ToolCall(index=place, id=text(use.get("toolUseId")), name=text(use.get("name")), arguments=arguments)
+
+
+def _cited(block: Json) -> str:
+    """Return the text of a block that tells its sources too."""
+    content = rows(table(block.get("citationsContent")).get("content"))
+    return "".join(text(table(row).get("text")) for row in content)
+
+
+def _why(reason: object) -> tuple[str, str]:
+    """Return why the answer ended, and what is to be told of it."""
+    said = text(reason)
+    return ("stop", _FAILED[said]) if said in _FAILED else (_FINISH.get(said, "stop") if said else "", "")
+
+
+def usage_of(told: Json) -> Usage | None:
+    """Return the usage of a whole answer or of a stream's last event; None when it is absent or says nothing."""
+    tier = table(told.get("serviceTier")).get("type")
+    return usage_by(wires.bedrock, _as_far, told.get("usage"), tier=tier)
+
+
+def _as_far(usage: Json) -> Usage:
+    """Return as much as can be read of a usage that contradicts itself."""
+    read, written = count(usage.get("cacheReadInputTokens")), count(usage.get("cacheWriteInputTokens"))
+    return Usage.of(
+        input_tokens=count(usage.get("inputTokens")) + read + written,
+        output_tokens=count(usage.get("outputTokens")),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )

@@ -1,0 +1,122 @@
+"""An answer of Cohere's chat (v2), whole or as a stream of events → Pieces."""
+
+from gimbal.axis.pricing import wires
+from gimbal.axis.pricing.model import Usage
+from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.wire.answers import (
+    count,
+    cut_short,
+    decode_table,
+    each,
+    failed,
+    garbage,
+    rows,
+    table,
+    text,
+    usage_by,
+)
+from gimbal.generative.gateway.wire.sse import DONE, EventParser, ServerEvent
+
+_FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
+_FAILED = frozenset({"ERROR", "TIMEOUT"})
+_DONE = DONE.removeprefix(b"data: ").strip()
+
+
+class Reader:
+    """Reads one answer."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._events = EventParser()
+        self._ended = False
+
+    def whole(self, body: bytes) -> Piece:
+        """Return the answer that was not streamed."""
+        raw = decode_table(self._provider, body)
+        if "message" not in raw or not isinstance(raw["message"], dict):
+            # Their errors are a `message` that is a text.
+            if raw.get("message"):
+                raise failed(self._provider, raw["message"], streamed=False)
+            raise garbage(self._provider, body)
+        message = table(raw["message"])
+        blocks = [table(row) for row in rows(message.get("content"))]
+        finish = text(raw.get("finish_reason"))
+        if finish in _FAILED:
+            raise failed(self._provider, raw.get("error") or finish, streamed=False)
+        said = "".join(text(block.get("text")) for block in blocks)
+        return Piece(
+            text=said or text(message.get("content")),
+            reasoning=text(message.get("tool_plan")) + "".join(text(block.get("thinking")) for block in blocks),
+            tool_calls=tuple(_call(place, table(row)) for place, row in enumerate(rows(message.get("tool_calls")))),
+            finish=_FINISH.get(finish, "stop"),
+            usage=usage_of(raw.get("usage")),
+            id=text(raw.get("id")),
+            raw=body,
+        )
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Return the pieces of the events that these bytes complete."""
+        return each(self._piece, self._events.feed(chunk))
+
+    @property
+    def done(self) -> bool:
+        """Whether the last word has come."""
+        return self._ended
+
+    def end(self) -> list[Piece]:
+        """Return what was complete when the stream ended; raise Upstream when it ended in the middle."""
+        last = each(self._piece, self._events.end())
+        if not self._ended:
+            raise cut_short(self._provider)
+        return last
+
+    def _piece(self, event: ServerEvent) -> Piece:
+        if event.data == _DONE:
+            return Piece(raw=event.data, event=event.name)
+        told = decode_table(self._provider, event.data, streamed=True)
+        kind = text(told.get("type")) or event.name
+        delta = table(told.get("delta"))
+        message = table(delta.get("message"))
+        found: Json = {}
+        if kind == "message-start":
+            found["id"] = text(told.get("id"))
+        elif kind in {"content-start", "content-delta"}:
+            content = table(message.get("content"))
+            found = {"text": text(content.get("text")), "reasoning": text(content.get("thinking"))}
+        elif kind == "tool-plan-delta":
+            found["reasoning"] = text(message.get("tool_plan"))
+        elif kind in {"tool-call-start", "tool-call-delta"}:
+            found["tool_calls"] = (_call(count(told.get("index")), table(message.get("tool_calls"))),)
+        elif kind == "message-end":
+            found = self._last(delta)
+        elif kind == "error" or (not kind and told.get("message")):
+            raise failed(self._provider, told.get("message") or told.get("error"), streamed=True)
+        return Piece(raw=event.data, event=event.name, **found)
+
+    def _last(self, delta: Json) -> Json:
+        finish = text(delta.get("finish_reason"))
+        if finish in _FAILED or delta.get("error"):
+            raise failed(self._provider, delta.get("error") or finish, streamed=True)
+        self._ended = True
+        return {"finish": _FINISH.get(finish, "stop"), "usage": usage_of(delta.get("usage"))}
+
+
+def _call(place: int, call: Json) -> ToolCall:
+    function = table(call.get("function"))
+    return ToolCall(
+        index=place,
+        id=text(call.get("id")),
+        name=text(function.get("name")),
+        arguments=text(function.get("arguments")),
+    )
+
+
+def usage_of(value: object) -> Usage | None:
+    """Return Cohere's usage; None when it is absent or says nothing."""
+    return usage_by(wires.cohere, _as_far, value)
+
+
+def _as_far(usage: Json) -> Usage:
+    """Return as much as can be read of a usage that contradicts itself."""
+    told = table(usage.get("billed_units")) or table(usage.get("tokens"))
+    return Usage(input=count(told.get("input_tokens")), output=count(told.get("output_tokens")))

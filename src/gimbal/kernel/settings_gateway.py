@@ -1,0 +1,53 @@
+"""Settings of the gateway: which providers there are, and what seals the keys of those in the catalog."""
+
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One upstream of the gateway."""
+
+    name: str
+    """Short name; callers write `name/model` to ask for exactly this provider."""
+    kind: str
+    """What it is: `openai`, `anthropic`, `azure`, `bedrock`, `vllm` …; `gimbal providers kinds` lists them."""
+    base_url: str = ""
+    """Address, with the version part: `https://host/v1`. Empty means that of the kind."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the key; the key itself never stands in a file."""
+    models: tuple[str, ...] = ()
+    """Models that it serves; empty means any that is asked for as `name/model`."""
+    claims: tuple[str, ...] = ()
+    """Beginnings of model names that are its own when they come without a provider's name."""
+    pricing: str = ""
+    """Name by which the price book knows it. Empty means that of the kind at its own address, else `name`."""
+    headers: dict[str, str] = {}
+    """Headers of every request besides those of the kind; keys do not belong here."""
+    region: str = ""
+    """Where it is, for kinds that have regions: `eu-central-1` of Bedrock, `europe-west4` or `global` of Vertex."""
+    account: str = ""
+    """Project of Google Cloud, for Vertex."""
+    api_version: str = ""
+    """Version of Azure's API, such as `2024-10-21`; empty means their v1, which has none."""
+    deployments: dict[str, str] = {}
+    """Name of the deployment by model, for Azure; a model that is not listed is its own deployment."""
+    token_url: str = ""
+    """Where Vertex exchanges a service account's signature for a token; empty means Google's own."""
+    timeout_s: Seconds = 120.0
+    """Seconds without a byte after which an attempt is given up."""
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The door to LLM providers."""
+
+    providers: tuple[ProviderSettings, ...] = ()
+    """Upstreams besides those in the catalog, those found by variables such as OPENAI_API_KEY, and the built-in `local`."""
+    key_file: str = ""
+    """File of the master keys that seal providers' keys in the catalog, one `id:base64` a line, the newest first."""
+    key_env: str = ""
+    """Name of the environment variable that holds them instead, with commas between them."""
+    journal_max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 1_073_741_824
+    """Records of calls that may wait on this process's disk for a store that is away; then calls are made no more."""
