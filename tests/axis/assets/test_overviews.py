@@ -16,6 +16,7 @@ from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 import gimbal.axis.assets.pages
 import gimbal.axis.scores.builtin
 import gimbal.generative.gateway.routes.model
+import gimbal.generative.guards.model
 import gimbal.generative.knowledge.model
 import gimbal.generative.prompts.model
 import gimbal.predictive.flavors.model  # noqa: F401 - all of them fill tables
@@ -31,7 +32,7 @@ from gimbal.kernel.errors import BadInput
 
 __all__ = ["browser_page"]
 
-OWN = ("dataset", "model", "prompt", "suite", "index", "route")
+OWN = ("dataset", "model", "prompt", "suite", "index", "route", "policy")
 HOSTILE = "<script>window.pwned=1</script> \"x\" 'y' & {{ 7 * 7 }}"
 LONG = "unbroken_" * 30
 DIGEST = "b3:" + "0a" * 32
@@ -108,6 +109,14 @@ FULL: dict[str, dict[str, Any]] = {
             "fall_back_on": ["content_filter", "context_length"],
         },
     },
+    "policy": {
+        "description": f"{HOSTILE} {LONG}",
+        "guards": [
+            {"name": "a" * 40, "detectors": ["contact", "known_secret"], "action": "mask", "deadline_ms": 1500, "required": False},
+            {"name": "words", "where": "output", "words": [HOSTILE, LONG[:100]], "patterns": [{"kind": "own_ticket", "pattern": HOSTILE}], "action": "block"},
+            {"name": "size", "where": "input", "max_characters": 200_000, "action": "flag"},
+        ],
+    },
 }  # fmt: skip
 SHOWN = {
     "dataset": ["80,789", "122", "Parquet", "< 0.1 %", "> 99.9 %", "string", "double, nullable", "−1.5", "1,439", "mean 816.5, median 840, 2 infinite", "2026-02-01", "blank", "and 2 more", "The first 100 of 122"],
@@ -116,6 +125,7 @@ SHOWN = {
     "suite": ["53", "30", "Harmonic mean of word precision", "1 when the output is one of", "1 when one of the sources", "/evaluations?suite=suite:this@v1"],
     "index": ["103", "5,253", "1,234,567", "at most 180 tokens each, up to 30 said again", "BM25, k1 1.2, b 0.75", "The first 100 of 103"],
     "route": ["Split by weight", "kept by session", "up/shadow", "5.0 % of the calls", "2.5", "no tools", "vision", "128,000 tokens", "/assets/prompt:help%2Fanswer@production", "tokens above 60,000", "tools no", "Cheapest", "any region", "2.5 s to connect", "120 s to the first byte", "90 s in all", "3 at each target", "after 1.5 s", "10.0 % of the calls at most", "content filter, context length"],
+    "policy": ["a" * 40, "known_secret", "mask", "1,500 ms", "let it pass", "What is answered", "2 words", "own_ticket", "block", "refuse the call", "more than 200,000 characters", "500 ms"],
 }  # fmt: skip
 # The least that the check of each kind takes.
 SPARSE: dict[str, dict[str, Any]] = {
@@ -125,6 +135,7 @@ SPARSE: dict[str, dict[str, Any]] = {
     "suite": {"examples": 1, "scorers": ["mine"], "clusters": "many"},
     "index": {"chunker": {}, "retriever": {}, "analyzer": "a", "documents": [], "chunks": 0, "tokens": 0},
     "route": {"targets": ["a/b"], "rules": [{"when": {"stream": False}, "strategy": "fallback"}], "resilience": {"hedge": {}}},
+    "policy": {"guards": [{"name": "a", "detectors": ["email"], "action": "mask"}]},
 }  # fmt: skip
 
 RULES: set[str] = set()

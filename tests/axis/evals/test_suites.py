@@ -1,5 +1,7 @@
 """Suites: JSON lines in and out, versions by content, and every line that is wrong named by its number."""
 
+import asyncio
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from tests.axis.evaluating import examples, store_suite
 
 from gimbal.axis.assets.model import FileEntry
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.evals.model import CreateSuite, Example, decode_examples, encode_examples
+from gimbal.axis.evals.model import AddExamples, CreateSuite, Example, decode_examples, encode_examples
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.engines.storage.blobs import Blobs
@@ -143,3 +145,38 @@ def test_a_body_with_a_field_too_many_says_where() -> None:
         decode_body(b'{"name":"s","scorers":[],"examples":[{"id":"a","input":{}},{"id":"b","output":1}]}', CreateSuite)
 
     assert refused.value.where.startswith("examples[")
+
+
+async def test_examples_are_added_to_what_is_newest(ctx: Context, evaluations: Evaluations) -> None:
+    """Scorers stay; ids that are there, and versions that are named, are refused."""
+    await store_suite(ctx, examples(3))
+    suite, add = Ref.parse("suite:help/questions"), find("suites.add")
+    one = Example(id="new", input={"question": "x"}, expected={"answer": "y"})
+
+    made = await invoke(add, ctx, {"project": "default", "ref": suite, "body": AddExamples(examples=[one])})
+
+    suites = ctx.get(Suites)
+    assert [example.id for example in await suites.examples(made)] == ["q0", "q1", "q2", "new"]
+    assert made.manifest["scorers"] == (await ctx.get(Assets).resolve(ctx, Ref.parse("suite:help/questions@v1"))).manifest["scorers"]
+    for ref, body, where in (
+        (suite, [one], "examples[0].id"),
+        (suite, [], "examples"),
+        (Ref.parse("suite:help/questions@v1"), [one], "ref"),
+        (Ref.parse("prompt:help/questions"), [one], "ref"),
+    ):
+        with pytest.raises(BadInput) as refused:
+            await suites.add(ctx, ref, AddExamples(examples=body))
+        assert refused.value.where == where
+    with pytest.raises(NotFound):
+        await suites.add(ctx, Ref.parse("suite:nobody"), AddExamples(examples=[one]))
+
+
+async def test_of_several_who_add_at_once_nobody_is_lost(ctx: Context, evaluations: Evaluations) -> None:
+    await store_suite(ctx, examples(1))
+    suites, suite = ctx.get(Suites), Ref.parse("suite:help/questions")
+    rows = [Example(id=f"new{number}", input={"question": "x"}) for number in range(6)]
+
+    await asyncio.gather(*(suites.add(ctx.within("default"), suite, AddExamples(examples=[row])) for row in rows))
+
+    newest = await ctx.get(Assets).resolve(ctx, suite)
+    assert {example.id for example in await suites.examples(newest)} == {"q0", *(row.id for row in rows)}

@@ -210,3 +210,19 @@ async def test_the_disk_is_given_back_when_all_is_carried(tmp_path: Path) -> Non
         journal.append(b"after")
         await store.until(lambda: len(store.records) == 2)
     assert store.records[1] == b"after"
+
+
+async def test_whoever_waits_hears_when_what_was_put_down_has_arrived(tmp_path: Path) -> None:
+    """And does not wait longer than asked for a store that is away."""
+    store = Store()
+    async with running(tmp_path, store) as journal:
+        assert await journal.settled(1)
+        for number in range(300):
+            journal.append(b"%d" % number)
+        assert await journal.settled(20)
+        assert len(store.records) == 300
+        store.failures = [Unavailable("away", retry_after=0.2)] * 3
+        journal.append(b"late")
+        assert not await journal.settled(0.05)
+        assert await journal.settled(20)
+    assert store.records[-1] == b"late"

@@ -1,9 +1,13 @@
 """Calls under a policy: what goes out, what comes back, what is recorded, by each wire, whole and streamed."""
 
+import asyncio
 import json
 
 import pytest
 
+from gimbal.axis.traces.service import Traces
+from gimbal.generative.gateway.routes.service import publish as publish_route
+from gimbal.generative.gateway.routes.views import PublishRoute
 from gimbal.generative.guards.service import Policies
 
 SECRET = "bob@example.com"
@@ -311,6 +315,43 @@ async def test_a_policy_that_changes_holds_within_a_second(http, ctx, upstream, 
     assert first.status_code == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["up/tiny", "claude/tiny"])
+async def test_an_answer_that_no_guard_looks_at_is_recorded_as_it_is(
+    http, ctx, upstream, in_force, span_of, model, stream
+):
+    await in_force(ctx, '[[guards]]\nname = "mail"\nwhere = "input"\ndetectors = ["email"]\naction = "mask"\n')
+    answer = await send(http, chat(model, stream=stream))
+
+    assert "keeps" in answer.text
+    span = await span_of(ctx, answer.headers)
+    assert json.loads(span.output)["content"] == "".join(upstream.words)
+    assert span.usage.output_tokens == 5
+    assert span.attributes["gimbal.guards"]["mail"]["output_why"] == "looks at the input"
+
+
+async def test_a_shadow_is_under_the_same_policy(http, ctx, upstream, in_force):
+    """Its answer is recorded as well, so that guards look at it, too."""
+    await in_force(ctx, MASK)
+    route = 'name = "beside"\ntargets = ["up/tiny"]\nshadow = { model = "claude/tiny", share = 1.0 }\n'
+    await publish_route(ctx, PublishRoute(text=route))
+    upstream.words = ["Ask bob@", "example.com"]
+    answer = await send(http, chat("route:beside", ASK))
+
+    assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(10):
+        while True:
+            spans = (await ctx.get(Traces).get(ctx, answer.headers["x-gimbal-trace-id"])).spans
+            if len(spans) == 2:
+                break
+            await asyncio.sleep(0.02)
+    assert SECRET not in repr(spans)
+    for span in spans:
+        assert json.loads(span.output)["content"] == "Ask [email]"
+        guard = span.attributes["gimbal.guards"]["contacts"]
+        assert (guard["input_found"], guard["output_found"]) == ({"email": 1}, {"email": 1})
+
+
 async def test_embeddings_are_guarded_as_well(http, ctx, upstream, in_force, span_of):
     await in_force(ctx, '[[guards]]\nname = "mail"\nwhere = "input"\ndetectors = ["email"]\naction = "block"\n')
     answer = await send(http, ("/v1/embeddings", {"model": "up/tiny", "input": ["a", f"to {SECRET}"]}))
@@ -319,7 +360,9 @@ async def test_embeddings_are_guarded_as_well(http, ctx, upstream, in_force, spa
     assert answer.status_code == 422
     assert tokens.status_code == 400
     assert upstream.received == []
-    assert SECRET not in repr(await span_of(ctx, answer.headers))
+    span = await span_of(ctx, answer.headers)
+    assert SECRET not in repr(span)
+    assert span.attributes["gimbal.guards"]["mail"]["input_did"] == "blocked"
 
 
 async def test_variables_of_prompts_are_looked_at(http, ctx, upstream, in_force):

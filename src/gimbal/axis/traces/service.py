@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,21 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import NotFound
 from gimbal.kernel.ids import is_trace_id
 from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
+
+
+class Underway(Protocol):
+    """Spans that were put down by this process and are on their way to the columns."""
+
+    async def arrived(self) -> None:
+        """Wait until they are there, or for a moment."""
+        ...
+
+
+async def arrived(ctx: Context) -> None:
+    """Let whoever has just called a model, and asks for its trace, get it whole."""
+    if ctx.services.has(Underway):
+        await ctx.get(Underway).arrived()
+
 
 MOST_SPANS = 10_000
 _MOST_HEADS = 1000
@@ -103,6 +118,7 @@ class Traces:
         """Return a trace with its first 10,000 spans by start; its summary counts them all. Raise NotFound."""
         check_trace_id(trace_id)
         project = ctx.project or "default"
+        await arrived(ctx)
         spans, events = await asyncio.gather(
             self._store.spans(project, trace_id, MOST_SPANS),
             span_events.of_traces(self._columns, project, [trace_id]),

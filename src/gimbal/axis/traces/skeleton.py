@@ -14,7 +14,7 @@ from gimbal.axis.pricing.model import TOTALS
 from gimbal.axis.traces import span_events, tree
 from gimbal.axis.traces.counting import CALL
 from gimbal.axis.traces.model import WASTED, TraceSummary
-from gimbal.axis.traces.service import Traces, check_trace_id
+from gimbal.axis.traces.service import Traces, arrived, check_trace_id
 from gimbal.axis.traces.shapes import Skeleton
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.clock import from_us
@@ -47,6 +47,7 @@ async def read(ctx: Context, trace_id: str) -> Reading:
     """Return the skeleton of a trace with its summary. Raise NotFound."""
     check_trace_id(trace_id)
     project = ctx.project or "default"
+    await arrived(ctx)
     found = await _bones(ctx, project, trace_id)
     size = len(found["span_id"])
     if not size:

@@ -55,6 +55,7 @@ class Journal:
         self._at_once = at_once
         self._mine: _Records | None = None
         self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
         self._appended = self._carried = self._rejected = self._refused = 0
 
     def open(self) -> None:
@@ -118,6 +119,18 @@ class Journal:
         self._mine.close(remove=empty)
         self._mine = None
 
+    async def settled(self, seconds: float) -> bool:
+        """Wait until what has been put down is carried, so many seconds at most; return whether it is."""
+        mine = self._mine
+        if mine is None:
+            return True
+        target = mine.size
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(lambda: mine.carried >= target or mine.carried == mine.size)
+                return True
+        return False
+
     def state(self) -> JournalState:
         """Return the figures as they stand."""
         return JournalState(
@@ -159,6 +172,8 @@ class Journal:
             if not await self._carried_or_rejected(records, [record for record, _ in batch], stop):
                 return False
             records.mark(batch[-1][1])
+            async with self._moved:
+                self._moved.notify_all()
             await asyncio.sleep(0)  # whoever is served by this loop goes between
         return True
 

@@ -38,7 +38,7 @@ from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.priced_calls import PricedCalls
 from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.redaction.revealing import Pace
-from gimbal.axis.traces.service import Traces
+from gimbal.axis.traces.service import Traces, Underway
 from gimbal.axis.traces.settling import Settling
 from gimbal.axis.traces.tail import Tails
 from gimbal.engines.compute.jobs import Jobs, Standing
@@ -251,6 +251,7 @@ async def _recording(settings: Settings, services: Services) -> AsyncGenerator[N
     recording = Recording(services, settings.folder / "journal", most_bytes=gateway.journal_max_bytes)
     recording.open()
     services.register(Recording, recording)
+    services.register(Underway, recording)
     services.get(Counters).watch(recording.samples)
     stop = asyncio.Event()
     task = asyncio.create_task(recording.run(stop), name="recording")

@@ -27,6 +27,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
 
 _ATTEMPTS = 5
+_MOMENT_S = 0.5
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Record)
 
@@ -49,6 +50,10 @@ class Recording:
     async def close(self) -> None:
         """Store what is left; what the store does not take waits for the next process."""
         await self._journal.close()
+
+    async def arrived(self) -> None:
+        """Wait until what has been put down is in the store, or for a moment."""
+        await self._journal.settled(_MOMENT_S)
 
     async def put(self, ctx: Context, spans: list[Span]) -> None:
         """Put spans down; raise Busy when too many wait, DiskFull when they cannot be written."""

@@ -115,7 +115,7 @@ class Outflow:
 
     async def _flush(self, out: list[Piece]) -> None:
         """Release what waits where the answer is now."""
-        now, self._now = self._now, ""
+        now = self._now
         if isinstance(now, int):
             text = self._arguments.pop(now, "")
             for guard in self._guards:
@@ -128,6 +128,7 @@ class Outflow:
                 text = await self._through(guard, window, text, over=True)
             if text:
                 out.append(_piece(now, text))
+        self._now = ""
 
     async def _through(self, guard: Ready, window: Window, text: str, *, over: bool) -> str:
         """Return what one guard lets go on of a text that it has begun to see."""
@@ -141,9 +142,12 @@ class Outflow:
             released = await self._looking.within(guard, "output", size, lambda: _fed(window, text, over=over))
         except Aside:
             self._gone.add(guard.name)
+            # A thread may still be at work on that one.
+            for windows in self._windows.values():
+                windows[:] = [Window(guard) if one is window else one for one in windows]
             return waiting + text
         new = window.found - known
-        if new and guard.masks and window is self._windows.get(_REASONING, [None])[self._guards.index(guard)]:
+        if new and guard.masks and self._now == _REASONING:
             self._rethought = True
         self._judge(guard, len(text), new)
         return released

@@ -39,14 +39,15 @@ async def guard_output(flight: Flight) -> None:
     if flight.operation == EMBEDDINGS:
         for one in looking.policy.output:
             looking.skipped(one, "output", "vectors hold no text")
-        return
-    if not looking.policy.output:
+    if flight.operation == EMBEDDINGS or not looking.policy.output:
+        if answer.whole is not None:
+            flight.take(answer.whole)
         return
     outflow = flight.outflow = Outflow(looking)
-    if looking.policy.changes_output:
+    if outflow.changes:
         # What goes on is written anew: the provider's own bytes say what guards have not let through.
         answer.same = False
-    if answer.whole is not None and answer.pieces is None:
+    if answer.whole is not None:
         await _whole(flight, outflow, answer.whole)
 
 

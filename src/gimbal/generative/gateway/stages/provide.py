@@ -68,7 +68,7 @@ async def _embedded(provider: Provider, call: Call, model: str, deadlines: Deadl
 def pieces(flight: Flight) -> AsyncIterator[Piece]:
     """Return the pieces of a streamed answer in order, as guards leave them; `flight.complete` says whether it came to its end."""
     outflow = flight.outflow
-    if outflow is None:
+    if outflow is None or flight.answer is None or flight.answer.pieces is None:
         return _heard(flight, flight.take)
     if not outflow.changes:
         return watched(outflow, _heard(flight, flight.take))
