@@ -52,6 +52,16 @@ PAGES = {
     "runs.md": "# Runs\n\nA run is one tracked computation with parameters and metrics.\n\n## Time\n\nTimes are UTC "
     "with microseconds.\n",
 }
+ROUTE = f"""name = "help/asked"
+description = '{SCRIPT}'
+targets = ["nobody/tiny", "local/extractive"]
+
+[[rules]]
+name = '{IMAGE}'
+when = {{ feature = "search*", tag = ["team:red", '{SCRIPT}'] }}
+targets = ["local/extractive"]
+strategy = "weighted"
+"""
 QUESTIONS = [
     ("When is a batch committed?", "at 10,000 rows or after 50 milliseconds", "writer.md"),
     ("What does a full queue answer?", "429 with Retry-After", "writer.md"),
@@ -112,6 +122,7 @@ def fill(url: str) -> Places:
         "refusal": (f"/gates/decisions/{refused.id}", "prompt:help/answer@production", "Gates"),
         "endpoints": ("/endpoints", "Endpoints", "Endpoints"),
         "endpoint": ("/endpoints/delay", "delay", "Endpoints"),
+        **gateway(client),
         "traces": ("/traces", "Traces", "Traces"),
         "trace": (f"/traces/{trace}", f"question {SCRIPT}", "Traces"),
         "sessions": ("/sessions", "Sessions", "Sessions"),
@@ -144,6 +155,22 @@ def fill(url: str) -> Places:
     pages = {name: (f"/p/default{path}", heading, nav) for name, (path, heading, nav) in here.items()}
     client.close()
     return Places(url=url, pages=pages | {"reference": ("/docs/api", "API reference", "")})
+
+
+def gateway(client: gimbal.Client) -> dict[str, tuple[str, str, str]]:
+    """Publish a route; return the pages of the gateway."""
+    client.routes.publish(text=ROUTE, note=IMAGE)
+    return {
+        "gateway": ("/gateway", "Gateway", "Gateway"),
+        "routes": ("/gateway/routes", "Routes", "Gateway"),
+        "route": ("/gateway/routes/route:help%2Fasked?try=1&feature=search", "help/asked", "Gateway"),
+        "providers": ("/gateway/providers", "Providers", "Gateway"),
+        "playground": (
+            f"/gateway/playground?model=local/extractive&model=prompt:help/answer@v2&message=user:{quote(SCRIPT)}",
+            "Playground",
+            "Gateway",
+        ),
+    }
 
 
 def spending(client: gimbal.Client) -> None:

@@ -24,6 +24,7 @@ NAMES = (
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "sessions", "session", "monitors", "monitor"),
     *("costs", "costs-lazy", "cost-classes", "budgets", "unpriced", "reconcile"),
+    *("gateway", "routes", "route", "providers", "playground"),
     *("sql", "sql-refused", "redaction", "retention"),
     *("jobs", "job", "prices", "price", "price-form", "audit", "access", "settings", "reference"),
 )
@@ -33,6 +34,8 @@ EMPTY = {
     "/assets": ("No assets yet", "gimbal prompts sync"),
     "/evaluations": ("No evaluations yet", "gimbal evaluations start"),
     "/gates": ("No gates yet", "gimbal gates set"),
+    "/gateway": ("No calls yet", "OPENAI_BASE_URL="),
+    "/gateway/routes": ("No routes yet", "gimbal routes publish"),
     "/endpoints": ("No endpoints yet", "gimbal endpoints set"),
     "/traces": ("No traces yet", "OTEL_EXPORTER_OTLP_ENDPOINT="),
     "/sessions": ("No sessions yet", "session.id"),

@@ -157,7 +157,10 @@ async def test_examples_are_added_to_what_is_newest(ctx: Context, evaluations: E
 
     suites = ctx.get(Suites)
     assert [example.id for example in await suites.examples(made)] == ["q0", "q1", "q2", "new"]
-    assert made.manifest["scorers"] == (await ctx.get(Assets).resolve(ctx, Ref.parse("suite:help/questions@v1"))).manifest["scorers"]
+    assert (
+        made.manifest["scorers"]
+        == (await ctx.get(Assets).resolve(ctx, Ref.parse("suite:help/questions@v1"))).manifest["scorers"]
+    )
     for ref, body, where in (
         (suite, [one], "examples[0].id"),
         (suite, [], "examples"),

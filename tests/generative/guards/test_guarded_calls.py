@@ -9,6 +9,7 @@ from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.routes.service import publish as publish_route
 from gimbal.generative.gateway.routes.views import PublishRoute
 from gimbal.generative.guards.service import Policies
+from gimbal.kernel.errors import NotFound
 
 SECRET = "bob@example.com"
 MASK = '[[guards]]\nname = "contacts"\ndetectors = ["contact"]\naction = "mask"\n'
@@ -249,6 +250,32 @@ async def test_too_much_is_refused_by_its_length(http, ctx, upstream, in_force):
     assert "too_long" in long.text
     assert answer.text.count("x" * 20) == 2
     assert "guard_refused" in answer.text
+
+
+async def test_a_caller_who_goes_away_leaves_a_record_that_says_what_was_found(http, ctx, upstream, in_force):
+    await in_force(ctx, MASK)
+    upstream.faults = ["stall"]
+    upstream.words = ["To ", "bob@exam", "ple.com then", " and on", " and on"]
+    path, body = chat(messages=PLAIN, stream=True)
+    async with http.stream("POST", path, json=body) as answer:
+        trace_id, seen = answer.headers["x-gimbal-trace-id"], ""
+        async for chunk in answer.aiter_text():
+            seen += chunk
+            if "[email]" in seen:
+                break
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                (span,) = (await ctx.get(Traces).get(ctx, trace_id)).spans
+                break
+            except NotFound:
+                await asyncio.sleep(0.02)
+
+    assert span.status == "cancelled"
+    assert "bob" not in repr(span)
+    assert span.attributes["gimbal.guards"]["contacts"]["output_found"] == {"email": 1}
+    assert span.estimated
+    assert span.usage.output_tokens >= 4
 
 
 @pytest.mark.parametrize("required", [True, False])

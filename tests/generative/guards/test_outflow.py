@@ -24,9 +24,7 @@ def under(*guards):
 
 async def told(outflow, *pieces):
     found = [one for piece in pieces for one in await outflow.feed(piece)]
-    found += await outflow.end()
-    outflow.note()
-    return found
+    return found + await outflow.end()
 
 
 async def test_what_waits_goes_before_what_follows():

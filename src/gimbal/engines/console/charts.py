@@ -81,6 +81,8 @@ def line(
     x: Spec = {"field": "x", "type": kind, "title": x_title or None}
     if kind == "temporal":
         x["scale"] = {"type": "utc"}
+        # As everywhere in the console: 24 hours.
+        x["axis"] = {"format": {"hours": "%H:%M", "minutes": "%H:%M"}}
     if kind == "quantitative" and all(float(p.x).is_integer() for p in points if not isinstance(p.x, datetime | str)):
         # There is no half of a step.
         x["axis"] = {"tickMinStep": 1, "tickCount": 10}

@@ -25,7 +25,11 @@ _WORDS = {
     "probing": ("probing", "warn", "Its breaker lets a few calls through to see whether it answers again."),
     "paused": ("paused", "warn", "The provider asked to be left alone for a while (Retry-After)."),
     "failing": ("failing", "bad", "Half of the latest calls or more have failed."),
-    "rerouted": ("rerouted", "warn", "Calls went on to another model in the last minutes; this process did not call it."),
+    "rerouted": (
+        "rerouted",
+        "warn",
+        "Calls went on to another model in the last minutes; this process did not call it.",
+    ),
     "shaky": ("some fail", "warn", "Some of the latest calls have failed."),
     "up": ("up", "good", "The latest calls were answered."),
     "unseen": ("not called here", "plain", "This process did not call it since it started."),
@@ -106,7 +110,9 @@ def _value(one: Figures, measure: str) -> float | None:
 
 def _minutes(since: datetime, until: datetime) -> list[str]:
     first = since.replace(second=0, microsecond=0)
-    return [_minute(first + timedelta(minutes=place)) for place in range(int((until - first).total_seconds() // 60) + 1)]
+    return [
+        _minute(first + timedelta(minutes=place)) for place in range(int((until - first).total_seconds() // 60) + 1)
+    ]
 
 
 def _minute(at: datetime) -> str:

@@ -41,7 +41,9 @@ async def _shown(
         "may": may,
         "everywhere": everywhere,
         "changeable": {
-            one.name for one in cards if (one.source == "project" and may) or (one.source == _INSTALLATION and everywhere)
+            one.name
+            for one in cards
+            if (one.source == "project" and may) or (one.source == _INSTALLATION and everywhere)
         },
         "may_check": request.principal.may(Permission.DEVELOP, request.project),
         "kinds": [(kind.name, kind.title) for kind in kinds().values() if kind.name != LOCAL],
@@ -98,7 +100,9 @@ async def set_key(ctx: Context, request: PageRequest, form: Form) -> Redirect:
         await _changed(ctx, request, form, "update", {"name": name, "body": ChangeProvider(key="" if taken else key)})
     except GimbalError as problem:
         return _refused(request, problem)
-    words = f"The key of {name} is taken away." if taken else f"{name} has another key; calls in flight end as they began."
+    words = (
+        f"The key of {name} is taken away." if taken else f"{name} has another key; calls in flight end as they began."
+    )
     return Redirect(request.href(_PATH), flash=words)
 
 

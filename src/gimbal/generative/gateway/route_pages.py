@@ -144,7 +144,7 @@ def _deadlines(times: DeadlineSettings) -> str:
 
 def _retries(retry: RetrySettings) -> str:
     if retry.attempts == 1:
-        return "None: a target that fails is not tried again."
+        return "A target that fails is not tried again."
     safe = (
         "also where the provider may have begun to work on it"
         if retry.repeatable
@@ -158,9 +158,11 @@ def _retries(retry: RetrySettings) -> str:
 
 def _hedging(hedge: HedgeSettings | None) -> str:
     if hedge is None:
-        return "None."
+        return "No second attempt beside a slow one."
     after = (
-        f"{hedge.after_s:g} s" if hedge.after_s is not None else "as long as 95 of 100 calls of that model needed of late"
+        f"{hedge.after_s:g} s"
+        if hedge.after_s is not None
+        else "as long as 95 of 100 calls of that model needed of late"
     )
     whom = "the same target" if hedge.to == "same" else "the next target"
     return (
@@ -174,4 +176,6 @@ def _fallback(settings: Resilience) -> str:
         {"content_filter": "a content filter's refusal", "context_length": "an input that is too long"}[one]
         for one in settings.fall_back_on
     )
-    return "The next target is asked when one is away, limits its calls, or fails." + (f" Also after {also}." if also else "")
+    return "The next target is asked when one is away, limits its calls, or fails." + (
+        f" Also after {also}." if also else ""
+    )

@@ -2,8 +2,8 @@
 
 import base64
 import contextlib
-import os
 import pickle
+import random
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from gimbal.generative.gateway.credentials.secret import Secret
 from gimbal.kernel.errors import ConfigurationError, NotReady
 from gimbal.kernel.settings_gateway import GatewaySettings
 
-ONE, TWO = os.urandom(32), os.urandom(32)
+ONE, TWO = random.Random(1).randbytes(32), random.Random(2).randbytes(32)
 SEALS = Seals({"k1": ONE})
 KEY = "sk-secret-0123456789"
 

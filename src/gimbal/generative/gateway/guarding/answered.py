@@ -6,7 +6,7 @@ with a part of them, and are looked at as the JSON that they are.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -72,11 +72,6 @@ class Outflow:
         await self._flush(out)
         self.told += sum(map(_length, out))
         return out
-
-    def note(self) -> None:
-        """Put what was found so far into the record."""
-        for one in self._guards:
-            self._looking.ran(one, "output", self._found[one.name])
 
     def _with_the_rest(self, piece: Piece, out: list[Piece]) -> list[Piece]:
         """Return the pieces, the last of them with what a piece says besides text."""
@@ -167,13 +162,16 @@ class Outflow:
     def _judge(self, guard: Ready, length: int, new: Counter[str]) -> None:
         """Note what a guard has found; raise GuardRefused where it blocks."""
         found = self._found[guard.name]
-        found.update(new)
         self._lengths[guard.name] += length
         most = guard.guard.max_characters
-        if most is not None and self._lengths[guard.name] > most:
-            found[TOO_LONG] = 1
-        if found and guard.guard.action == "block":
-            self.note()
+        if most is not None and self._lengths[guard.name] > most and not found[TOO_LONG]:
+            new[TOO_LONG] = 1
+        if not new:
+            return
+        found.update(new)
+        # At once: a caller who goes away ends the call where it stands.
+        self._looking.ran(guard, "output", found)
+        if guard.guard.action == "block":
             raise refused(guard, "output", found)
 
 
@@ -236,25 +234,26 @@ class Taking(Protocol):
 
 async def watched(outflow: Outflow, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
     """Yield the pieces of a stream as they come, since none of the guards changes anything, and look at them beside."""
-    try:
-        async for piece in pieces:
-            await outflow.feed(piece)
-            yield piece
-        await outflow.end()
-    finally:
-        outflow.note()
+    async for piece in pieces:
+        await outflow.feed(piece)
+        yield piece
+    await outflow.end()
 
 
 async def released(outflow: Outflow, pieces: AsyncIterator[Piece], taking: Taking) -> AsyncIterator[Piece]:
-    """Yield what guards let go on of a stream; what they kept is accounted for as text that nobody sees."""
-    try:
-        async for piece in pieces:
-            for one in await outflow.feed(piece):
-                taking.take(one)
-                yield one
-        for one in await outflow.end():
+    """Yield what guards let go on of a stream; what they keep is accounted for as text that nobody sees."""
+    async for piece in pieces:
+        for one in await _counted(outflow, outflow.feed(piece), taking):
             taking.take(one)
             yield one
+    for one in await _counted(outflow, outflow.end(), taking):
+        taking.take(one)
+        yield one
+
+
+async def _counted(outflow: Outflow, step: Awaitable[list[Piece]], taking: Taking) -> list[Piece]:
+    before = outflow.heard - outflow.told
+    try:
+        return await step
     finally:
-        outflow.note()
-        taking.side_text += max(0, outflow.heard - outflow.told)
+        taking.side_text += outflow.heard - outflow.told - before

@@ -61,8 +61,6 @@ async def _whole(flight: Flight, outflow: Outflow, whole: Piece) -> None:
         # What was made and nobody sees is paid for all the same.
         flight.side_text += outflow.heard
         raise
-    finally:
-        outflow.note()
     if changes:
         flight.retake(told)
         flight.side_text += max(0, outflow.heard - outflow.told)
