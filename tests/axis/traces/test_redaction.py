@@ -22,7 +22,7 @@ from gimbal.axis.traces.redaction.model import CustomPattern, SetRedaction
 from gimbal.axis.traces.redaction.policies import Redactions, redactor_of
 from gimbal.axis.traces.redaction.redactor import Redactor
 from gimbal.axis.traces.redaction.rules import RECOMMENDED
-from gimbal.axis.traces.redaction.tokens import read as keys_in
+from gimbal.axis.traces.redaction.tokens import Keys
 from gimbal.axis.traces.service import Traces
 from gimbal.axis.traces.status import code_of
 from gimbal.engines.storage.catalog import Catalog
@@ -34,7 +34,7 @@ from gimbal.kernel.settings import RedactionSettings
 
 EMAIL, CARD, KEY = "ada.lovelace@mail.example", "4111111111111111", "sk-proj-Ab3dE5gH7jK9mN1pQ3rS"
 ALL = SetRedaction(detectors=list(FAMILIES))
-KEYS = keys_in("k1:" + base64.b64encode(bytes(48)).decode(), "test").of("p")
+KEYS = Keys({"k1": bytes(48)}).of("p")
 CTX = Context(Services(), Principal(kind="owner", id="o", name="o"), "p")
 
 

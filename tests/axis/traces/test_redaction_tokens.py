@@ -15,12 +15,13 @@ from gimbal.axis.traces.ingest import take
 from gimbal.axis.traces.redaction.model import Reveal, SetRedaction
 from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.redaction.revealing import Pace, reveal
-from gimbal.axis.traces.redaction.tokens import ProjectKeys, keys_of, read
+from gimbal.axis.traces.redaction.tokens import Keys, ProjectKeys, keys_of
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Busy, ConfigurationError, NotFound, NotReady
+from gimbal.kernel.keyring import read_keys
 from gimbal.kernel.operations import AuditTrail, find, invoke
 from gimbal.kernel.settings import RedactionSettings
 
@@ -30,7 +31,7 @@ OLD, NEW = (f"k{n}:{base64.b64encode(_rng.randbytes(48)).decode()}" for n in (1,
 
 
 def keys(*lines: str, project: str = "p") -> ProjectKeys:
-    found = read("\n".join(lines), "test").of(project)
+    found = Keys(read_keys("\n".join(lines), "test", "key")).of(project)
     assert found is not None
     return found
 

@@ -183,6 +183,9 @@ async def test_keys_go_in_and_never_come_out(site):
     assert re.search(r"acme openai all projects .*http://127.0.0.1:9/v1 sealed", shown)
     assert KEY[-4:] not in added.text
 
+    assert "Another key" in await page(site, "/providers?change=acme")
+    assert "Change up" not in await page(site, "/providers?change=up")
+
     source = {"source": "installation"}
     assert "has another key" in (await post(site, "/providers/acme/key", key="sk-other-1", **source)).text
     assert "none was given" in (await post(site, "/providers/acme/key", key=" ", **source)).text

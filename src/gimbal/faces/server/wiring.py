@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from gimbal.axis.assets.lineage import LineageQuery
 from gimbal.axis.assets.model import AliasMoved, GatePolicy
@@ -208,35 +209,25 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         await follow_settings(Context(services, _ITSELF, DEFAULT_PROJECT, origin="process"), settings.prices)
         app = App(services, settings)
         builtin.install(app, _console(settings, services))
+        deciding = Deciding(stores.columns, services.get(SamplingPolicies), services.get(Counters))
         async with (
             contextlib.aclosing(services.get(Providers)),
-            _following_providers(services),
+            # So that no call waits for the catalog, and /metrics shows what other processes note.
+            _beside(services.get(Providers).follow, "providers"),
+            _beside(services.get(Prices).snapshot.follow, "prices"),
             _otlp_grpc(settings, app),
-            _deciding(services),
-            _settling(services),
-            _following_prices(services),
+            _beside(deciding.run, "deciding"),
+            _beside(Settling(stores.columns).run, "settling"),
             _recording(settings, services),
         ):
             yield app
 
 
 @contextlib.asynccontextmanager
-async def _following_prices(services: Services) -> AsyncGenerator[None]:
-    """Keep what /metrics shows of prices as new as what other processes note."""
+async def _beside(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], name: str) -> AsyncGenerator[None]:
+    """Run a task beside the requests until the end; a round under way is let finish."""
     stop = asyncio.Event()
-    task = asyncio.create_task(services.get(Prices).snapshot.follow(stop), name="prices")
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
-
-
-@contextlib.asynccontextmanager
-async def _following_providers(services: Services) -> AsyncGenerator[None]:
-    """Keep the providers as new as what other processes change, so that no call waits for the catalog."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(services.get(Providers).follow(stop), name="providers")
+    task = asyncio.create_task(run(stop), name=name)
     try:
         yield
     finally:
@@ -253,40 +244,12 @@ async def _recording(settings: Settings, services: Services) -> AsyncGenerator[N
     services.register(Recording, recording)
     services.register(Underway, recording)
     services.get(Counters).watch(recording.samples)
-    stop = asyncio.Event()
-    task = asyncio.create_task(recording.run(stop), name="recording")
     try:
-        yield
+        async with _beside(recording.run, "recording"):
+            yield
+            await services.get(Shadows).aclose()
     finally:
-        await services.get(Shadows).aclose()
-        stop.set()
-        await task
         await recording.close()
-
-
-@contextlib.asynccontextmanager
-async def _deciding(services: Services) -> AsyncGenerator[None]:
-    """Decide on traces beside the requests; a round under way is let finish."""
-    stop = asyncio.Event()
-    deciding = Deciding(services.get(Columns), services.get(SamplingPolicies), services.get(Counters))
-    task = asyncio.create_task(deciding.run(stop), name="deciding")
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
-
-
-@contextlib.asynccontextmanager
-async def _settling(services: Services) -> AsyncGenerator[None]:
-    """Tell repeated calls apart beside the requests; a round under way is let finish."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(Settling(services.get(Columns)).run(stop), name="settling")
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 @contextlib.asynccontextmanager
@@ -331,7 +294,8 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
         name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
         await services.get(Prices).of(DEFAULT_PROJECT)
         worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
-        async with contextlib.aclosing(services.get(Providers)), _following_providers(services):
+        providers = services.get(Providers)
+        async with contextlib.aclosing(providers), _beside(providers.follow, "providers"):
             await worker.run(stop)
 
 

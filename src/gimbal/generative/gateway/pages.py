@@ -17,6 +17,7 @@ from gimbal.kernel.errors import DeadlineExceeded
 from gimbal.kernel.settings import Settings
 
 _SERIES = 5
+_MOST = 100
 _OTHERS = "others"
 _MEASURES = {"calls": "Calls", "errors": "Errors", "latency": "Latency p95", "first": "First token p95", "cost": "Cost"}
 _UNITS = {"calls": "calls", "errors": "failed calls", "latency": "seconds", "first": "seconds", "cost": "US dollars"}
@@ -59,6 +60,7 @@ async def gateway_page(ctx: Context, request: PageRequest) -> View:
         "seen": seen,
         "problem": problem,
         "models": models,
+        "most": _MOST,
         "outages": outages(models),
         "unrouted": [one for one in seen.models if not one.reached] if seen else [],
         "words": _WORDS,

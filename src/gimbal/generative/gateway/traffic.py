@@ -3,6 +3,7 @@
 Of one project and of all processes, as long as their records are stored.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from gimbal.kernel.context import Context
 
 LOOKED_BACK = timedelta(hours=1)
 MINUTE_US = 60_000_000
-_MOST_ROWS = 500
+_MOST_ROWS, _MOST_GROUPS = 500, 10_000
 # What the pipeline records: nobody else names spans of this dialect so.
 _CALLS = (
     "project = {project:String} AND start_us >= {since:Int64} AND start_us < {until:Int64} AND dialect = 'gimbal' "
@@ -33,6 +34,7 @@ _FIGURES = (
     "quantilesExactIf(0.5, 0.95)(assumeNotNull(s.first_token_us), isNotNull(s.first_token_us)) AS first, "
     "count(s.first_token_us) AS streamed, max(s.start_us) AS last, max(s.provider != '') AS reached"
 )
+_READ = "weight, status, provider, input_tokens, output_tokens, cost, start_us, end_us, first_token_us"
 _LIMITED = " SETTINGS max_execution_time = 10"
 _MINUTES = f"intDiv(start_us, {MINUTE_US})"
 
@@ -104,12 +106,14 @@ async def traffic(ctx: Context) -> Traffic:
     since = until - LOOKED_BACK
     asked = {"project": ctx.project or "default", "since": to_us(since), "until": to_us(until)}
     columns = ctx.get(Columns)
-    rows = await columns.query(
-        f"SELECT grouping(called) AS all_models, grouping(at) AS all_times, called, at, {_FIGURES} FROM (SELECT *, "
-        f"{_MODEL}, {_MINUTES} AS at FROM spans WHERE {_CALLS} {_NEWEST}) AS s GROUP BY GROUPING SETS ((called, at), (called), ()) "
-        f"ORDER BY all_models, all_times, at, calls DESC, called{_LIMITED}",
+    counted = columns.query(
+        f"SELECT grouping(called) AS all_models, grouping(at) AS all_times, called, at, {_FIGURES} FROM (SELECT "
+        f"{_READ}, {_MODEL}, {_MINUTES} AS at FROM spans WHERE {_CALLS} {_NEWEST}) AS s GROUP BY GROUPING SETS ((called, at), (called), ()) "
+        # Names come from callers: where there are too many of them, those with few calls by minute are left out.
+        f"ORDER BY all_models DESC, all_times DESC, calls DESC, called, at LIMIT {_MOST_GROUPS}{_LIMITED}",
         asked,
     )
+    rows, rerouted = await asyncio.gather(counted, _rerouted(columns, asked))
     found = [(row, _figures(row)) for row in rows if row["calls"]]
     total = next((one for row, one in found if row["all_models"]), None)
     return Traffic(
@@ -118,7 +122,7 @@ async def traffic(ctx: Context) -> Traffic:
         total=total,
         models=tuple(one for row, one in found if row["all_times"] and not row["all_models"]),
         minutes=tuple(one for row, one in found if not row["all_times"]),
-        rerouted=await _rerouted(columns, asked) if total else (),
+        rerouted=rerouted,
     )
 
 
@@ -127,10 +131,10 @@ async def _rerouted(columns: Columns, asked: dict[str, Any]) -> tuple[Rerouted, 
     rows = await columns.query(
         "SELECT s.whom AS model, if(s.status = 'error', '', s.called) AS to, uniqExact(s.span_id) AS calls, "
         "arraySort(groupUniqArray(s.outcome)) AS why, max(s.start_us) AS last, argMax(s.trace_id, s.start_us) AS trace FROM ("
-        f"SELECT trace_id, span_id, start_us, status, {_MODEL}, "
+        f"SELECT trace_id, span_id, start_us, status, called, "
         "arrayJoin(JSONExtractArrayRaw(attributes, 'gimbal.attempts')) AS attempt, "
         "JSONExtractString(attempt, 'model') AS whom, JSONExtractString(attempt, 'outcome') AS outcome "
-        f"FROM (SELECT * FROM spans WHERE {_CALLS} AND position(attributes, '\"gimbal.attempts\"') > 0 {_NEWEST})) AS s "
+        f"FROM (SELECT trace_id, span_id, start_us, status, attributes, {_MODEL} FROM spans WHERE {_CALLS} AND position(attributes, '\"gimbal.attempts\"') > 0 {_NEWEST})) AS s "
         "WHERE s.outcome NOT IN ('ok', 'wasted', 'cancelled') AND (s.whom != s.called OR s.status = 'error') "
         f"GROUP BY model, to ORDER BY calls DESC, model, to LIMIT {_MOST_ROWS}{_LIMITED}",
         asked,

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimbal.generative.gateway.credentials.master import read, seals_of
+from gimbal.generative.gateway.credentials.master import seals_of
 from gimbal.generative.gateway.credentials.sealing import Seals, sealed_with
 from gimbal.generative.gateway.credentials.secret import Secret
 from gimbal.kernel.errors import ConfigurationError, NotReady
+from gimbal.kernel.keyring import read_keys
 from gimbal.kernel.settings_gateway import GatewaySettings
 
 ONE, TWO = random.Random(1).randbytes(32), random.Random(2).randbytes(32)
@@ -100,7 +101,7 @@ def test_master_keys_stand_in_a_file_or_a_variable(tmp_path):
     environ = {"MASTER": f"{line('k2', TWO)}, {line('k1', ONE)}"}
     assert seals_of(GatewaySettings(key_env="MASTER"), environ).ids == ["k2", "k1"]
     assert seals_of(GatewaySettings()).ids == []
-    assert read(f"k1:{base64.urlsafe_b64encode(ONE).decode()}", "x") == {"k1": ONE}
+    assert read_keys(f"k1:{base64.urlsafe_b64encode(ONE).decode()}", "x", "master key") == {"k1": ONE}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_master_keys_stand_in_a_file_or_a_variable(tmp_path):
 )
 def test_what_is_no_master_key_is_refused_without_saying_it(text):
     with pytest.raises(ConfigurationError) as caught:
-        read(text, "gateway.key_env")
+        read_keys(text, "gateway.key_env", "master key")
 
     assert caught.value.where == "gateway.key_env"
     assert base64.b64encode(ONE).decode() not in str(caught.value)

@@ -8,24 +8,19 @@ tokens held.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
-import os
 import re
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gimbal.kernel.errors import ConfigurationError
+from gimbal.kernel.keyring import keys_at
 from gimbal.kernel.settings import RedactionSettings
 
 TOKEN = re.compile(r"\[([a-z][a-z0-9_]{0,39}):tok_([a-z0-9]{1,16})_([A-Za-z0-9_-]{22,})\]", re.ASCII)
-_LINE = re.compile(r"([a-z0-9]{1,16}):([A-Za-z0-9+/=_-]+)", re.ASCII)
-_FEWEST_BYTES = 32
 _DIGEST_BYTES = 16
 # A value longer than this is masked: a token must not blow up what it stands in.
 MOST_CHARACTERS = 4096
@@ -100,50 +95,4 @@ def _text(made: bytes) -> str:
 
 def keys_of(settings: RedactionSettings) -> Keys:
     """Return the keys of the settings, none where none is set; raise ConfigurationError, which never says a key."""
-    if settings.key_file and settings.key_env:
-        raise ConfigurationError(
-            "The keys of redaction stand in two places.",
-            where="redaction.key_env",
-            todo="Set the file or the variable.",
-        )
-    if settings.key_file:
-        try:
-            return read(Path(settings.key_file).expanduser().read_text(), "redaction.key_file")
-        except (OSError, UnicodeDecodeError) as problem:
-            why = problem.strerror if isinstance(problem, OSError) else "it is no text"
-            raise ConfigurationError(
-                f"The file of redaction's keys cannot be read: {why}.",
-                where="redaction.key_file",
-                todo="Give a file that only Gimbal may read.",
-            ) from None
-    if settings.key_env:
-        return read(os.environ.get(settings.key_env, ""), "redaction.key_env")
-    return Keys({})
-
-
-def read(text: str, where: str) -> Keys:
-    """Return the keys of a text, one `id:base64` a line, the newest first; raise ConfigurationError for anything else."""
-    secrets: dict[str, bytes] = {}
-    lines = [line.strip() for line in re.split(r"[\n,]", text)]
-    for number, line in enumerate((line for line in lines if line and not line.startswith("#")), 1):
-        found = _LINE.fullmatch(line)
-        try:
-            secret = base64.b64decode(found[2].translate(_URL_SAFE), validate=True) if found else b""
-        except binascii.Error:
-            secret = b""
-        if found is None or len(secret) < _FEWEST_BYTES or found[1] in secrets:
-            raise ConfigurationError(
-                f"Key {number} of redaction is none: it is not `id:base64` of at least {_FEWEST_BYTES} random bytes, or has "
-                "the id of another.",
-                where=where,
-                todo="Make one: `echo k1:$(openssl rand -base64 48)`.",
-            )
-        secrets[found[1]] = secret
-    if not secrets:
-        raise ConfigurationError(
-            "There is no key of redaction where one should be.", where=where, todo="Put one there."
-        )
-    return Keys(secrets)
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
+    return Keys(keys_at(settings.key_file, settings.key_env, of="redaction", noun="key of redaction"))

@@ -27,7 +27,7 @@ from gimbal.generative.gateway.providers.upstreams.kinds import kind_of
 from gimbal.generative.gateway.providers.upstreams.sending import Setup
 from gimbal.generative.gateway.providers.upstreams.speaking import wire_named
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, ConfigurationError, GimbalError, NameTaken, NotFound
+from gimbal.kernel.errors import BadInput, ConfigurationError, GimbalError, NameTaken, NotFound, NotReady
 from gimbal.kernel.settings_gateway import ProviderSettings
 
 _CHECK = Deadlines(connect_s=5.0, first_byte_s=20.0, between_s=10.0, total_s=30.0)
@@ -122,7 +122,7 @@ class ProviderService:
         """Seal every key of the installation and its projects anew, under the newest master key."""
         seals = self._providers.seals
         if not seals.ids:
-            raise ConfigurationError(
+            raise NotReady(
                 self._providers.problem or "There is no master key.",
                 where="gateway.key_file",
                 todo="Set `gateway.key_file` or `gateway.key_env` and start again.",

@@ -76,7 +76,9 @@ class Playground {
     this.part("add-column").disabled = columns.length >= Number(this.root.dataset.most);
     for (const column of columns) {
       column.querySelector("[data-remove]").hidden = columns.length === 1;
-      column.setAttribute("aria-label", column.querySelector("[data-model]").value || "Model");
+      const model = column.querySelector("[data-model]");
+      column.setAttribute("aria-label", model.value || "Model");
+      model.title = model.value;
     }
     const messages = [...this.part("messages").children];
     for (const row of messages) row.querySelector("[data-remove]").hidden = messages.length === 1;
