@@ -29,17 +29,18 @@ class Refusal(GimbalError):
         self,
         message: str,
         *,
-        status: int,
-        code: str,
-        provider_status: int,
+        status: int = 502,
+        code: str = "provider_refused",
+        provider_status: int = 502,
         body: bytes = b"",
         headers: Sequence[tuple[bytes, bytes]] = (),
         wire: str = "",
         where: str = "",
+        kept: str = "",
         todo: str = "",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, where=where, todo=todo, retry_after=retry_after)
+        super().__init__(message, where=where, kept=kept, todo=todo, retry_after=retry_after)
         self.status = status  # pyright: ignore[reportAttributeAccessIssue]
         self.code = code  # pyright: ignore[reportAttributeAccessIssue]
         self.provider_status = provider_status

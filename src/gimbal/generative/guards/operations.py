@@ -9,7 +9,7 @@ from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
 
-describe("guards", "What calls may say and answers may hold: guards that block, mask and flag, as versions.")
+describe("guards", "What calls may say and answers may hold: guards that block, mask or flag.")
 
 
 @operation(

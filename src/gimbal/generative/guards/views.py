@@ -41,6 +41,7 @@ class TryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A text to try a policy with; nothing is sent, and nothing of it is kept."""
 
     text: Annotated[str, msgspec.Meta(max_length=1_000_000)]
+    """The text."""
     direction: Direction = "input"
     """Whether it is what is asked or what is answered."""
 

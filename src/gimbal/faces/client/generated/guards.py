@@ -14,7 +14,7 @@ from gimbal.kernel.refs import Ref
 
 
 class Guards(Group):
-    """What calls may say and answers may hold: guards that block, mask and flag, as versions."""
+    """What calls may say and answers may hold: guards that block, mask or flag."""
 
     def check(
         self,
@@ -28,7 +28,7 @@ class Guards(Group):
 
         Args:
             ref: Reference such as model:flights/delay@production.
-            text
+            text: The text.
             direction: Whether it is what is asked or what is answered.
         """
         return self._transport.call(

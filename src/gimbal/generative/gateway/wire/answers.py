@@ -17,6 +17,8 @@ _T = TypeVar("_T")
 class BrokeOff(Upstream):
     """A stream that is no answer from here on."""
 
+    code = "broke_off"
+
     pieces: Sequence[Piece] = ()
     """What came before it in the same bytes: the caller shall have it all the same."""
 
