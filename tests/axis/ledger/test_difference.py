@@ -165,4 +165,4 @@ async def test_once_there_is_a_price_the_very_command_is_told(ledger: Context) -
 
     assert found.command.startswith("gimbal pricing rerate --from 2025-12-01 --provider acme --model m3 ")
     assert await unpriced.groups(ledger, TraceFilter()) == []
-    assert await unpriced.groups(ledger.within("default"), TraceFilter()) == []
+    assert await unpriced.groups(ledger.within(f"{ledger.project}-b"), TraceFilter()) == []
