@@ -35,7 +35,8 @@ layers: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.ready $(VENV)/.browser
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # Browser tests drive the system's Chromium; where none can be installed they are counted as skipped.
 $(VENV)/.browser: $(VENV)/.ready

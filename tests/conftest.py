@@ -57,7 +57,15 @@ BEGIN
 END $$;
 CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION testing.note();
 """
+_FLOWS = Path(__file__).parent / "flows"
 _COLUMN_SCRIPTS = Path(gimbal.faces.server.__file__).parent / "migrations" / "columns"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep whole stories apart: each of their tests starts installations of its own, with time limits of people."""
+    for item in items:
+        if item.path.is_relative_to(_FLOWS):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session", autouse=True)

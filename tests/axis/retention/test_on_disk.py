@@ -16,6 +16,8 @@ from bench.bar import free_port
 from tests.axis.retention.disk import files_with
 from tests.axis.traces import wire
 
+pytestmark = pytest.mark.alone
+
 READY_S, DONE_S = 60.0, 240.0
 LONG = 300_000
 

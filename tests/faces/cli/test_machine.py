@@ -16,6 +16,8 @@ from gimbal.kernel.settings import load_settings
 
 from .conftest import Cli
 
+pytestmark = pytest.mark.alone
+
 GIMBAL = [sys.executable, "-m", "gimbal"]
 
 

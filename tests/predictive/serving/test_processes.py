@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from gimbal.predictive.serving.evidence import labelled_scores
 from gimbal.predictive.serving.host import ModelHost, run_folder
 from gimbal.predictive.serving.pool import ModelPool
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 def line(top: float = 1.0) -> tuple[Any, pd.DataFrame]:
@@ -83,7 +85,13 @@ class Peer:
         writer.close()
 
 
-@pytest.mark.asyncio(loop_scope="function")
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Give a folder with a short name: the path of a socket has 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="g-") as folder:
+        yield Path(folder)
+
+
 class TestDeaths:
     """A process that dies under a request, as the pool sees it."""
 
