@@ -1,10 +1,17 @@
 """What a call through the gateway costs: by every class that the provider tells, and unpriced where it contradicts itself."""
 
+import asyncio
+import contextlib
 from decimal import Decimal
 
 import pytest
 from tests.generative.gateway.test_faults import HELLO, span_of, stream
 from tests.upstreams import WORDS
+
+from gimbal.axis.pricing.service import PriceBook, PriceSource
+from gimbal.generative.gateway.call import new_trace
+from gimbal.generative.gateway.complete import complete
+from gimbal.kernel.errors import NotFound
 
 
 async def answered(http, model, *, streamed):
@@ -65,3 +72,30 @@ async def test_a_call_that_cannot_be_priced_is_answered_all_the_same(
     upstream.usage = usage
     span = await span_of(ctx, await answered(http, model, streamed=streamed))
     assert (span.status, span.cost, span.unpriced) == ("ok", None, reason)
+
+
+async def test_a_caller_who_leaves_while_the_call_is_settled_is_billed_all_the_same(ctx, upstream):
+    entered, go, book = asyncio.Event(), asyncio.Event(), PriceBook.read()
+
+    class Slow:
+        async def of(self, project):
+            entered.set()
+            await go.wait()
+            return book
+
+    ctx.services.register(PriceSource, Slow())
+    trace = new_trace()
+    calling = asyncio.create_task(complete(ctx, model="openai/gpt-4o-mini", messages=HELLO, trace=trace))
+    async with asyncio.timeout(20):
+        await entered.wait()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        go.set()
+        while True:
+            with contextlib.suppress(NotFound):
+                span = await span_of(ctx, trace.trace_id)
+                break
+            await asyncio.sleep(0.01)
+    assert span.usage.input_tokens == 21
+    assert span.cost is not None or span.unpriced

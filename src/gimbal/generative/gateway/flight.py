@@ -14,7 +14,6 @@ from gimbal.generative.gateway.guarding.answered import Outflow
 from gimbal.generative.gateway.guarding.looking import Looking, Records
 from gimbal.generative.gateway.provider import Answer, Choice, Provider
 from gimbal.generative.gateway.resilience.model import Attempt, Plan
-from gimbal.generative.gateway.wire.protocol import Writer
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError
@@ -82,14 +81,13 @@ class Flight:
         self.first_token_us: int | None = None
         """Microseconds from the start to the first text or tool call."""
         # encode
-        self.writer: Writer | None = None
         self.body = b""
         """The answer's bytes."""
         # end
         self.landed = False
         """Whether settle and record have begun."""
-        self.storing: asyncio.Future[None] | None = None
-        """The record on its way, where that takes a while."""
+        self.finishing: asyncio.Future[None] | None = None
+        """Settle and record, once begun."""
         self.lost: list[str] = []
         """Stages of the end that failed."""
         self.error: GimbalError | None = None

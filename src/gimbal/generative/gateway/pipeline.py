@@ -85,11 +85,13 @@ async def run(flight: Flight) -> None:
 
 async def finish(flight: Flight) -> None:
     """Settle and record, once; goes on to its end also when the waiting task is cancelled."""
-    if flight.landed:
-        if flight.storing is not None:
-            await asyncio.shield(flight.storing)
-        return
-    flight.land()
+    if flight.finishing is None:
+        flight.land()
+        flight.finishing = asyncio.ensure_future(_finish(flight))
+    await asyncio.shield(flight.finishing)
+
+
+async def _finish(flight: Flight) -> None:
     try:
         if flight.answer is not None:
             await flight.answer.aclose()

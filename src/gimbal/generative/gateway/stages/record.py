@@ -4,7 +4,6 @@ It survives this process when this returns. A call from inside a process waits u
 tried again for a while. What cannot be recorded even then is logged and counted, never hidden.
 """
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -13,7 +12,8 @@ from gimbal.axis.pricing.service import PriceSource
 from gimbal.axis.traces.model import Span
 from gimbal.generative.gateway.conversation import Conversation
 from gimbal.generative.gateway.flight import CANCELLED, Flight
-from gimbal.generative.gateway.recording import Recording, recorded
+from gimbal.generative.gateway.providers.registry import Providers
+from gimbal.generative.gateway.recording import recorded
 from gimbal.generative.gateway.resilience.model import Attempt
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
@@ -39,11 +39,7 @@ async def record(flight: Flight) -> None:
     spans = [to_span(flight)]
     if any(one.usage is not None for one in flight.attempts):
         spans += await _wasted(ctx, flight)
-    if not flight.at_once and ctx.services.has(Recording):
-        await recorded(ctx, spans)
-        return
-    flight.storing = asyncio.ensure_future(recorded(ctx, spans, at_once=flight.at_once))
-    await asyncio.shield(flight.storing)
+    await recorded(ctx, spans, at_once=flight.at_once)
 
 
 def to_span(flight: Flight) -> Span:
@@ -92,10 +88,11 @@ async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
     prices = await ctx.get(PriceSource).of(ctx.project or "default")
     found: list[Span] = []
     for one in flight.attempts:
-        if one.usage is None or flight.provider is None:
+        if one.usage is None:
             continue
         begun = flight.started_us + int(one.started_ms * 1000)
-        cost = prices.price(one.choice.provider, one.choice.model, from_us(begun), one.usage)
+        pricing = (await ctx.get(Providers).get(ctx.project or "default", one.choice.provider)).pricing
+        cost = prices.price(pricing, one.choice.model, from_us(begun), one.usage)
         found.append(
             msgspec.structs.replace(
                 whole,
@@ -105,7 +102,7 @@ async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
                 end_us=begun + int(one.ms * 1000),
                 status=CANCELLED,
                 status_message="Another attempt was faster.",
-                provider=one.choice.provider,
+                provider=pricing,
                 model=one.choice.model,
                 usage=one.usage,
                 cost=cost.amount,
