@@ -7,12 +7,14 @@ one writer anyway and waiting in order is fairer than retrying on a lock. A comm
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+import aiosqlite
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -207,9 +209,9 @@ def _sqlite_engine(url: str, size: int, busy_timeout_ms: int, *, write: bool) ->
     def _configure(connection: Any, _: Any) -> None:
         # The driver must not open transactions by itself: BEGIN below decides between reading and writing.
         connection.isolation_level = None
+        connection.run_async(lambda driver: _into_wal(driver, busy_timeout_ms / 1000))
         cursor = connection.cursor()
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={busy_timeout_ms}",
@@ -231,6 +233,23 @@ def _sqlite_engine(url: str, size: int, busy_timeout_ms: int, *, write: bool) ->
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+async def _into_wal(driver: aiosqlite.Connection, timeout_s: float) -> None:
+    """Put a file into the mode of the write-ahead log, which SQLite gives up at once while another opens the file.
+
+    Its busy timeout does not cover this change, so processes that open a new catalog together would fail one another.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            await (await driver.execute("PRAGMA journal_mode=WAL")).close()
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 @contextlib.contextmanager
