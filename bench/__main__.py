@@ -1,8 +1,8 @@
 """Run the bars: `python -m bench` all that need nothing but this machine, `python -m bench start spans` those named.
 
 Some run only when they are named: `ingest` and `beside` measure mlflow and arize-phoenix in the same run, `http_clients`
-aiohttp and pyreqwest, and install them with pip into `.bench/` at first, for which they need a network; `soak` takes ten
-minutes, and `growth` about as long.
+aiohttp and pyreqwest, `gateway` litellm, Portkey's gateway, SGLang's router and nginx, and install them into `.bench/` at
+first, for which they need a network; `soak` takes ten minutes, and `growth` about as long.
 """
 
 import os
@@ -11,6 +11,8 @@ import sys
 
 from bench import (
     beside,
+    gateway,
+    gateway_delays,
     growth,
     http_clients,
     ingest,
@@ -29,6 +31,7 @@ from bench import (
 BARS = {
     "start": start,
     "spans": spans,
+    "gateway_delays": gateway_delays,
     "latency": latency,
     "memory": memory,
     "metrics": metrics,
@@ -37,7 +40,14 @@ BARS = {
     "redaction": redaction,
     "trace_page": trace_page,
 }
-NAMED_ONLY = {"beside": beside, "growth": growth, "http_clients": http_clients, "ingest": ingest, "soak": soak}
+NAMED_ONLY = {
+    "beside": beside,
+    "gateway": gateway,
+    "growth": growth,
+    "http_clients": http_clients,
+    "ingest": ingest,
+    "soak": soak,
+}
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from gimbal.generative.gateway.conversation import (
     Refused,
     Text,
     Thinking,
+    Thoughts,
     ToolCall,
     ToolResult,
     ToolUse,
@@ -336,9 +337,11 @@ def _of_cohere(body: dict[str, Any]) -> dict[str, Any]:
 def gathered(pieces: Iterable[Piece], *, answer_id: str = "a1") -> Done:
     """Return the answer that pieces make."""
     calls: dict[int, ToolCall] = {}
-    said: dict[str, str] = dict.fromkeys(("text", "reasoning", "signature", "redacted", "refusal"), "")
+    said: dict[str, str] = dict.fromkeys(("text", "reasoning", "refusal"), "")
+    thoughts = Thoughts()
     finish, usage, model = "", None, ""
     for piece in pieces:
+        thoughts.take(piece)
         for name in said:
             said[name] += getattr(piece, name)
         for call in piece.tool_calls:
@@ -358,7 +361,7 @@ def gathered(pieces: Iterable[Piece], *, answer_id: str = "a1") -> Done:
         tool_calls=tuple(calls[index] for index in sorted(calls)),
         finish=finish,
         usage=usage,
-        **said,
+        **(thoughts.said() | said),
     )
 
 

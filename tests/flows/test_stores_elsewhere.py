@@ -172,7 +172,7 @@ def one_role(role: str, folder: Path, environment: dict[str, str], *more: str) -
 
 
 def test_each_role_by_itself(elsewhere: tuple[dict[str, str], sa.URL], tmp_path: Path) -> None:
-    """A server with a model process beside it and a worker elsewhere: evaluations run, models answer, all stop well."""
+    """A server with a model process beside it, a worker and a gateway elsewhere: all do their work and stop well."""
     stores, _ = elsewhere
     here, there, port = tmp_path / "here" / "data", tmp_path / "there" / "data", free_port()
     for folder in (here, there):
@@ -184,6 +184,8 @@ def test_each_role_by_itself(elsewhere: tuple[dict[str, str], sa.URL], tmp_path:
         assert server.poll() is None, (here.parent / "server.log").read_text()
         stack.enter_context(one_role("model", here, stores))
         stack.enter_context(one_role("worker", there, stores))
+        doors = free_port()
+        stack.enter_context(one_role("gateway", there, stores, "--port", str(doors)))
         with gimbal.Client(url) as client:
             file = PromptFile(path="a.md", text=PROMPT)
             prompt = client.prompts.sync(files=[file]).prompts[0].ref
@@ -198,6 +200,17 @@ def test_each_role_by_itself(elsewhere: tuple[dict[str, str], sa.URL], tmp_path:
             client.endpoints.set(slug="tree", targets=[Target(ref=f"model:tree@v{made.number}")])
             answer = gimbal.predict("tree", pd.DataFrame({"x": [0.5, 2.5]}), client=client)
             assert [str(p) for p in answer.predict] == ["0", "1"]
+
+            until(lambda: answers(f"http://127.0.0.1:{doors}"))
+            body = {
+                "model": "local/extractive",
+                "messages": [{"role": "user", "content": "[1] a.md\nA gate. Question: What?"}],
+            }
+            asked = httpx.post(
+                f"http://127.0.0.1:{doors}/v1/chat/completions", json=body, timeout=30
+            ).raise_for_status()
+            trace = f"{url}/api/v1/projects/default/traces/{asked.headers['x-gimbal-trace-id']}"
+            until(lambda: httpx.get(trace, timeout=30).is_success)
 
 
 def test_a_role_alone_needs_stores_that_others_reach(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Role by project slug."""
     attribution: dict[str, Any] = {}
     """What model calls are for where the caller does not say: `feature`, `user`, `tags`, as the key has them."""
+    key_id: str = ""
+    """Id of the API key that was shown, also where it is a member's; empty without one."""
+    key_name: str = ""
+    """Name of that key."""
 
     def may(self, permission: Permission, project: str | None) -> bool:
         """Tell whether this principal holds `permission` in `project` (None: in the installation as a whole)."""
@@ -74,7 +78,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         if project is None and permission is Permission.VIEW:
             return bool(self.everywhere or self.roles)
         here = self.roles.get(project) if project is not None else None
-        return any(role.permission >= permission for role in (self.everywhere, here) if role is not None)
+        everywhere = self.everywhere
+        return (here is not None and _HIGHEST[here] >= permission) or (
+            everywhere is not None and _HIGHEST[everywhere] >= permission
+        )
 
 
 NOBODY = Principal(kind="nobody", id="nobody", name="nobody")

@@ -77,7 +77,8 @@ class Upload:
         announced: int | None = None,
     ) -> None:
         self._chunks = chunks
-        self._announced = announced
+        self.announced = announced
+        """Bytes that the caller said it would send; None where that is not known, or is not that of what is read here."""
         self._hold = hold
         self.limit = limit
         self.media_type = media_type
@@ -105,9 +106,9 @@ class Upload:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _check_announced(self) -> None:
-        if self._announced is not None and self._announced > self.limit:
+        if self.announced is not None and self.announced > self.limit:
             raise TooLarge(
-                f"The body has {self._announced} bytes, and {self.limit} is the most that is taken here.",
+                f"The body has {self.announced} bytes, and {self.limit} is the most that is taken here.",
                 where="Content-Length",
                 todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
             )

@@ -348,6 +348,8 @@ def _entry(op: Operation, ctx: Context, arguments: dict[str, Any], outcome: str)
         for p in op.parameters
         if p.place != "body" and p.name != "project" and arguments.get(p.name) is not None
     }
+    if ctx.principal.kind == "member" and ctx.principal.key_id:
+        given["actor_key"] = ctx.principal.key_id
     return AuditEntry(
         at=ctx.now(),
         project=ctx.project,

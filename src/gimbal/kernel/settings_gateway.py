@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from gimbal.kernel.settings_resilience import ResilienceSettings
+
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -35,7 +37,26 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     deployments: dict[str, str] = {}
     """Name of the deployment by model, for Azure; a model that is not listed is its own deployment."""
     token_url: str = ""
-    """Where Vertex exchanges a service account's signature for a token; empty means Google's own."""
+    """Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for Bedrock; empty means their own."""
+    identity: str = ""
+    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
+    `instance` or `profile` of Amazon."""
+    tenant: str = ""
+    """Directory of Entra, for Azure: its id or its domain."""
+    client_id: str = ""
+    """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    role: str = ""
+    """Role of Amazon that is assumed, as an ARN."""
+    external_id: str = ""
+    """What the owner of the role wants to be told by whoever assumes it."""
+    session_name: str = ""
+    """How the session of the role is called in Amazon's logs; empty means `gimbal`."""
+    profile: str = ""
+    """Profile in Amazon's files; empty means `default`."""
+    identity_file: str = ""
+    """File by which the server proves who it is: a federated token, or Amazon's profiles."""
+    metadata_url: str = ""
+    """Where the server's machine tells who it is; empty means the cloud's own address."""
     timeout_s: Seconds = 120.0
     """Seconds without a byte after which an attempt is given up."""
 
@@ -45,9 +66,15 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     providers: tuple[ProviderSettings, ...] = ()
     """Upstreams besides those in the catalog, those found by variables such as OPENAI_API_KEY, and the built-in `local`."""
+    processes: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Processes of their own that answer model calls on `gateway.port`, besides the server, which answers them on its port."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8766
+    """Port of those processes, and of one that runs alone (`gimbal up --role gateway`)."""
     key_file: str = ""
     """File of the master keys that seal providers' keys in the catalog, one `id:base64` a line, the newest first."""
     key_env: str = ""
     """Name of the environment variable that holds them instead, with commas between them."""
+    resilience: ResilienceSettings = ResilienceSettings()
+    """How hard calls are tried, and how the health of models is kept."""
     journal_max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 1_073_741_824
     """Records of calls that may wait on this process's disk for a store that is away; then calls are made no more."""

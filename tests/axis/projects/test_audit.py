@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from gimbal.axis.projects.audit import AuditLog
-from gimbal.axis.projects.model import CreateKey, CreateProject, chain_hash
+from gimbal.axis.projects.model import AddMember, CreateKey, CreateProject, chain_hash
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.projects.store import api_keys, audit
 from gimbal.engines.storage.catalog import Catalog
@@ -228,6 +228,23 @@ async def test_a_denied_attempt_is_recorded(log: AuditLog, services: Services) -
 
     record = (await log.page("default")).items[0]
     assert (record.action, record.outcome, record.actor_id) == ("keys.create", "denied", "k1")
+
+
+async def test_what_a_member_did_is_recorded_with_the_key_they_did_it_by(log: AuditLog, ctx: Context) -> None:
+    """The member is who did it; which of their keys it was is beside it."""
+    projects = ctx.get(Projects)
+    await projects.create_key(ctx, CreateKey(name="root", role=Role.ADMIN, everywhere=True), None)
+    ada = await projects.add_member(ctx, "default", AddMember(email="ada@example.org", role=Role.ADMIN))
+    issued = await projects.create_key(ctx, CreateKey(name="laptop", role=Role.ADMIN, member=ada.id), "default")
+    who = await projects.authenticate(issued.secret)
+
+    await invoke(
+        find("keys.create"), Context(ctx.services, who, "default"), {"project": "default", "body": CreateKey(name="ci")}
+    )
+
+    record = (await log.page("default")).items[0]
+    assert (record.actor_kind, record.actor_id, record.details["actor_key"]) == ("member", ada.id, issued.key.id)
+    assert record.details["key_id"] != issued.key.id
 
 
 async def test_the_secret_of_a_key_is_not_in_the_log(log: AuditLog, ctx: Context) -> None:

@@ -198,6 +198,7 @@ async def test_a_members_key_can_no_more_than_they_and_goes_with_them(projects: 
     assert ("member", ada.id, "ada@example.org", {"default": Role.DEVELOPER}) == (
         who.kind, who.id, who.name, who.roles,
     )  # fmt: skip
+    assert (who.key_id, who.key_name) == (issued.key.id, "laptop")
     await projects.change_member(ctx, "default", ada.id, Role.ADMIN)
     assert (await projects.authenticate(issued.secret)).roles == {"default": Role.RELEASER}
     await projects.remove_member(ctx, "default", ada.id)
@@ -205,6 +206,22 @@ async def test_a_members_key_can_no_more_than_they_and_goes_with_them(projects: 
         await projects.authenticate(issued.secret)
     with pytest.raises(NotFound):
         await projects.create_key(ctx, CreateKey(name="laptop", member=ada.id), "default")
+
+
+async def test_work_that_a_member_asked_for_by_a_key_ends_with_the_key(projects: Projects, ctx: Context) -> None:
+    """Until then it is done with no more than they had, whatever they became meanwhile; without a key it goes on."""
+    await projects.create_key(ctx, ADMIN_EVERYWHERE, None)
+    ada = await projects.add_member(ctx, "default", AddMember(email="ada@example.org", role=Role.DEVELOPER))
+    issued = await projects.create_key(ctx, CreateKey(name="laptop", role=Role.RELEASER, member=ada.id), "default")
+    who = await projects.authenticate(issued.secret)
+
+    await projects.change_member(ctx, "default", ada.id, Role.ADMIN)
+    assert (await projects.standing(who, "default")).roles == {"default": Role.DEVELOPER}
+    await projects.revoke_key(ctx, issued.key.id, "default")
+    with pytest.raises(NotAuthenticated, match="revoked"):
+        await projects.standing(who, "default")
+    herself = msgspec.structs.replace(who, key_id="", key_name="")
+    assert (await projects.standing(herself, "default")).roles == {"default": Role.DEVELOPER}
 
 
 async def test_an_admin_key_is_a_credential_until_it_expires_or_is_revoked(

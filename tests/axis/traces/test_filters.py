@@ -9,7 +9,7 @@ from tests.axis.traces.test_aggregate import HOUR, NOON, call, keep, step
 
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.service import Traces
-from gimbal.kernel.clock import from_us
+from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context, Principal, Services
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import find, invoke
@@ -201,3 +201,18 @@ async def test_what_came_by_wire_is_found(traces: Traces, here: Context) -> None
     assert await names(here, attribute=["tenant:acme"], provider="openai", min_usd=Decimal("0.0035"), sort="start") == [
         "chat gpt-4o"
     ]
+
+
+async def test_a_trace_that_begins_after_the_list_was_asked_for_is_not_on_it(shop: Traces, here: Context) -> None:
+    """Though a span of it began before; a trace that is begun has its place, whatever of it is still to come."""
+    later = to_us(here.now()) + HOUR
+    await keep(
+        here,
+        step(7, trace=7, name="to come", at_us=later, ms=1),
+        call(8, trace=7, parent_id=f"{7:016x}", at_us=later - 2 * HOUR, cost=Decimal(9)),
+        step(9, trace=8, name="begun", at_us=later - 2 * HOUR, ms=1),
+        call(10, trace=8, parent_id=f"{9:016x}", at_us=later, cost=Decimal(8)),
+    )
+
+    assert await names(here, sort="cost") == ["begun", "answer", "bare", "slow"]
+    assert await names(here, sort="cost", until=from_us(later + 1)) == ["begun", "answer", "bare", "slow"]

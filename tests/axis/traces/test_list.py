@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.axis.traces import wire
+from tests.axis.traces.test_aggregate import HOUR, NOON, call, keep, step
 
+from gimbal.axis.traces import store
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.model import TraceSummary
@@ -201,3 +204,36 @@ async def test_the_last_page_has_no_next(shop: Traces, here: Context) -> None:
     """Also when it is exactly full."""
     assert (await shop.page(here, TraceFilter(), limit=3)).next is None
     assert (await shop.page(here, TraceFilter(), limit=2)).next is not None
+
+
+@pytest.mark.parametrize("latest", [2, 5, 4096])
+async def test_what_many_fit_is_found_among_the_latest_and_then_among_all(
+    traces: Traces, here: Context, monkeypatch: pytest.MonkeyPatch, latest: int
+) -> None:
+    """However many are looked through first, every trace is on one page, the newest first; late versions count."""
+    monkeypatch.setattr(store, "_LATEST", latest)
+    random = np.random.default_rng(latest)
+    truth: dict[int, dict[str, str]] = {}
+    for _ in range(2):
+        for number in sorted({int(random.integers(1, 40)) for _ in range(30)}):
+            said = {"feature": f"f{random.integers(0, 3)}", "model": f"m{random.integers(0, 2)}",
+                    "status": ("ok", "error")[int(random.random() < 0.3)]}  # fmt: skip
+            head = step(number * 10, trace=number, at_us=NOON + number * HOUR, feature=said["feature"])
+            child = call(number * 10 + 1, trace=number, at_us=NOON + number * HOUR + 5, parent_id=head.span_id,
+                         model=said["model"], status=said["status"])  # fmt: skip
+            await keep(here, head, child)
+            truth[number] = said
+    for asked in ({"feature": "f1"}, {"model": "m0", "status": "error"}, {"feature": "f2", "model": "m1"}):
+        expected = [f"{n:032x}" for n, said in sorted(truth.items(), reverse=True) if asked.items() <= said.items()]
+        for more in ({}, {"since": from_us(NOON + 20 * HOUR)}, {"until": from_us(NOON + 20 * HOUR)}):
+            least, most = (20, 99) if "since" in more else (0, 19) if "until" in more else (0, 99)
+            found: list[str] = []
+            cursor = None
+            while True:
+                page = await invoke(
+                    find("traces.list"), here, {"project": here.project, "limit": 3, "cursor": cursor, **asked, **more}
+                )
+                found += [item.trace_id for item in page.items]
+                if (cursor := page.next) is None:
+                    break
+            assert found == [one for one in expected if least <= int(one, 16) <= most]

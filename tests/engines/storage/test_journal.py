@@ -1,7 +1,6 @@
 """What a journal took survives its process and comes to its store, in order, whatever happens between."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gimbal.engines.storage.journal import Journal
+from gimbal.engines.storage.carrier import Carrier
+from gimbal.engines.storage.journal import SEGMENT_BYTES, Journal, settled, waiting
 from gimbal.kernel.errors import BadInput, Busy, Unavailable
 
 MOST = 1_000_000
@@ -39,25 +39,54 @@ class Store:
             await self.changed.wait_for(found)
 
 
+class Both:
+    """A journal and whoever carries it, in one process."""
+
+    def __init__(self, folder: Path, store: Store, most: int, segment_bytes: int) -> None:
+        self.folder = folder
+        self.carrier = Carrier(folder, store.take)
+        self.journal = Journal(folder, most_bytes=most, segment_bytes=segment_bytes, woken=self.carrier.wake)
+        self.append = self.journal.append
+
+    async def settled(self, seconds: float) -> bool:
+        self.carrier.hurry()
+        return await settled(self.folder, seconds)
+
+
 @asynccontextmanager
-async def running(folder: Path, store: Store, most: int = MOST) -> AsyncIterator[Journal]:
-    journal = Journal(folder, store.take, most_bytes=most)
-    journal.open()
+async def running(
+    folder: Path, store: Store, most: int = MOST, *, segment_bytes: int = SEGMENT_BYTES
+) -> AsyncIterator[Both]:
+    both = Both(folder, store, most, segment_bytes)
+    both.journal.open()
     stop = asyncio.Event()
-    task = asyncio.create_task(journal.run(stop))
+    tasks = [asyncio.create_task(part.run(stop)) for part in (both.journal, both.carrier)]
     try:
-        yield journal
+        yield both
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+        both.journal.close()
+        await both.carrier.close()
+
+
+@asynccontextmanager
+async def carrying(folder: Path, store: Store) -> AsyncIterator[Carrier]:
+    carrier, stop = Carrier(folder, store.take), asyncio.Event()
+    task = asyncio.create_task(carrier.run(stop))
+    try:
+        yield carrier
     finally:
         stop.set()
         await task
-        await journal.close()
+        await carrier.close()
 
 
 async def test_records_come_to_the_store_in_order(tmp_path: Path) -> None:
-    """However large, and also those that come while others are carried."""
+    """However large, over many segments, and also those that come while others are carried."""
     store = Store()
     records = [bytes([n % 251]) * (n * 37 % 5000) for n in range(500)] + [b"x" * 500_000]
-    async with running(tmp_path, store) as journal:
+    async with running(tmp_path, store, segment_bytes=40_000) as journal:
         for place, record in enumerate(records):
             while True:
                 try:
@@ -91,9 +120,8 @@ async def test_a_record_that_the_store_will_not_take_is_put_aside(tmp_path: Path
         for name in (b"1", b"bad", b"3"):
             journal.append(name)
         await store.until(lambda: len(store.records) == 2)
-        state = journal.state()
-    assert store.records == [b"1", b"3"]
-    assert state.rejected == 1
+    assert sorted(store.records) == [b"1", b"3"]
+    assert journal.carrier.rejected == 1
     assert b"bad" in (tmp_path / "rejected").read_bytes()
 
 
@@ -115,7 +143,7 @@ async def test_what_cannot_be_carried_before_the_end_waits_for_the_next_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal that closes while its store is away keeps its records."""
-    monkeypatch.setattr("gimbal.engines.storage.journal._MOST_AGAIN_S", 0.05)
+    monkeypatch.setattr("gimbal.engines.storage.carrier._MOST_AGAIN_S", 0.05)
     store = Store()
     store.failures = [Unavailable("away", retry_after=0.01)] * 100_000
     async with running(tmp_path, store) as journal:
@@ -130,8 +158,7 @@ _DIES = """
 import sys
 from pathlib import Path
 from gimbal.engines.storage.journal import Journal
-async def never(batch): raise AssertionError
-journal = Journal(Path(sys.argv[1]), never, most_bytes=10**9)
+journal = Journal(Path(sys.argv[1]), most_bytes=10**9, segment_bytes=100_000)
 journal.open()
 number = 0
 while True:
@@ -142,59 +169,93 @@ while True:
 """
 
 
-async def test_a_killed_process_loses_nothing_that_it_put_down(tmp_path: Path) -> None:
-    """It is killed in the middle of writing, its file cut off at an odd place, and another one takes over."""
-    command = [sys.executable, "-c", _DIES, str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: ASYNC220 - nothing else runs meanwhile
+@asynccontextmanager
+async def other_process(folder: Path) -> AsyncIterator["subprocess.Popen[bytes]"]:
+    """Run a process that writes a journal until it is killed."""
+    command = [sys.executable, "-c", _DIES, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: ASYNC220 - waited for at the end
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def said_by(process: "subprocess.Popen[bytes]", least: int) -> int:
+    """Return a number of records, at least so many, that a process says it has put down."""
     assert process.stdout is not None
     said = 0
-    while said < 3000:
+    while said < least:
         said = int(process.stdout.readline())
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    return said
+
+
+async def test_a_killed_process_loses_nothing_that_it_put_down(tmp_path: Path) -> None:
+    """It is killed in the middle of writing, its last segment cut off at an odd place, and another one takes over."""
+    async with other_process(tmp_path) as process:
+        said = said_by(process, 3000)
     store = Store()
-    (records,) = tmp_path.glob("*/records")
-    with records.open("ab") as file:
+    newest = max(tmp_path.glob("*/*.records"))
+    with newest.open("ab") as file:
         file.write(b"\x10\x00\x00\x00half")
     async with running(tmp_path, store):
         await store.until(lambda: len(store.records) >= said)
     numbers = [int(record.split()[0]) for record in store.records]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= said
+    assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_journal_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    """Two processes write beside each other."""
+async def test_what_a_living_process_puts_down_is_carried_by_another(tmp_path: Path) -> None:
+    """While it goes on writing, over many segments; those that are carried are given back to the disk."""
+    store = Store()
+    async with carrying(tmp_path, store), other_process(tmp_path) as process:
+        said = await asyncio.to_thread(said_by, process, 5000)
+        await store.until(lambda: len(store.records) >= said)
+        numbers = [int(record.split()[0]) for record in store.records]
+        assert numbers == list(range(len(numbers)))
+        assert not (next(tmp_path.glob("*/lock")).parent / "00000001.records").exists()
+    async with carrying(tmp_path, store):
+        async with asyncio.timeout(20):
+            while list(tmp_path.iterdir()):  # noqa: ASYNC110 - a folder tells nobody
+                await asyncio.sleep(0.01)
+    numbers = [int(record.split()[0]) for record in store.records]
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_of_two_carriers_one_carries_a_journal(tmp_path: Path) -> None:
+    """So that its records come in order; the other takes over when the first has gone."""
     one, two = Store(), Store()
-    async with running(tmp_path, one) as first:
-        one.failures = [Unavailable("away", retry_after=0.01)] * 5
-        first.append(b"of the first")
-        async with running(tmp_path, two) as second:
-            second.append(b"of the second")
-            await two.until(lambda: bool(two.records))
-        await one.until(lambda: bool(one.records))
-    assert (one.records, two.records) == ([b"of the first"], [b"of the second"])
+    async with carrying(tmp_path, two) as second:
+        async with running(tmp_path, one) as first:
+            for number in range(50):
+                first.append(b"%d" % number)
+            await asyncio.gather(first.settled(20))
+        assert sorted(one.records + two.records, key=int) == [b"%d" % number for number in range(50)]
+        assert not one.records or not two.records
+        left = Journal(tmp_path, most_bytes=MOST, woken=second.wake)
+        left.open()
+        left.append(b"50")
+        await two.until(lambda: b"50" in two.records)
+        left.close()
 
 
 async def test_a_damaged_journal_is_kept(tmp_path: Path) -> None:
     """What can be read before the damage is stored; nothing is thrown away that somebody might still read."""
     store = Store()
-    left = Journal(tmp_path, store.take, most_bytes=MOST)
+    left = Journal(tmp_path, most_bytes=MOST)
     left.open()
     for name in (b"good", b"damaged", b"behind"):
         left.append(name)
-    (records,) = tmp_path.glob("*/records")
-    raw = records.read_bytes()
-    folder = tmp_path / "00-dead"
-    folder.mkdir()
-    (folder / "records").write_bytes(raw.replace(b"damaged", b"DAMAGED"))
-    await left.close()
-    store.records.clear()
-    async with running(tmp_path, store):
+    left.close()
+    (records,) = tmp_path.glob("*/*.records")
+    records.write_bytes(records.read_bytes().replace(b"damaged", b"DAMAGED"))
+    async with carrying(tmp_path, store):
         await store.until(lambda: bool(store.records))
     assert store.records == [b"good"]
-    assert (folder / "records").exists()
+    assert b"behind" in records.with_suffix(".damaged").read_bytes()
 
 
 async def test_the_disk_is_given_back_when_all_is_carried(tmp_path: Path) -> None:
@@ -203,9 +264,8 @@ async def test_the_disk_is_given_back_when_all_is_carried(tmp_path: Path) -> Non
     async with running(tmp_path, store) as journal:
         journal.append(b"x" * 10_000)
         await store.until(lambda: bool(store.records))
-        (records,) = tmp_path.glob("*/records")
         async with asyncio.timeout(20):
-            while records.stat().st_size:  # noqa: ASYNC110 - a file tells nobody
+            while sum(path.stat().st_size for path in tmp_path.glob("*/*.records")):  # noqa: ASYNC110 - a file tells nobody
                 await asyncio.sleep(0.01)
         journal.append(b"after")
         await store.until(lambda: len(store.records) == 2)
@@ -223,6 +283,8 @@ async def test_whoever_waits_hears_when_what_was_put_down_has_arrived(tmp_path: 
         assert len(store.records) == 300
         store.failures = [Unavailable("away", retry_after=0.2)] * 3
         journal.append(b"late")
+        assert journal.journal.waiting() > 0
         assert not await journal.settled(0.05)
         assert await journal.settled(20)
+        assert sum(waiting(path.parent) for path in tmp_path.glob("*/lock")) == 0
     assert store.records[-1] == b"late"

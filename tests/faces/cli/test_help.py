@@ -86,7 +86,7 @@ def test_commands_of_this_machine_have_help(alone: Cli, name: str) -> None:
         ("runs list --limit many", 'unable to convert "many" into int', "gimbal runs list --help"),
         ("runs list --color red", "Unknown option: --color", "gimbal runs list --help"),
         ("up --port x", 'unable to convert "x" into int', "gimbal up --help"),
-        ("up --role nobody", '"all", "server", "worker", "model"', "gimbal up --help"),
+        ("up --role nobody", '"all", "server", "gateway", "worker", "model"', "gimbal up --help"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_a_hint(alone: Cli, line: str, says: str, hint: str) -> None:

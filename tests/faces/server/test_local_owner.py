@@ -8,7 +8,7 @@ from tests.faces.server.asking import NEW, PROJECTS, bearer, told
 from gimbal.axis.projects.model import AddMember
 from gimbal.axis.projects.service import Projects
 from gimbal.faces.server.access import host_name
-from gimbal.faces.server.wiring import _check_address
+from gimbal.faces.server.wiring import check_address
 from gimbal.kernel.context import Role
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.settings import ServerSettings, Settings
@@ -144,22 +144,22 @@ async def test_it_does_not_listen_elsewhere_without_a_credential(small):
     projects = small.services.get(Projects)
     settings = Settings(server=ServerSettings(host="0.0.0.0"))
     with pytest.raises(ConfigurationError, match="without a credential") as problem:
-        await _check_address(settings, projects)
+        await check_address(settings, projects)
     assert problem.value.where == "server.host"
     assert "gimbal keys create" in problem.value.todo
 
     await small.key(Role.DEVELOPER)
     with pytest.raises(ConfigurationError):
-        await _check_address(settings, projects)
+        await check_address(settings, projects)
     await small.key(Role.ADMIN)
-    await _check_address(settings, projects)
+    await check_address(settings, projects)
 
 
 async def test_an_expired_admin_key_is_no_credential(small, clock):
     await small.key(days=1)
     clock.advance(days=2)
     with pytest.raises(ConfigurationError):
-        await _check_address(Settings(server=ServerSettings(host="::")), small.services.get(Projects))
+        await check_address(Settings(server=ServerSettings(host="::")), small.services.get(Projects))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import httpx
 import pytest
 from tests.generative.gateway.test_faults import span_of
 
-from gimbal.axis.projects.model import CreateKey
+from gimbal.axis.projects.model import AddMember, CreateKey, IssuedKey
 from gimbal.axis.projects.service import Projects
-from gimbal.kernel.context import Context
+from gimbal.generative.gateway.routes.service import publish
+from gimbal.generative.gateway.routes.views import PublishRoute
+from gimbal.kernel.context import Context, Role
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -36,7 +38,37 @@ async def test_a_keys_own_words_hold_where_the_caller_says_nothing(
     """All of them, and the key itself is recorded."""
     span = await span_of(ctx, await asked(http, key, {}))
     assert (span.feature, span.user_id, span.tags) == ("support", "nobody", ["team:help"])
-    assert span.key_id
+    (made,) = await ctx.get(Projects).keys("default")
+    assert span.key_id == made.id
+
+
+@pytest.fixture
+async def laptop(ctx: Context) -> IssuedKey:
+    """Give a key that belongs to a member."""
+    projects = ctx.get(Projects)
+    await projects.create_key(ctx, CreateKey(name="root", role=Role.ADMIN, everywhere=True), None)
+    ada = await projects.add_member(ctx, "default", AddMember(email="ada@example.org", role=Role.ADMIN))
+    return await projects.create_key(ctx, CreateKey(name="laptop", role=Role.ADMIN, member=ada.id), "default")
+
+
+async def test_a_members_key_is_recorded_as_any_other(http: httpx.AsyncClient, ctx: Context, laptop: IssuedKey) -> None:
+    """Of calls to models, and of what passes through."""
+    assert (await span_of(ctx, await asked(http, laptop.secret, {}))).key_id == laptop.key.id
+    headers = {"authorization": f"Bearer {laptop.secret}", "x-gimbal-provider": "up"}
+    passed = await http.get("/v1/files", headers=headers)
+    assert (await span_of(ctx, passed.headers["x-gimbal-trace-id"])).key_id == laptop.key.id
+
+
+async def test_rules_of_a_route_know_a_key_by_the_name_it_was_given(
+    http: httpx.AsyncClient, ctx: Context, key: str, laptop: IssuedKey
+) -> None:
+    """Whoever it belongs to."""
+    text = 'name = "r"\ntargets = ["up/other"]\n[[rules]]\nwhen = { key = ["bot", "lap*"] }\ntargets = ["up/tiny"]'
+    await publish(ctx, PublishRoute(text=text))
+    plain = await ctx.get(Projects).create_key(ctx, CreateKey(name="else"), "default")
+    for secret, model in ((key, "tiny"), (laptop.secret, "tiny"), (plain.secret, "other")):
+        span = await span_of(ctx, await asked(http, secret, {}, model="route:r"))
+        assert span.model == model
 
 
 async def test_the_callers_words_come_first(http: httpx.AsyncClient, ctx: Context, key: str) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from tests.browser import OpenPage, browser_page
 from tests.served import serve
@@ -18,15 +20,20 @@ import gimbal.generative.gateway.providers.operations
 import gimbal.generative.gateway.routes.operations  # noqa: F401 - importing these fills the tables
 from gimbal.axis.projects.model import CreateKey, CreateProject
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.model import Span
+from gimbal.axis.traces.rows import to_rows
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.http.choose import ChoosingClient
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.writer import Writer
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.service import ProviderService
 from gimbal.generative.gateway.resilience.vitals import ModelState
 from gimbal.generative.gateway.routes import service as routes
 from gimbal.generative.gateway.routes.views import PublishRoute
 from gimbal.generative.gateway.standing import outages, standings
+from gimbal.generative.gateway.traffic import traffic
+from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.settings_gateway import GatewaySettings, ProviderSettings
@@ -157,6 +164,28 @@ async def test_traffic_is_told_by_model_and_minute(site, upstream):
     assert "Answered by nobody" in shown
     for measure in ("errors", "latency", "first", "cost", "nonsense"):
         await page(site, f"?show={measure}")
+
+
+async def test_a_call_that_is_stored_again_counts_as_it_was_stored_last(ctx):
+    """Twice in the same minute, by model and in all; what came first is not told any more."""
+    began = to_us(ctx.now()) - 90_000_000
+    first, second = (
+        Span(trace_id=f"{n:032x}", span_id=f"{n:016x}", name=f"chat up/m{n}", kind="llm", dialect="gimbal", provider="up",
+             start_us=began, end_us=began + n * 1000, status="ok", cost=Decimal(n))
+        for n in (1, 2)
+    )  # fmt: skip
+    again = msgspec.structs.replace(first, status="error", cost=Decimal(5), end_us=began + 9000, start_us=began + 1)
+
+    told = []
+    for spans in ([first, second], [again]):
+        await ctx.get(Writer).write("spans", to_rows(ctx.project, spans))
+        seen = await traffic(ctx)
+        assert sum(one.calls for one in seen.models) == sum(one.calls for one in seen.minutes) == seen.total.calls
+        told.append((seen.total.calls, seen.total.errors, seen.total.cost, seen.total.p95_ms))
+        assert [(one.called, one.errors) for one in seen.models] == [("up/m1", len(told) - 1), ("up/m2", 0)]
+
+    # The second time it took nine milliseconds less the microsecond by which it began later.
+    assert told == [(2, 0, Decimal(3), 2.0), (2, 1, Decimal(7), 8.999)]
 
 
 async def test_a_route_says_whom_it_would_choose_and_why(site, ctx):

@@ -1,6 +1,7 @@
 """Calls on other ways than straight to a model: by a route, by a released prompt, beside a shadow, through untouched."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -184,6 +185,52 @@ async def test_embeddings_are_forwarded_counted_and_recorded(
     assert reply.headers["x-request-id"] == "r-1"
 
 
+@pytest.mark.parametrize("how", ["chunks", "gzip"])
+async def test_an_upload_whose_length_nobody_knows_goes_on_in_chunks(
+    http: httpx.AsyncClient, beside: Vectors, how: str
+) -> None:
+    """The caller did not say, or it was the length of what is unpacked here."""
+    plain = b"\x00\x01" * 50_000
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(plain), 30_000):
+            yield plain[start : start + 30_000]
+
+    content = chunks() if how == "chunks" else gzip.compress(plain)
+    headers = {"content-type": "application/octet-stream"} | ({"content-encoding": "gzip"} if how == "gzip" else {})
+    reply = await http.post("/v1/uploads/u/parts", content=content, headers=headers)
+    assert reply.status_code == 200, reply.text
+    _, _, sent, there = beside.received[0]
+    assert sent == plain
+    assert ("content-length" in there, there["transfer-encoding"]) == (False, "chunked")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_has_no_body_goes_on_without_one(http: httpx.AsyncClient, beside: Vectors, method: str) -> None:
+    """Nor does it say that it has none, or comes in chunks."""
+    reply = await http.request(method, "/v1/files/file-1")
+    assert reply.status_code == 200
+    _, _, sent, there = beside.received[0]
+    assert sent == b""
+    assert not {"content-length", "transfer-encoding"} & set(there)
+
+
+async def test_an_upload_that_breaks_off_is_never_taken_for_a_whole_one(
+    http: httpx.AsyncClient, ctx: Context, base_url: str, beside: Vectors
+) -> None:
+    """The provider gets no request that looks complete, and the gateway goes on."""
+    host, _, port = base_url.removeprefix("http://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n"
+        b"content-length: 1000\r\n\r\n" + bytes(400)
+    )
+    await writer.drain()
+    writer.close()
+    assert (await http.get("/v1/files")).status_code == 200
+    assert [(method, path) for method, path, _, _ in beside.received] == [("GET", "/v1/files")]
+
+
 async def test_files_go_through_untouched_and_are_recorded(
     http: httpx.AsyncClient, ctx: Context, beside: Vectors
 ) -> None:
@@ -195,6 +242,8 @@ async def test_files_go_through_untouched_and_are_recorded(
     assert (method, path) == ("POST", "/v1/files")
     assert b"\x00\x01" * 100_000 in sent
     assert headers["authorization"] == "Bearer sk-upstream"
+    assert int(headers["content-length"]) == len(sent), "a length that was announced goes on"
+    assert "transfer-encoding" not in headers
     content = await http.get("/v1/files/file-1/content")
     assert content.content == bytes(range(256)) * 4000
     span = await span_of(ctx, content.headers["x-gimbal-trace-id"])

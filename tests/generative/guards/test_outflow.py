@@ -6,7 +6,7 @@ import pytest
 from gimbal.axis.pricing.model import Usage
 from gimbal.engines.text.model import Detector
 from gimbal.engines.text.scanner import Scanner
-from gimbal.generative.gateway.conversation import Piece, ToolCall
+from gimbal.generative.gateway.conversation import Piece, Thinking, ToolCall
 from gimbal.generative.gateway.guarding.answered import Outflow, joined
 from gimbal.generative.gateway.guarding.looking import Looking
 from gimbal.generative.guards.model import decode_manifest
@@ -57,6 +57,32 @@ async def test_a_thought_that_was_changed_has_no_signature(thought, signature):
     whole = joined(await told(outflow, Piece(reasoning=thought), Piece(signature="sig"), Piece(text="x")))
 
     assert whole.signature == signature
+
+
+async def test_each_of_several_thoughts_keeps_its_own_signature():
+    thoughts = (Thinking(text="a", signature="1"), Thinking(redacted="x"), Thinking(text="b", signature="2"))
+    outflow, _ = under(MAIL)
+    whole = joined(await told(outflow, Piece(reasoning="ab", thoughts=thoughts, text="x", finish="stop")))
+
+    assert (whole.thoughts, whole.reasoning, whole.text) == (thoughts, "ab", "x")
+
+
+async def test_after_a_thought_that_was_changed_no_other_is_signed():
+    outflow, _ = under(MAIL)
+    whole = joined(
+        await told(
+            outflow,
+            Piece(reasoning="of bob@example.com"),
+            Piece(signature="1"),
+            Piece(redacted="x"),
+            Piece(reasoning=" of Bob"),
+            Piece(signature="2"),
+            Piece(finish="stop"),
+        )
+    )
+
+    assert whole.reasoning == "of [email] of Bob"
+    assert (whole.signature, whole.redacted, whole.thoughts) == ("", "", ())
 
 
 async def test_nothing_of_raw_bytes_goes_on():

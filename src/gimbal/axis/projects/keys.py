@@ -6,7 +6,6 @@
 import contextlib
 import hashlib
 import secrets
-import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,13 +19,13 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Role
 from gimbal.kernel.errors import BadInput, Conflict, Forbidden, NotAuthenticated, NotFound, Unavailable
+from gimbal.kernel.fresh import Fresh
 from gimbal.kernel.http import is_loopback
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.settings import Settings
 
 # Other processes learn of a revoked key when this runs out; in this one it is forgotten at once.
 CACHE_S = 1.0
-_MOST_KNOWN = 10_000
 _COARSE = timedelta(hours=1)
 _ASK_AGAIN = "Let somebody who is, ask for it again."
 _ATTRIBUTION = ("feature", "user", "tags")
@@ -37,7 +36,6 @@ _with_members = api_keys.outerjoin(members, members.c.id == api_keys.c.member_id
 
 
 class _Known(msgspec.Struct, frozen=True):
-    until: float
     expires_at: datetime | None
     principal: Principal
 
@@ -62,13 +60,11 @@ class Keys:
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
         self._clock = clock
-        self._known: dict[str, _Known] = {}
-        self._revocations = 0
+        self._known: Fresh[str, _Known] = Fresh(CACHE_S)
 
     def forget(self) -> None:
         """Look every key up anew from now on."""
-        self._known.clear()
-        self._revocations += 1
+        self._known.forget()
 
     async def create_key(self, ctx: Context, body: CreateKey, project: str | None) -> IssuedKey:
         """Make a key for a project (or, None, the installation); its secret is in the result and nowhere else.
@@ -147,33 +143,36 @@ class Keys:
 
         The look-up is by the hash of the secret, so its time tells nothing of any stored key.
         """
-        hashed, now = secret_hash(secret), self._clock.now()
-        known = self._known.get(hashed)
-        if known and known.until > time.monotonic() and (known.expires_at is None or known.expires_at > now):
-            return known.principal
-        revocations = self._revocations
+        hashed = secret_hash(secret)
+        known = await self._known.get(hashed, self._read)
+        if known.expires_at is not None and known.expires_at <= self._clock.now():
+            self._known.forget(hashed)
+            known = await self._read(hashed)
+        return known.principal
+
+    async def _read(self, hashed: str) -> _Known:
         query = sa.select(api_keys, members.c.role.label("member_role"), members.c.email).select_from(_with_members)
         async with self._catalog.read() as tx:
             row = (await tx.execute(query.where(api_keys.c.secret_hash == hashed))).mappings().first()
+        now = self._clock.now()
         principal = _principal(row, now)
         assert row is not None, "_principal refuses an unknown key"
-        if len(self._known) > _MOST_KNOWN:
-            self._known.clear()
-        if revocations == self._revocations:  # else it may have been revoked since it was read
-            self._known[hashed] = _Known(time.monotonic() + CACHE_S, row["expires_at"], principal)
         await self._note_use(row["id"], row["last_used_at"], now)
-        return principal
+        return _Known(row["expires_at"], principal)
 
     async def still(self, principal: Principal, project: str) -> Principal:
         """Return a key's or member's principal with the role that it has in a project now.
 
         Raise NotAuthenticated when the key was revoked or has expired, or the member is one no longer.
         """
-        if principal.kind == "key":
+        key_id = principal.key_id or (principal.id if principal.kind == "key" else "")
+        if key_id:
             query = sa.select(api_keys, members.c.role.label("member_role"), members.c.email).select_from(_with_members)
             async with self._catalog.read() as tx:
-                row = (await tx.execute(query.where(api_keys.c.id == principal.id))).mappings().first()
-            return _principal(row, self._clock.now())
+                row = (await tx.execute(query.where(api_keys.c.id == key_id))).mappings().first()
+            standing = _principal(row, self._clock.now())
+            if principal.kind == "key":
+                return standing
         if principal.kind == "member":
             same = (members.c.id == principal.id, members.c.project == project)
             async with self._catalog.read() as tx:
@@ -279,6 +278,8 @@ def _principal(row: Any, now: datetime) -> Principal:
             name=row["email"],
             roles={project: role},
             attribution=row["attribution"] or {},
+            key_id=row["id"],
+            key_name=row["name"],
         )
     return Principal(
         kind="key",
@@ -287,6 +288,8 @@ def _principal(row: Any, now: datetime) -> Principal:
         everywhere=None if project else role,
         roles={project: role} if project else {},
         attribution=row["attribution"] or {},
+        key_id=row["id"],
+        key_name=row["name"],
     )
 
 

@@ -1,6 +1,5 @@
 """The verbs of projects and members: who may give which role, and the local owner. `keys.Keys` is its other half."""
 
-import time
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Permission, Principal, Role
 from gimbal.kernel.errors import BadInput, Conflict, NameTaken, NotFound, NotReady
+from gimbal.kernel.fresh import Fresh
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import Operation
 from gimbal.kernel.refs import check_slug
@@ -30,8 +30,8 @@ class Projects(Keys):
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         super().__init__(catalog, clock)
-        self._slugs: dict[str, tuple[float, Project]] = {}
-        self._members: tuple[float, bool] = (0.0, False)
+        self._slugs: Fresh[str, Project] = Fresh(CACHE_S)
+        self._members: Fresh[None, bool] = Fresh(CACHE_S)
 
     async def ensure_default(self) -> None:
         """Make the project `default` and the start of the audit chain when the catalog is new."""
@@ -55,18 +55,16 @@ class Projects(Keys):
 
     async def get(self, ctx: Context, slug: str) -> Project:
         """Return a project; raise NotFound."""
-        known = self._slugs.get(slug)
-        if known and known[0] > time.monotonic():
-            return known[1]
+        return await self._slugs.get(slug, self._read_project)
+
+    async def _read_project(self, slug: str) -> Project:
         async with self._catalog.read() as tx:
             row = (await tx.execute(sa.select(projects).where(projects.c.slug == slug))).mappings().first()
         if row is None:
             raise NotFound(
                 f"There is no project {slug!r}.", where="project", todo="`gimbal projects list` shows those there are."
             )
-        project = Project(**row)
-        self._slugs[slug] = (time.monotonic() + CACHE_S, project)
-        return project
+        return Project(**row)
 
     async def admit(self, ctx: Context, op: Operation) -> None:
         """Raise NotFound without the project, NotReady when it is archived and `op` would change it."""
@@ -100,7 +98,7 @@ class Projects(Keys):
         await self.get(ctx, slug)
         async with self._catalog.write(ctx) as tx:
             await tx.execute(projects.update().where(projects.c.slug == slug).values(archived=archived))
-        self._slugs.pop(slug, None)
+        self._slugs.forget(slug)
         return await self.get(ctx, slug)
 
     async def add_member(self, ctx: Context, project: str, body: AddMember) -> Member:
@@ -139,7 +137,7 @@ class Projects(Keys):
                     f"{email} is a member already.", where="email", todo="Change their role with members.change."
                 ) from None
             raise
-        self._members = (0.0, True)
+        self._members.forget()
         return member
 
     async def members(self, project: str) -> list[Member]:
@@ -175,17 +173,16 @@ class Projects(Keys):
             if member.role is Role.ADMIN:
                 await self.keep_a_way_in(ctx, tx, project)
             ctx.audit(email=member.email, role=member.role.value)
-        self._members = (0.0, False)
+        self._members.forget()
         self.forget()
 
     async def has_members(self) -> bool:
         """Tell whether anyone is a member of anything; then the local owner needs a key as well."""
-        until, answer = self._members
-        if until < time.monotonic():
-            async with self._catalog.read() as tx:
-                answer = (await tx.execute(sa.select(members.c.id).limit(1))).first() is not None
-            self._members = (time.monotonic() + CACHE_S, answer)
-        return answer
+        return await self._members.get(None, self._read_members)
+
+    async def _read_members(self, _: None) -> bool:
+        async with self._catalog.read() as tx:
+            return (await tx.execute(sa.select(members.c.id).limit(1))).first() is not None
 
     @staticmethod
     def local_owner() -> Principal:

@@ -23,6 +23,7 @@ _OF_SPAN = {name: name for name in ("model", "provider", "kind", "status", "name
 _LISTS = {"ref": ("refs", "s.refs"), "prompt": ("refs", "arrayFilter(r -> startsWith(r, 'prompt:'), s.refs)"),
           "tag": ("tags", "s.tags")}  # fmt: skip
 DIMENSIONS = (*_OF_SPAN, *_OF_TRACE, *_LISTS)
+_FEW = frozenset({*_OF_SPAN, "feature"})
 _ATTRIBUTE, _TAG = "attribute:", "tag:"
 _SETS = frozenset({"refs", "tags"})
 _ID = "sipHash64(trace_id, span_id)"
@@ -44,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[str, ...]
     of_trace: frozenset[str]
     """Columns that hold for a whole trace."""
+    few: tuple[str, ...] = ()
+    """Columns that have few values each, where the keys are all such; else empty."""
     measured: tuple[str, ...] = ()
     """Columns that only some measures read."""
     twice: bool = True
@@ -60,13 +63,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             self, twice=twice, parts=parts or twice, measured=measured, of_trace=frozenset(silent)
         )
 
-    def state(self) -> str:
-        """Return the statement that tells what there is."""
+    def state(self, *, groups: bool = False) -> str:
+        """Return the statement that tells what there is, and about how many `groups`: 0 where they may be many."""
+        numbers = [f"uniqCombined(12)({name})" for name in self.few] if groups else []
         missing = [f"countIf({_is_missing(name)}) > 0" for name in sorted(self.of_trace)]
         # Two spans of different traces with the same id only make the other way be taken.
         return (
             "SELECT count() != uniqExact(cityHash64(span_id)) AS twice, countIf(is_root = 1 AND parent_id != '') > 0 AS parts, "
-            f"countIf(weight != 1) > 0 AS weighted, max(cached) AS cached, [{', '.join(missing)}] AS missing "
+            f"countIf(weight != 1) > 0 AS weighted, max(cached) AS cached, [{', '.join(missing)}] AS missing, "
+            f"max(start_us) AS newest, {' * '.join(numbers) or 0} AS groups "
             f"FROM spans WHERE {self.within}{LIMITED}"
         )
 
@@ -164,6 +169,7 @@ def plan(project: str, by: Sequence[str], narrowed: TraceFilter, *, roots: bool)
         reads=frozenset(reads),
         conditions=(*own, *(one.sql for one in wanted), *(["s.parent_id = ''"] if roots else [])),
         of_trace=frozenset(reads & {*_OF_TRACE.values(), *_SETS}),
+        few=tuple(by) if _FEW.issuperset(by) else (),
     )
 
 

@@ -82,7 +82,10 @@ class Matching(NamedTuple):
 async def matching(ctx: Context, narrowed: TraceFilter) -> Matching:
     """Return how to read the traces that fit, each summed up."""
     project = ctx.project or "default"
-    reading, values = await _plan(ctx, project, narrowed)
+    reading, values, newest = await _plan(ctx, project, narrowed)
+    if narrowed.until_us is not None and newest < narrowed.until_us:
+        # Nothing begins later, so no head needs to be looked for.
+        narrowed = msgspec.structs.replace(narrowed, until_us=None)
     conditions, more_values = _conditions(narrowed)
     wanted = of_any_span(narrowed)
     reads = sorted({*_SUMMED, "trace_id", "weight", *(name for one in wanted for name in one.reads)})
@@ -102,8 +105,8 @@ async def matching(ctx: Context, narrowed: TraceFilter) -> Matching:
     return Matching(reading.head(), source, values)
 
 
-async def _plan(ctx: Context, project: str, narrowed: TraceFilter) -> tuple[Plan, dict[str, Any]]:
-    """Return how to read the spans of traces that begin in the stretch of time."""
+async def _plan(ctx: Context, project: str, narrowed: TraceFilter) -> tuple[Plan, dict[str, Any], int]:
+    """Return how to read the spans of traces that begin in the stretch of time, and when the newest of them does."""
     nearby, values = near(narrowed)
     within = " AND ".join(["project = {project:String}", *nearby])
     if narrowed.among:
@@ -112,7 +115,7 @@ async def _plan(ctx: Context, project: str, narrowed: TraceFilter) -> tuple[Plan
     found = msgspec.structs.replace(plan(project, (), TraceFilter(), roots=False), within=within, around=within)
     values |= {"project": project}
     state = (await ctx.get(Columns).query(found.state(), values))[0]
-    return found.over(state), values
+    return found.over(state), values, state["newest"]
 
 
 def _conditions(narrowed: TraceFilter) -> tuple[list[str], dict[str, Any]]:

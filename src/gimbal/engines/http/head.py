@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
-from gimbal.engines.http.model import HeaderList, Origin
+from gimbal.engines.http.model import HeaderList, Origin, SizedBody
 from gimbal.kernel.errors import BadInput
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
@@ -74,7 +74,7 @@ async def body_of(method: bytes, stream: AsyncIterator[bytes]) -> bytes | AsyncI
 
     Not every server takes a GET that announces chunks.
     """
-    if method in _WITH_BODY:
+    if method in _WITH_BODY or isinstance(stream, SizedBody):
         return stream
     async for first in stream:
         if first:

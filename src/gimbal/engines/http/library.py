@@ -14,7 +14,7 @@ from gimbal.engines.http import problems
 from gimbal.engines.http.decoding import Decoding, decoding
 from gimbal.engines.http.head import DEFAULT_PORTS, Heads, body_of
 from gimbal.engines.http.library_streams import FAILURES, Exchange, Network, begun, unhurt
-from gimbal.engines.http.model import Broken, Deadlines, HeaderList, Origin, TooSlow, Unreachable
+from gimbal.engines.http.model import Broken, Deadlines, HeaderList, Origin, SizedBody, TooSlow, Unreachable
 from gimbal.engines.http.pool import DEFAULT_LIMITS, Limits
 from gimbal.engines.http.tls import trust
 from gimbal.kernel.errors import GimbalError, Unavailable
@@ -162,7 +162,8 @@ class LibraryClient:
         if not isinstance(body, bytes):
             body = await body_of(method, body)
         whole = isinstance(body, bytes)
-        head = Heads(origin).head(method, target, headers, len(body) if whole else None)
+        length = len(body) if isinstance(body, bytes) else body.length if isinstance(body, SizedBody) else None
+        head = Heads(origin).head(method, target, headers, length)
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2]]
         where = problems.name_of(origin)
         port = None if origin.port == DEFAULT_PORTS[origin.scheme] else origin.port

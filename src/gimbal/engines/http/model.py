@@ -7,7 +7,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
-from gimbal.kernel.errors import DeadlineExceeded, Unavailable, Upstream
+from gimbal.kernel.errors import BadInput, DeadlineExceeded, Unavailable, Upstream
 
 HeaderList = Sequence[tuple[bytes, bytes]]
 
@@ -58,6 +58,38 @@ class TooSlow(DeadlineExceeded):
     """connect, first_byte, between or total."""
 
 
+class SizedBody:
+    """A body that comes as a stream whose length is known before: it goes with Content-Length and not in chunks.
+
+    Iterating raises BadInput where the stream gives more or less.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], length: int) -> None:
+        self._chunks = chunks
+        self.length = length
+        self.left = length
+        """Bytes that are still to come."""
+
+    def __aiter__(self) -> "SizedBody":
+        """Return itself: it can be gone through once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next part."""
+        chunk = await anext(self._chunks, None)
+        self.left -= len(chunk or b"")
+        if self.left < 0 or (chunk is None and self.left):
+            raise BadInput(
+                f"The body has {'more than' if self.left < 0 else f'{self.left} bytes less than'} the {self.length} "
+                "bytes that were announced.",
+                where="Content-Length",
+                todo="Send as many bytes as are announced.",
+            )
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+
 class Response(Protocol):
     """An answer whose head has come. Read it whole, or iterate over it, or close it; in any case close it in the end.
 
@@ -101,8 +133,8 @@ class Client(Protocol):
         """Send a request and return when the head of its answer has come.
 
         `target` is path and query as they go on the wire. Host and the body's length are added; headers that are about the
-        connection or the framing are refused. A stream that gives nothing is no body where none is usual (GET, HEAD,
-        DELETE, OPTIONS). A tuple of headers that comes again and again is made into bytes once.
+        connection or the framing are refused. A stream goes in chunks unless it is a `SizedBody`. One that gives nothing
+        is no body where none is usual (GET, HEAD, DELETE, OPTIONS). A tuple of headers that comes again and again is made into bytes once.
 
         Raise Unreachable, Broken or TooSlow. A connection that was kept alive and turns out to be closed is replaced once,
         where no byte of an answer had come and the body can be sent again.

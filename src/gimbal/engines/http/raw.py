@@ -10,7 +10,7 @@ from typing import Final
 from gimbal.engines.http.answer import Answer
 from gimbal.engines.http.connection import Connection
 from gimbal.engines.http.head import body_of
-from gimbal.engines.http.model import Broken, Deadlines, HeaderList, Origin, TooSlow, Unreachable
+from gimbal.engines.http.model import Broken, Deadlines, HeaderList, Origin, SizedBody, TooSlow, Unreachable
 from gimbal.engines.http.pool import DEFAULT_LIMITS, Limits, Pool
 from gimbal.kernel.errors import Unavailable
 from gimbal.kernel.settings import KIB
@@ -51,7 +51,7 @@ class RawClient:
             if whole:
                 data += body
         else:
-            data = pool.heads.head(method, target, headers, None)
+            data = pool.heads.head(method, target, headers, body.length if isinstance(body, SizedBody) else None)
             whole = False
         if pool.idle:
             connection = pool.idle.pop()
@@ -120,6 +120,8 @@ async def _upload(connection: Connection, answer: Answer, body: bytes | AsyncIte
     try:
         if isinstance(body, bytes):
             sent = await _sent_pieces(connection, answer, memoryview(body))
+        elif isinstance(body, SizedBody):
+            sent = await _sent_sized(connection, answer, body)
         else:
             sent = await _sent_chunks(connection, answer, body)
     except BaseException:
@@ -135,6 +137,14 @@ async def _sent_pieces(connection: Connection, answer: Answer, body: memoryview)
         if not await connection.send(body[start : start + _PIECE], answer):
             return False
     return True
+
+
+async def _sent_sized(connection: Connection, answer: Answer, body: SizedBody) -> bool:
+    while (chunk := await answer.unless_it_comes(body)) is not None:
+        if chunk and not await connection.send(chunk, answer):
+            return False
+    # Where the answer came first the rest is never sent, and the connection is good for nothing more.
+    return body.left == 0
 
 
 async def _sent_chunks(connection: Connection, answer: Answer, body: AsyncIterator[bytes]) -> bool:

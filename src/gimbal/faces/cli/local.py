@@ -22,19 +22,22 @@ def up(
     port: Annotated[int | None, Parameter(help="Port; 8765 otherwise.")] = None,
     grpc_port: Annotated[int | None, Parameter(help="Port of OTLP over gRPC; 4317 otherwise, 0 for none.")] = None,
     role: Annotated[
-        Literal["all", "server", "worker", "model"], Parameter(help="Everything, or one process over shared stores.")
+        Literal["all", "server", "gateway", "worker", "model"],
+        Parameter(help="Everything, or one process over shared stores."),
     ] = "all",
     log_format: Annotated[str | None, Parameter(help="text or json.")] = None,
 ) -> None:
     """Start Gimbal and keep it up until Ctrl-C.
 
-    Everything runs on one port: API, console, OTLP over HTTP, the gateway.
+    Everything runs on one port: API, console, OTLP over HTTP, the gateway. `gateway.processes` in gimbal.toml adds processes
+    that answer model calls alone, on `gateway.port`.
     """
     from gimbal.faces.server import logs
     from gimbal.faces.server.supervisor import Supervisor
 
+    listening = "gateway.port" if role == "gateway" else "server.port"
     loaded = _load(
-        data, **{"server.host": host, "server.port": port, "server.grpc_port": grpc_port, "log.format": log_format}
+        data, **{"server.host": host, listening: port, "server.grpc_port": grpc_port, "log.format": log_format}
     )
     settings = loaded.settings
     logs.set_up(settings.log, "gimbal")

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -74,7 +74,14 @@ class _Row:
 class App:
     """Plain ASGI 3; the lifespan belongs to the process that runs it."""
 
-    def __init__(self, services: Services, settings: Settings) -> None:
+    def __init__(
+        self,
+        services: Services,
+        settings: Settings,
+        *,
+        tables: tuple[Sequence[Operation], Sequence[DialectRoute]] | None = None,
+    ) -> None:
+        """Serve every operation and dialect that is declared, or those of `tables`."""
         self.services = services
         self.settings = settings
         self.access = Access(settings, services.get(Projects))
@@ -84,9 +91,10 @@ class App:
         self.router: Router[Route] = Router()
         self.unmatched: ErrorWriter = plain_error
         """Writes the errors of requests that no route answers."""
-        for op in operations():
+        served, foreign = tables or (operations(), dialect_routes())
+        for op in served:
             self.add(op.method, PREFIX + op.path, self._operation(op))
-        for row in dialect_routes():
+        for row in foreign:
             self.add(row.method, row.path, self._dialect(row))
 
     def add(self, method: str, template: str, route: Route) -> None:

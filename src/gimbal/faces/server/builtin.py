@@ -3,6 +3,7 @@
 These, and static files, are the whole list of what needs no credential.
 """
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -38,7 +39,7 @@ _FORM_LIMIT = 1 << 20
 
 def install(app: App, console: Console) -> None:
     """Put the built-in routes and the console into the router."""
-    _install_health(app)
+    install_health(app)
     _install_console(app, console)
     document: list[bytes] = []
 
@@ -56,14 +57,15 @@ def install(app: App, console: Console) -> None:
     app.add("GET", "/openapi.json", Route(label="openapi", allow=Permission.OPEN, answer=describe))
 
 
-def _install_health(app: App) -> None:
+def install_health(app: App, *, stores: Sequence[str] = health.STORES) -> None:
+    """Put health and metrics into the router; ready means that these stores answer."""
     services = app.services
 
     async def healthz(_exchange: Exchange, _ctx: Context) -> HttpReply:
         return HttpReply(body=msgspec.json.encode(await health.liveness(services)))
 
     async def readyz(_exchange: Exchange, _ctx: Context) -> HttpReply:
-        found = await health.readiness(services)
+        found = await health.readiness(services, stores)
         return HttpReply(body=msgspec.json.encode(found), status=200 if found.status == "ok" else Unavailable.status)
 
     async def metrics(_exchange: Exchange, _ctx: Context) -> HttpReply:

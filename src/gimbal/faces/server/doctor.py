@@ -105,6 +105,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for part, port, setting in (
         ("port", server.port, "server.port"),
         ("grpc port", server.grpc_port, "server.grpc_port"),
+        ("gateway port", settings.gateway.port if settings.gateway.processes else 0, "gateway.port"),
     ):
         if port:
             yield _checked(part, lambda p=port, s=setting: _free(server.host, p, s))

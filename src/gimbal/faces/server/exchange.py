@@ -167,7 +167,7 @@ async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    if "\r" in value or "\n" in value or "\0" in value:
+    if not value.isprintable() and ("\r" in value or "\n" in value or "\0" in value):
         message = f"the header {name} has a line break"
         raise ValueError(message)
     return name.encode("latin-1"), value.encode("latin-1")
@@ -178,7 +178,12 @@ _OURS = frozenset({"content-type", *SECURITY_HEADERS})
 
 
 def _plain_headers(media_type: str) -> list[tuple[bytes, bytes]]:
-    return [_header("content-type", media_type), *_SECURITY]
+    known = _KNOWN.get(media_type)
+    return [*known] if known else [_header("content-type", media_type), *_SECURITY]
+
+
+_KNOWN = {name: [_header("content-type", name), *_SECURITY] for name in ("application/json", "text/event-stream")}
+"""Those of nearly every answer."""
 
 
 async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:

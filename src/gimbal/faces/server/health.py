@@ -5,6 +5,7 @@ its body.
 """
 
 import asyncio
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -24,6 +25,14 @@ from gimbal.kernel.events import EventBus
 _SLOW_COMMIT_S = 5.0
 _SLOW_START_S = 30.0
 _PATIENCE_S = 1.0
+
+
+_STORES: dict[str, type[Catalog] | type[Columns] | type[Blobs]] = {
+    "catalog": Catalog,
+    "columns": Columns,
+    "blobs": Blobs,
+}
+STORES = tuple(_STORES)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +69,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The work behind the requests, for /healthz."""
 
 
-async def readiness(services: Services) -> Health:
-    """Ask each store whether it answers."""
+async def readiness(services: Services, stores: Sequence[str] = STORES) -> Health:
+    """Ask each of those stores whether it answers."""
     checks: list[Check] = []
-    for part, kind in (("catalog", Catalog), ("columns", Columns), ("blobs", Blobs)):
+    for part in stores:
         try:
-            await services.get(kind).ping()
+            await services.get(_STORES[part]).ping()
         except GimbalError as error:
             checks.append(Check(part=part, ok=False, message=str(error)))
         else:

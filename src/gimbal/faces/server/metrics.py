@@ -26,7 +26,9 @@ class RequestMeter:
         """Count one request."""
         key = (label, method if method in _METHODS else "other", status)
         self._requests[key] = self._requests.get(key, 0) + 1
-        row = self._durations.setdefault(label, [0.0] * (len(BUCKETS) + 3))
+        row = self._durations.get(label)
+        if row is None:
+            row = self._durations[label] = [0.0] * (len(BUCKETS) + 3)
         row[bisect.bisect_left(BUCKETS, seconds)] += 1
         row[-2] += seconds
         row[-1] += 1

@@ -106,7 +106,7 @@ def check_port(host: str, port: int, setting: str) -> None:
                 raise PortInUse(
                     f"Another program listens on {host}:{port}.",
                     where=setting,
-                    todo=f"Stop it, or choose another port with --{setting.partition('.')[2].replace('_', '-')}.",
+                    todo=f"Stop it, or choose another port with {_how_to_set(setting)}.",
                 ) from None
             raise ConfigurationError(
                 f"{host}:{port} cannot be listened on: {problem.strerror}.",
@@ -115,12 +115,19 @@ def check_port(host: str, port: int, setting: str) -> None:
             ) from None
 
 
+def _how_to_set(setting: str) -> str:
+    group, _, name = setting.partition(".")
+    return f"--{name.replace('_', '-')}" if group == "server" else f"{setting} in gimbal.toml"
+
+
 def check(settings: Settings) -> None:
     """Check all of it; the first that fails raises."""
     check_disk(settings)
     check_port(settings.server.host, settings.server.port, "server.port")
     if settings.server.grpc_port:
         check_port(settings.server.host, settings.server.grpc_port, "server.grpc_port")
+    if settings.gateway.processes:
+        check_port(settings.server.host, settings.gateway.port, "gateway.port")
 
 
 def answers(settings: Settings, path: str, timeout: float = 1.0) -> bool:

@@ -1,4 +1,4 @@
-"""One process of an installation: `python -m gimbal.faces.server.process server|worker|model`.
+"""One process of an installation: `python -m gimbal.faces.server.process server|worker|model|gateway`.
 
 The supervisor starts these; `gimbal up --role` runs one alone over PostgreSQL, ClickHouse and a blob store.
 """
@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +17,8 @@ import msgspec
 import uvicorn
 
 from gimbal.faces.server import logs, preflight
+from gimbal.faces.server.app import App
+from gimbal.faces.server.model_calls import gateway_app
 from gimbal.faces.server.patience import PatientProtocol
 from gimbal.faces.server.supervisor import watch_parent
 from gimbal.faces.server.wiring import model_process, server_app, worker_process
@@ -47,35 +50,56 @@ async def _until_stopped(run: Callable[[Settings, asyncio.Event], Awaitable[None
 async def run_server(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until stopped: finish the requests under way, then drain the writer."""
     async with server_app(settings) as app:
-        config = uvicorn.Config(
-            app,
-            host=settings.server.host,
-            port=settings.server.port,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-            loop="uvloop",
-            http=PatientProtocol,
-        )
-        server = uvicorn.Server(config)
-        # Signals are ours: the writer has to be drained after the last request, not beside it.
-        server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
-        serving = asyncio.create_task(server.serve(), name="http")
-        # What start-up made stays: keep it out of every later collection.
-        gc.collect()
-        gc.freeze()
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await serving
+        await _serve(app, settings, settings.server.port, stop)
+
+
+async def run_gateway(settings: Settings, stop: asyncio.Event) -> None:
+    """Answer model calls until stopped, beside other processes on the same port."""
+    async with gateway_app(settings) as app:
+        await _serve(app, settings, settings.gateway.port, stop, shared=True)
+
+
+async def _serve(app: App, settings: Settings, port: int, stop: asyncio.Event, *, shared: bool = False) -> None:
+    config = uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        loop="uvloop",
+        http=PatientProtocol,
+    )
+    server = uvicorn.Server(config)
+    # Signals are ours: the writer has to be drained after the last request, not beside it.
+    server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
+    listening = [_shared(settings.server.host, port)] if shared else None
+    serving = asyncio.create_task(server.serve(sockets=listening), name="http")
+    # What start-up made stays: keep it out of every later collection.
+    gc.collect()
+    gc.freeze()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+
+
+def _shared(host: str, port: int) -> socket.socket:
+    """Return a listening socket beside those of other processes, among whom the kernel parts the connections."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host.strip("[]"), port))
+    return listener
 
 
 ROLES: dict[str, Callable[[Settings, asyncio.Event], Awaitable[None]]] = {
     "server": run_server,
     "worker": worker_process,
     "model": model_process,
+    "gateway": run_gateway,
 }
 
 
@@ -106,6 +130,8 @@ def run_alone(role: str, settings: Settings) -> int:
     preflight.make_folder(settings)
     if role == "server":
         preflight.check(settings)
+    if role == "gateway":
+        preflight.check_disk(settings)
     return run(role, settings)
 
 

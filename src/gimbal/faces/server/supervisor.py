@@ -96,8 +96,9 @@ def free_port() -> int:
 class Supervisor:
     """Runs one installation on this machine."""
 
-    def __init__(self, settings: Settings, *, roles: tuple[str, ...] = ("server", "worker", "model")) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        roles = ("server", "worker", "model", *["gateway"] * settings.gateway.processes)
         link = Link(columns_port=free_port(), token=secrets.token_urlsafe(32))
         self._children = [_Child(role, lambda role=role: _spawn(role, settings, link)) for role in roles]
         self._stop = threading.Event()

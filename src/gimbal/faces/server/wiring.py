@@ -58,9 +58,10 @@ from gimbal.faces.server.metrics import watch_services
 from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.service import ProviderService
-from gimbal.generative.gateway.recording import Recording
+from gimbal.generative.gateway.recording import Carrying, Recording
 from gimbal.generative.gateway.resilience import figures
 from gimbal.generative.gateway.resilience.health import Health
+from gimbal.generative.gateway.resilience.model import by_settings
 from gimbal.generative.gateway.resilience.shadow import Shadows
 from gimbal.generative.gateway.routes.service import Routes
 from gimbal.generative.gateway.target import prompt_target
@@ -165,10 +166,11 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     providers = Providers(settings.gateway, ChoosingClient(), catalog=stores.catalog)
     services.register(Providers, providers)
     services.register(ProviderService, ProviderService(stores.catalog, providers))
-    health = Health()
+    resilience = settings.gateway.resilience
+    health = Health(resilience.health)
     services.register(Health, health)
     services.get(Counters).watch(lambda: figures.samples(health))
-    services.register(Routes, Routes())
+    services.register(Routes, Routes(by_settings(resilience)))
     services.register(Shadows, Shadows())
     services.register(Policies, Policies())
     services.register(Indexes, Indexes())
@@ -181,7 +183,8 @@ def _work(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Schedules, Schedules(stores.catalog, clock, jobs))
 
 
-async def _check_address(settings: Settings, projects: Projects) -> None:
+async def check_address(settings: Settings, projects: Projects) -> None:
+    """Raise ConfigurationError where anybody could ask: on an address of others without a key."""
     if not is_loopback(settings.server.host) and not await projects.has_admin_key():
         raise ConfigurationError(
             f"Gimbal does not listen on {settings.server.host} without a credential.",
@@ -203,7 +206,7 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         services = build_services(settings, stores)
         projects = services.get(Projects)
         await projects.ensure_default()
-        await _check_address(settings, projects)
+        await check_address(settings, projects)
         # Known once, they go on to hold while the catalog is away.
         await services.get(Prices).of(DEFAULT_PROJECT)
         await follow_settings(Context(services, _ITSELF, DEFAULT_PROJECT, origin="process"), settings.prices)
@@ -213,18 +216,18 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
         async with (
             contextlib.aclosing(services.get(Providers)),
             # So that no call waits for the catalog, and /metrics shows what other processes note.
-            _beside(services.get(Providers).follow, "providers"),
-            _beside(services.get(Prices).snapshot.follow, "prices"),
+            beside(services.get(Providers).follow, "providers"),
+            beside(services.get(Prices).snapshot.follow, "prices"),
             _otlp_grpc(settings, app),
-            _beside(deciding.run, "deciding"),
-            _beside(Settling(stores.columns).run, "settling"),
-            _recording(settings, services),
+            beside(deciding.run, "deciding"),
+            beside(Settling(stores.columns).run, "settling"),
+            recording(settings, services, carries=True),
         ):
             yield app
 
 
 @contextlib.asynccontextmanager
-async def _beside(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], name: str) -> AsyncGenerator[None]:
+async def beside(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], name: str) -> AsyncGenerator[None]:
     """Run a task beside the requests until the end; a round under way is let finish."""
     stop = asyncio.Event()
     task = asyncio.create_task(run(stop), name=name)
@@ -236,20 +239,25 @@ async def _beside(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], nam
 
 
 @contextlib.asynccontextmanager
-async def _recording(settings: Settings, services: Services) -> AsyncGenerator[None]:
-    """Keep the journal of calls, and store what was put down; what is left is stored before the writer closes."""
-    gateway = settings.gateway
-    recording = Recording(services, settings.folder / "journal", most_bytes=gateway.journal_max_bytes)
-    recording.open()
-    services.register(Recording, recording)
-    services.register(Underway, recording)
-    services.get(Counters).watch(recording.samples)
-    try:
-        async with _beside(recording.run, "recording"):
-            yield
-            await services.get(Shadows).aclose()
-    finally:
-        await recording.close()
+async def recording(settings: Settings, services: Services, *, carries: bool) -> AsyncGenerator[None]:
+    """Keep the journal of calls; a process that `carries` stores what it and others of its folder have put down."""
+    folder = settings.folder / "journal"
+    carrying = Carrying(services, folder) if carries else None
+    journal = Recording(folder, most_bytes=settings.gateway.journal_max_bytes, carrying=carrying)
+    journal.open()
+    services.register(Recording, journal)
+    services.register(Underway, journal)
+    services.get(Counters).watch(journal.samples)
+    async with contextlib.AsyncExitStack() as stack:
+        if carrying is not None:
+            services.get(Counters).watch(carrying.samples)
+            # What is left is stored after the last call and before the writer closes.
+            stack.push_async_callback(carrying.close)
+            await stack.enter_async_context(beside(carrying.run, "carrying"))
+        stack.callback(journal.close)
+        await stack.enter_async_context(beside(journal.run, "journal"))
+        yield
+        await services.get(Shadows).aclose()
 
 
 @contextlib.asynccontextmanager
@@ -295,7 +303,7 @@ async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
         await services.get(Prices).of(DEFAULT_PROJECT)
         worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
         providers = services.get(Providers)
-        async with contextlib.aclosing(providers), _beside(providers.follow, "providers"):
+        async with contextlib.aclosing(providers), beside(providers.follow, "providers"):
             await worker.run(stop)
 
 

@@ -4,6 +4,7 @@ A request is decoded into a `Conversation` only when somebody needs it: a provid
 Between equal wires the caller's own bytes go on. `wire` makes and reads these; `providers` and `stages` use them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -200,15 +201,35 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """JSON text."""
 
 
+def thinking_of(reasoning: str, signature: str, redacted: str) -> tuple[Thinking, ...]:
+    """Return what was thought as parts: first what was said, with its signature, then what was hidden."""
+    said = (Thinking(text=reasoning, signature=signature),) if reasoning or signature else ()
+    return (*said, Thinking(redacted=redacted)) if redacted else said
+
+
+def said_of(thoughts: Sequence[Thinking]) -> Json:
+    """Return the fields of a Piece or a Done that say these thoughts; several have a field of their own."""
+    reasoning = "".join(part.text for part in thoughts)
+    hidden = [part.redacted for part in thoughts if part.redacted]
+    signed = [part.signature for part in thoughts if part.signature]
+    few = len(hidden) <= 1 and len(signed) <= 1
+    if few and thinking_of(reasoning, "".join(signed), "".join(hidden)) == tuple(thoughts):
+        return {"reasoning": reasoning, "signature": "".join(signed), "redacted": "".join(hidden)}
+    return {"reasoning": reasoning, "thoughts": tuple(thoughts) if hidden or signed else ()}
+
+
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of an answer, in order; a whole answer is a single one."""
 
     text: str = ""
     reasoning: str = ""
     signature: str = ""
-    """Of the reasoning before it."""
+    """Of the reasoning before it: of all of one thought, which it ends."""
     redacted: str = ""
-    """Reasoning that the provider hid."""
+    """Reasoning that the provider hid: all of one thought."""
+    thoughts: tuple[Thinking, ...] = ()
+    """Several thoughts of which some are signed or hidden, in order: each signature is of its own text. Then `reasoning` is
+    their text all the same, and the two fields above are empty."""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = ""
@@ -226,6 +247,11 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     event: str = ""
     """The event's name, where the wire names events."""
 
+    @property
+    def thinking(self) -> tuple[Thinking, ...]:
+        """What it says of thoughts, in order, whether all of one or a part."""
+        return self.thoughts or thinking_of(self.reasoning, self.signature, self.redacted)
+
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that has ended, for whoever writes it in another wire."""
@@ -239,6 +265,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     signature: str = ""
     redacted: str = ""
+    thoughts: tuple[Thinking, ...] = ()
+    """As of a Piece."""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
@@ -246,3 +274,37 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool = False
     """Whether the usage is our estimate."""
     fingerprint: str = ""
+
+    @property
+    def thinking(self) -> tuple[Thinking, ...]:
+        """What was thought, in order."""
+        return self.thoughts or thinking_of(self.reasoning, self.signature, self.redacted)
+
+
+class Thoughts:
+    """What a model thinks while it grows by pieces, thought by thought: a signature ends the one that it signs."""
+
+    def __init__(self) -> None:
+        self._ended: list[Thinking] = []
+        self._text: list[str] = []
+
+    def take(self, piece: Piece) -> None:
+        """Account for one piece."""
+        for part in piece.thinking:
+            if part.redacted:
+                self._end("")
+                self._ended.append(Thinking(redacted=part.redacted))
+            if part.text:
+                self._text.append(part.text)
+            if part.signature:
+                self._end(part.signature)
+
+    def said(self) -> Json:
+        """Return the fields of a Piece or a Done that say what was thought up to here."""
+        self._end("")
+        return said_of(self._ended)
+
+    def _end(self, signature: str) -> None:
+        if self._text or signature:
+            self._ended.append(Thinking(text="".join(self._text), signature=signature))
+            self._text = []

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.call import Call
-from gimbal.generative.gateway.conversation import Done, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Done, Piece, Thoughts, ToolCall
 from gimbal.generative.gateway.guarding.answered import Outflow
 from gimbal.generative.gateway.guarding.looking import Looking, Records
 from gimbal.generative.gateway.provider import Answer, Choice, Provider
@@ -27,83 +27,85 @@ CHAT, EMBEDDINGS = "chat", "embeddings"
 class Flight:
     """Mutable; belongs to one task."""
 
+    shadow_of = ""
+    """Span of the call beside which this one runs for the record alone."""
+    # guards
+    looking: Looking | None = None
+    """The policy at work; None without one."""
+    outflow: Outflow | None = None
+    """The guards that the answer goes through."""
+    # route
+    plan: Plan | None = None
+    # provider
+    choice: Choice | None = None
+    """Whom the plan came to."""
+    provider: Provider | None = None
+    model = ""
+    """Model without the provider's name."""
+    answer: Answer | None = None
+    upstream_us = 0
+    """Microseconds that were spent waiting for providers."""
+    thoughts: Thoughts | None = None
+    """What was thought, thought by thought; None while nothing was."""
+    refusal = ""
+    side_text = 0
+    """Characters of further choices."""
+    finish = ""
+    usage: Usage | None = None
+    answered_by = ""
+    """Model as the provider names it."""
+    response_id = ""
+    """The provider's id of the answer."""
+    first_token_us: int | None = None
+    """Microseconds from the start to the first text or tool call."""
+    # encode
+    body = b""
+    """The answer's bytes."""
+    # end
+    landed = False
+    """Whether settle and record have begun."""
+    ended: asyncio.Future[None] | None = None
+    """Done once both have; None before they have begun."""
+    error: GimbalError | None = None
+    cancelled = False
+    """Whether the caller went away before the end."""
+    complete = False
+    """Whether the provider's answer came to its end."""
+    estimated = False
+    """Whether the usage is our estimate because the provider did not say."""
+    cost: Decimal | None = None
+    unpriced = ""
+    """Why the cost is not known."""
+    price_book = ""
+    ended_us: int | None = None
+
     def __init__(self, ctx: Context, call: Call, *, operation: str = CHAT, at_once: bool = False) -> None:
+        # What most calls leave as it is stands above: it is made once.
         self.at_once = at_once
         """Whether its record must be in the store when it ends, instead of on the way there."""
         self.ctx = ctx
         self.call = call
         self.operation = operation
         """By the OpenTelemetry conventions: chat, embeddings …"""
-        self.shadow_of = ""
-        """Span of the call beside which this one runs for the record alone."""
         self.span_id = new_span_id()
-        self.started_us = to_us(ctx.now())
+        self.started = ctx.now()
+        self.started_us = to_us(self.started)
         self._begun = time.perf_counter()
         self.timings_us: dict[str, int] = {}
         """Microseconds per stage."""
-        # admit
         self.refs: list[ResolvedRef] = []
         """Versions that the call used: the prompt, the route, what the caller retrieved from."""
-        # guards
         self.guards: Records = {}
         """What became of each guard of the project's policy, by direction; empty without one."""
-        self.looking: Looking | None = None
-        """The policy at work; None without one."""
-        self.outflow: Outflow | None = None
-        """The guards that the answer goes through."""
-        # route
-        self.plan: Plan | None = None
-        # provider
         self.attempts: list[Attempt] = []
         """Every attempt, the last one being the one that answered, if any did."""
-        self.choice: Choice | None = None
-        """Whom the plan came to."""
-        self.provider: Provider | None = None
-        self.model = ""
-        """Model without the provider's name."""
-        self.answer: Answer | None = None
-        self.upstream_us = 0
-        """Microseconds that were spent waiting for providers."""
         self.text: list[str] = []
         self.reasoning: list[str] = []
-        self.signature = ""
-        self.redacted = ""
-        self.refusal = ""
-        self.side_text = 0
-        """Characters of further choices."""
         self.tools: dict[int, ToolCall] = {}
-        self.finish = ""
-        self.usage: Usage | None = None
-        self.answered_by = ""
-        """Model as the provider names it."""
-        self.response_id = ""
-        """The provider's id of the answer."""
-        self.first_token_us: int | None = None
-        """Microseconds from the start to the first text or tool call."""
-        # encode
-        self.body = b""
-        """The answer's bytes."""
-        # end
-        self.landed = False
-        """Whether settle and record have begun."""
-        self.finishing: asyncio.Future[None] | None = None
-        """Settle and record, once begun."""
         self.lost: list[str] = []
         """Stages of the end that failed."""
-        self.error: GimbalError | None = None
-        self.cancelled = False
-        """Whether the caller went away before the end."""
-        self.complete = False
-        """Whether the provider's answer came to its end."""
-        self.estimated = False
-        """Whether the usage is our estimate because the provider did not say."""
-        self.cost: Decimal | None = None
-        self.unpriced = ""
-        """Why the cost is not known."""
-        self.price_book = ""
         self.parts: dict[str, Decimal] = {}
         """The cost by token class."""
-        self.ended_us: int | None = None
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the call came in."""
@@ -133,16 +135,17 @@ class Flight:
             self.answered_by = piece.model
         if piece.id:
             self.response_id = piece.id
-        if piece.refusal or piece.side_text or piece.signature or piece.redacted:
+        if piece.reasoning or piece.signature or piece.redacted or piece.thoughts:
+            self.thoughts = self.thoughts or Thoughts()
+            self.thoughts.take(piece)
+        if piece.refusal or piece.side_text:
             self.refusal += piece.refusal
             self.side_text += len(piece.side_text)
-            self.signature += piece.signature
-            self.redacted += piece.redacted
 
     def retake(self, piece: Piece) -> None:
         """Account for one piece instead of all before it."""
         self.text, self.reasoning, self.tools = [], [], {}
-        self.refusal = self.signature = self.redacted = ""
+        self.refusal, self.thoughts = "", None
         self.side_text = 0
         self.take(piece)
 
@@ -158,14 +161,14 @@ class Flight:
 
     def done(self) -> Done:
         """Return the answer as it came to its end, for whoever writes it in the caller's wire."""
+        thought = self.thoughts.said() if self.thoughts else {}
+        thought["reasoning"] = "".join(self.reasoning)
         return Done(
             id=self.call.id,
             model=self.answered_by or self.shown_model,
             created=self.started_us // 1_000_000,
             text="".join(self.text),
-            reasoning="".join(self.reasoning),
-            signature=self.signature,
-            redacted=self.redacted,
+            **thought,
             refusal=self.refusal,
             tool_calls=tuple(self.tools[place] for place in sorted(self.tools)),
             finish=self.finish or "stop",

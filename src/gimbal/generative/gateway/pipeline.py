@@ -85,10 +85,31 @@ async def run(flight: Flight) -> None:
 
 async def finish(flight: Flight) -> None:
     """Settle and record, once; goes on to its end also when the waiting task is cancelled."""
-    if flight.finishing is None:
-        flight.land()
-        flight.finishing = asyncio.ensure_future(_finish(flight))
-    await asyncio.shield(flight.finishing)
+    if flight.ended is not None:
+        await asyncio.shield(flight.ended)
+        return
+    flight.land()
+    flight.ended = asyncio.get_running_loop().create_future()
+    try:
+        await _finish(flight)
+    except asyncio.CancelledError:
+        # Nearly always nothing is waited for, and no task is needed. What was cut off is begun again: no stage has half
+        # an effect.
+        going_on = asyncio.create_task(_finish(flight))
+        _GOING_ON.add(going_on)
+        going_on.add_done_callback(lambda task: _has_ended(flight, task))
+        raise
+    flight.ended.set_result(None)
+
+
+_GOING_ON: set[asyncio.Task[None]] = set()
+"""Ends of calls whose callers have gone: nobody else holds them."""
+
+
+def _has_ended(flight: Flight, task: asyncio.Task[None]) -> None:
+    _GOING_ON.discard(task)
+    if flight.ended is not None and not flight.ended.done():
+        flight.ended.set_result(None)
 
 
 async def _finish(flight: Flight) -> None:
@@ -97,6 +118,8 @@ async def _finish(flight: Flight) -> None:
             await flight.answer.aclose()
     finally:
         for name, stage in _BACK:
+            if name in flight.timings_us:
+                continue
             begun = _clock()
             try:
                 await stage(flight)

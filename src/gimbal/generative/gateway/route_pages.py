@@ -8,7 +8,7 @@ import msgspec
 from gimbal.axis.assets.model import Asset
 from gimbal.axis.assets.service import Assets
 from gimbal.engines.console.pages import PageRequest, View, page
-from gimbal.generative.gateway.resilience.model import DeadlineSettings, HedgeSettings, Resilience, RetrySettings
+from gimbal.generative.gateway.resilience.model import HedgeSettings, Resilience
 from gimbal.generative.gateway.routes import service
 from gimbal.generative.gateway.routes.model import When, own_targets
 from gimbal.generative.gateway.routes.views import ChooseByRoute, RouteView, TargetHealth
@@ -16,6 +16,7 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.operations import find, invoke
 from gimbal.kernel.refs import Ref
+from gimbal.kernel.settings_resilience import DeadlineSettings, RetrySettings
 
 _CALLED = "production"
 _TEXTS = ("feature", "user", "session", "tags", "model", "key_name")
@@ -86,7 +87,7 @@ async def route_page(ctx: Context, request: PageRequest) -> View:
         "targets": own_targets(seen.manifest),
         "health": {one.model: one for one in seen.health},
         "rules": [(rule, when_words(rule.when)) for rule in seen.manifest.rules],
-        "resilience": resilience_words(seen.manifest.resilience),
+        "resilience": resilience_words(seen.manifest.resilience.over(service.usual(ctx))),
         "versions": versions,
         "aliases": aliases,
         "given": {name: request.query.get(name, "") for name in (*_TEXTS, *_FLAGS, *_NUMBERS)},

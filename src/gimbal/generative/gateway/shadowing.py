@@ -4,6 +4,7 @@ from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.resilience.model import only
 from gimbal.generative.gateway.resilience.shadow import Shadows
+from gimbal.generative.gateway.routes.service import Routes
 from gimbal.generative.gateway.stages.guard import guard_output, twin
 from gimbal.generative.gateway.stages.provide import pieces, provide
 from gimbal.generative.gateway.stages.record import record
@@ -20,7 +21,7 @@ async def _run(flight: Flight, choice: Choice) -> None:
     # Beside the call in its trace, not beneath it: what is beneath a call is what it wraps.
     other = Flight(flight.ctx, flight.call, operation=flight.operation)
     other.shadow_of = flight.span_id
-    other.plan = only(choice)
+    other.plan = only(choice, flight.ctx.get(Routes).resilience)
     twin(flight, other)
     try:
         await provide(other)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.traces.measures import Measure
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
@@ -23,16 +24,25 @@ _CALLS = (
     "project = {project:String} AND start_us >= {since:Int64} AND start_us < {until:Int64} AND dialect = 'gimbal' "
     "AND kind IN ('llm', 'embedding') AND (startsWith(name, 'chat ') OR startsWith(name, 'embeddings '))"
 )
+# Two calls of different traces with the same id only make the other way be taken.
+_ID = "cityHash64(span_id)"
 _NEWEST = "ORDER BY written_us DESC LIMIT 1 BY sipHash128(trace_id, span_id)"
 _MODEL = "substring(name, position(name, ' ') + 1) AS called"
 _FIGURES = (
-    "sum(s.weight) AS calls, sumIf(s.weight, s.status = 'error') AS errors, "
-    "sumIf(s.weight, s.status = 'cancelled') AS stopped, "
-    "sum(s.input_tokens * s.weight) AS input_tokens, sum(s.output_tokens * s.weight) AS output_tokens, "
-    "sum(s.cost * toDecimal64(s.weight, 6)) AS cost, sumIf(s.weight, isNull(s.cost) AND s.status != 'error') AS unpriced, "
-    "quantilesExact(0.5, 0.95)(s.end_us - s.start_us) AS took, "
-    "quantilesExactIf(0.5, 0.95)(assumeNotNull(s.first_token_us), isNotNull(s.first_token_us)) AS first, "
-    "count(s.first_token_us) AS streamed, max(s.start_us) AS last, max(s.provider != '') AS reached"
+    Measure("calls", "sum", "s.weight"),
+    Measure("errors", "sumIf", "s.weight, s.status = 'error'"),
+    Measure("stopped", "sumIf", "s.weight, s.status = 'cancelled'"),
+    Measure("input_tokens", "sum", "s.input_tokens * s.weight"),
+    Measure("output_tokens", "sum", "s.output_tokens * s.weight"),
+    Measure("cost", "sum", "s.cost * toDecimal64(s.weight, 6)"),
+    Measure("unpriced", "sumIf", "s.weight, isNull(s.cost) AND s.status != 'error'"),
+    Measure("took", "quantilesExact", "s.end_us - s.start_us", "(0.5, 0.95)"),
+    Measure("first", "quantilesExactIf", "assumeNotNull(s.first_token_us), isNotNull(s.first_token_us)", "(0.5, 0.95)"),
+    Measure("streamed", "count", "s.first_token_us"),
+    Measure("last", "max", "s.start_us"),
+    Measure("reached", "max", "s.provider != ''"),
+    Measure("stored", "count", ""),
+    Measure("different", "uniqExact", "s.id"),
 )
 _READ = "weight, status, provider, input_tokens, output_tokens, cost, start_us, end_us, first_token_us"
 _LIMITED = " SETTINGS max_execution_time = 10"
@@ -106,14 +116,10 @@ async def traffic(ctx: Context) -> Traffic:
     since = until - LOOKED_BACK
     asked = {"project": ctx.project or "default", "since": to_us(since), "until": to_us(until)}
     columns = ctx.get(Columns)
-    counted = columns.query(
-        f"SELECT grouping(called) AS all_models, grouping(at) AS all_times, called, at, {_FIGURES} FROM (SELECT "
-        f"{_READ}, {_MODEL}, {_MINUTES} AS at FROM spans WHERE {_CALLS} {_NEWEST}) AS s GROUP BY GROUPING SETS ((called, at), (called), ()) "
-        # Names come from callers: where there are too many of them, those with few calls by minute are left out.
-        f"ORDER BY all_models DESC, all_times DESC, calls DESC, called, at LIMIT {_MOST_GROUPS}{_LIMITED}",
-        asked,
-    )
-    rows, rerouted = await asyncio.gather(counted, _rerouted(columns, asked))
+    rows, rerouted = await asyncio.gather(columns.query(_counted(""), asked), _rerouted(columns, asked))
+    if any(row["stored"] != row["different"] for row in rows if row["all_models"]):
+        # Mostly each call is stored once: only otherwise is it worth while to look for the newest.
+        rows = await columns.query(_counted(_NEWEST), asked)
     found = [(row, _figures(row)) for row in rows if row["calls"]]
     total = next((one for row, one in found if row["all_models"]), None)
     return Traffic(
@@ -123,6 +129,18 @@ async def traffic(ctx: Context) -> Traffic:
         models=tuple(one for row, one in found if row["all_times"] and not row["all_models"]),
         minutes=tuple(one for row, one in found if not row["all_times"]),
         rerouted=rerouted,
+    )
+
+
+def _counted(newest: str) -> str:
+    """Return the statement that counts calls by model and minute, by model, and all: each is read once."""
+    states, merged = (", ".join(found) for found in zip(*((one.state, one.merged) for one in _FIGURES), strict=True))
+    return (
+        f"SELECT grouping(called) AS all_models, grouping(at) AS all_times, called, at, {merged} FROM ("
+        f"SELECT called, at, {states} FROM (SELECT {_READ}, {_ID} AS id, {_MODEL}, {_MINUTES} AS at FROM spans "
+        f"WHERE {_CALLS} {newest}) AS s GROUP BY called, at) GROUP BY GROUPING SETS ((called, at), (called), ()) "
+        # Names come from callers: where there are too many of them, those with few calls by minute are left out.
+        f"ORDER BY all_models DESC, all_times DESC, calls DESC, called, at LIMIT {_MOST_GROUPS}{_LIMITED}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from gimbal.axis.assets.publishing import AsJson, Note, Project, text_of
 from gimbal.generative.prompts.files import SUFFIX
 from gimbal.generative.prompts.model import PromptFile, SyncReport
 from gimbal.kernel.errors import BadInput
@@ -28,24 +29,15 @@ def read_folder(folder: Path) -> list[PromptFile]:
     )
     if not paths:
         raise BadInput(f"There is no {SUFFIX} file in {folder}.", where="folder", todo="Add one such as answer.md.")
-    return [PromptFile(path=path.relative_to(folder).as_posix(), text=_text(path)) for path in paths]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise BadInput(f"{path} is not UTF-8: {problem.reason}.", where=str(path), todo="Save it as UTF-8.") from None
+    return [PromptFile(path=path.relative_to(folder).as_posix(), text=text_of(path, "prompt")) for path in paths]
 
 
 def sync(
     folder: Annotated[Path, Parameter(help="Folder with prompt files.")],
     *,
-    note: Annotated[str, Parameter(help="Why, for the history of new versions; a commit id is a good note.")] = "",
-    project: Annotated[
-        str | None, Parameter(help="Slug of the project; GIMBAL_PROJECT or `default` otherwise.")
-    ] = None,
-    json: Annotated[bool, Parameter(help="Print JSON.", negative="", show_default=False)] = False,
+    note: Note = "",
+    project: Project = None,
+    json: AsJson = False,
 ) -> None:
     """Turn the prompt files of a folder into versions: `help/answer.md` becomes `prompt:help/answer`.
 

@@ -17,6 +17,7 @@ from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.errors import DiskFull, GimbalError, Unavailable
 from gimbal.predictive.serving import wire
 from gimbal.predictive.serving.child import REFUSED
+from gimbal.predictive.serving.sockets import Sockets
 
 _log = logging.getLogger(__name__)
 _SCAN_S = 0.25
@@ -26,7 +27,7 @@ _MOST_FAILURES = 4
 
 
 def run_folder(data: Path) -> Path:
-    """Return the folder of sockets and wishes below the data folder."""
+    """Return the folder of wishes, states and (where paths are not too long) sockets below the data folder."""
     return data / "run" / "models"
 
 
@@ -47,6 +48,7 @@ class ModelHost:
 
     def __init__(self, data: Path, blobs: Blobs) -> None:
         self._folder = run_folder(data)
+        self._sockets = Sockets(self._folder)
         self._blobs = blobs
         self._kept: dict[str, _Kept] = {}
 
@@ -55,14 +57,17 @@ class ModelHost:
         wishes = self._folder / "wanted"
         await asyncio.to_thread(wishes.mkdir, parents=True, exist_ok=True)
         # What an earlier life left says nothing about now; a version that was refused gets another chance.
-        for pattern in ("*.sock", "*.state"):
-            for left in self._folder.glob(pattern):
-                left.unlink()
-        while not stop.is_set():
-            self._follow(wishes)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _SCAN_S)
-        await asyncio.gather(*(self._stop(kept) for kept in self._kept.values()))
+        self._sockets.empty()
+        for left in self._folder.glob("*.state"):
+            left.unlink()
+        try:
+            while not stop.is_set():
+                self._follow(wishes)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _SCAN_S)
+            await asyncio.gather(*(self._stop(kept) for kept in self._kept.values()))
+        finally:
+            self._sockets.remove()
 
     def _follow(self, wishes: Path) -> None:
         for path in wishes.glob("*.json"):
@@ -109,7 +114,7 @@ class ModelHost:
         """Run the process once; return its exit code and what it said when it refused."""
         folder = self._folder / wire.key(kept.wanted.digest)
         await self._lay_out(kept.wanted, folder)
-        sock = wire.socket_path(self._folder, kept.wanted.digest)
+        sock = self._sockets.make(kept.wanted.digest)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gimbal.predictive.serving.child", str(folder), str(sock),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -14,6 +14,7 @@ from gimbal.kernel.errors import DeadlineExceeded, Forbidden, GimbalError, Unava
 from gimbal.predictive.flavors.model import quarantined
 from gimbal.predictive.serving import wire
 from gimbal.predictive.serving.host import run_folder
+from gimbal.predictive.serving.sockets import Sockets
 
 _TOUCH_S = 60.0
 _POLL_S = 0.05
@@ -28,6 +29,7 @@ class ModelPool:
 
     def __init__(self, data: Path) -> None:
         self._folder = run_folder(data)
+        self._sockets = Sockets(self._folder)
         self._idle: dict[str, list[Connection]] = {}
         self._touched: dict[str, float] = {}
 
@@ -130,10 +132,11 @@ class ModelPool:
             writer.close()
 
     async def _connect(self, version: Version) -> Connection:
-        path = wire.socket_path(self._folder, version.digest)
         while True:
+            path = self._sockets.find(version.digest)
             with contextlib.suppress(OSError):
-                return await asyncio.open_unix_connection(str(path), limit=1 << 20)
+                if path is not None:
+                    return await asyncio.open_unix_connection(str(path), limit=1 << 20)
             state = self.state(version)
             if state is not None and state.state == "refused":
                 raise self._refused(version, state)

@@ -19,6 +19,8 @@ from gimbal.kernel.errors import ErrorReply, GimbalError, Upstream, error_kinds
 _ASKED = struct.Struct("<II")
 _ANSWERED = struct.Struct("<BI")
 WELL, FAILED = 0, 1
+KEY = 20
+"""Characters of a version's key."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +46,11 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
 
 def key(digest: str) -> str:
     """Return the name of a version's files in the run folder; socket paths are short by necessity."""
-    return digest.removeprefix("b3:")[:20]
+    return digest.removeprefix("b3:")[:KEY]
 
 
 def socket_path(folder: Path, digest: str) -> Path:
-    """Return the socket of a version's process."""
+    """Return the socket of a version's process in the folder of the sockets."""
     return folder / f"{key(digest)}.sock"
 
 

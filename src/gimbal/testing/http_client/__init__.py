@@ -31,6 +31,8 @@ CHECKS: Final[tuple[Callable[[OpenClient], Awaitable[None]], ...]] = (
     pressure.check_slow_reader,
     pressure.check_slow_server,
     pressure.check_early_answer,
+    pressure.check_sized_source,
+    pressure.check_early_answer_to_sized,
     secure.check_tls,
 )
 

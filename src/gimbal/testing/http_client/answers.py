@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from gimbal.engines.http.model import Client
+from gimbal.engines.http.model import Client, SizedBody
 from gimbal.kernel.errors import Upstream
 from gimbal.testing.http_client.server import (
     OpenClient,
@@ -209,6 +209,10 @@ async def check_requests(open_client: OpenClient) -> None:
         (b"DELETE", pieces(b"", b"a", b"b"), b"ab", {b"transfer-encoding": b"chunked"}),
         (b"POST", pieces(), b"", {b"transfer-encoding": b"chunked"}),
         (b"PATCH", pieces(large, large), large * 2, {b"transfer-encoding": b"chunked"}),
+        (b"POST", SizedBody(pieces(b"a", b"", b"bc"), 3), b"abc", {b"content-length": b"3"}),
+        (b"PUT", SizedBody(pieces(large, b"x"), len(large) + 1), large + b"x", {b"content-length": b"%d" % (len(large) + 1)}),
+        (b"POST", SizedBody(pieces(), 0), b"", {b"content-length": b"0"}),
+        (b"DELETE", SizedBody(pieces(b"abc"), 3), b"abc", {b"content-length": b"3"}),
     )  # fmt: skip
     async with serving(script) as server, opened(open_client) as client:
         for method, body, expected, framing in sent:

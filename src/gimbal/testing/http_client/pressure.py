@@ -5,8 +5,9 @@ import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gimbal.engines.http.model import Client
+from gimbal.engines.http.model import Client, SizedBody
 from gimbal.engines.http.pool import Limits
+from gimbal.kernel.errors import BadInput
 from gimbal.kernel.settings import MIB
 from gimbal.testing.http_client.server import (
     PATIENT,
@@ -102,6 +103,57 @@ async def check_early_answer(open_client: OpenClient) -> None:
     ):
         promise(answer.status == 413, "The answer counts, though not all of the body was sent.")
         promise(await answer.read(100) == b"large", "It can be read.")
+
+
+async def check_sized_source(open_client: OpenClient) -> None:
+    """Check that a source that gives more or less than was announced is told, and spoils nothing of other requests."""
+
+    async def source(*parts: bytes) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with serving(script) as server, opened(open_client) as client:
+        for length, parts in ((5, (b"ab", b"c")), (5, ()), (2, (b"ab", b"c")), (2, (b"abc",))):
+            try:
+                await fetched(client, server, method=b"POST", body=SizedBody(source(*parts), length))
+            except BadInput as problem:
+                promise(problem.where == "Content-Length", "What is wrong is named.")
+            else:
+                promise(False, f"{parts!r} are not taken for {length} bytes.")
+            promise(await fetched(client, server) == b"ok", "The next request is answered.")
+            promise(not server.requests[-1].body, "Nothing is left of the one before.")
+
+
+async def check_early_answer_to_sized(open_client: OpenClient) -> None:
+    """Check that nothing is taken for the rest of a body that was never sent whole."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for _ in range(400):
+            await asyncio.sleep(0.002)
+            yield bytes(1000)
+
+    async def script(peer: Peer) -> None:
+        if server.connections == 1:
+            await peer.reader.readuntil(b"\r\n\r\n")
+            await peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\n")
+            await asyncio.sleep(0.1)  # by the end of the answer the client has long stopped
+            await peer.say(b"large")
+            await peer.reader.readexactly(400_000)
+        while True:
+            await peer.request()
+            await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext")
+
+    async with serving(script) as server, opened(open_client) as client:
+        body = SizedBody(source(), 400_000)
+        async with asked(client, server, method=b"POST", body=body) as answer:
+            promise(answer.status == 413, "The answer counts, though not all of the body was sent.")
+            promise(await answer.read(100) == b"large", "It can be read.")
+        promise(await fetched(client, server) == b"next", "The next request is answered.")
 
 
 async def check_growth(open_client: OpenClient, requests: int = 20_000) -> None:

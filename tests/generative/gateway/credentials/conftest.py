@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.generative.gateway.upstreams.loopback import Loopback, client, loopback
 
+from gimbal.axis.pricing.service import PriceBook, PriceSource
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.redaction.policies import Redactions
+from gimbal.axis.traces.service import Traces
 from gimbal.engines.http.model import Client
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
 from gimbal.generative.gateway.providers import operations as provider_operations
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.service import ProviderService
@@ -47,7 +52,9 @@ def registry(catalog: Catalog, http_client: Client, key_env: str = "MASTER") -> 
 
 
 @pytest.fixture
-async def known(services: Services, catalog: Catalog, http_client: Client) -> Services:
+async def known(services: Services, catalog: Catalog, columns: Columns, http_client: Client) -> AsyncIterator[Services]:
+    writer, prices = Writer(columns, Settings().writer), PriceBook.read()
+    writer.start()
     projects = Projects(catalog, SystemClock())
     await projects.ensure_default()
     providers = registry(catalog, http_client)
@@ -61,9 +68,13 @@ async def known(services: Services, catalog: Catalog, http_client: Client) -> Se
         (AuditLog, AuditLog(catalog)),
         (Providers, providers),
         (ProviderService, ProviderService(catalog, providers)),
+        (PriceSource, prices),
+        (Traces, Traces(columns, writer, prices)),
+        (Redactions, Redactions(catalog, Settings().redaction)),
     ):
         services.register(kind, service)
-    return services
+    yield services
+    await writer.close()
 
 
 @pytest.fixture

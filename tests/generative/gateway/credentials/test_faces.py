@@ -67,6 +67,11 @@ async def test_no_face_shows_a_key(url, tmp_path, caplog):
     async with httpx.AsyncClient(base_url=url, timeout=20) as http, loopback() as up:
         up.replies = [Reply(401, json.dumps({"error": {"message": f"no such key: Bearer {SECRET}"}}).encode())]
         body = {"name": "mine", "kind": "vllm", "base_url": up.url, "key": SECRET}
+        told = {"base_url": up.url, "key": SECRET, "token_url": f"{up.url}/token"}
+        entra = told | {"name": "entra", "kind": "azure", "identity": "client", "tenant": "t", "client_id": "c"}
+        key = json.dumps({"access_key_id": "AKID", "secret_access_key": SECRET, "session_token": SECRET})
+        assumed = {"region": "eu-west-1", "role": "arn:aws:iam::123456789012:role/gimbal"}
+        role = told | assumed | {"name": "role", "kind": "bedrock", "key": key}
         answers = [
             await http.post("/api/v1/projects/default/providers", json=body),
             await http.post("/api/v1/projects/default/providers", json=body),
@@ -75,6 +80,10 @@ async def test_no_face_shows_a_key(url, tmp_path, caplog):
             await http.post("/api/v1/projects/default/providers", json=body | {"key": [SECRET]}),
             await http.post("/api/v1/projects/default/providers", json=body | {"key": SECRET * 1000}),
             await http.post("/api/v1/projects/default/providers", json=body | {"kind": "vertex", "name": "v"}),
+            await http.post("/api/v1/providers", json=entra),
+            await http.post("/api/v1/providers", json=role),
+            await http.post("/api/v1/projects/default/providers/entra/check?model=m"),
+            await http.post("/api/v1/projects/default/providers/role/check?model=m"),
             await http.patch("/api/v1/projects/default/providers/mine", json={"key": SECRET}),
             await http.post("/api/v1/projects/default/providers/mine/check"),
             await http.post("/api/v1/projects/default/providers/mine/check?model=m"),

@@ -24,8 +24,9 @@ from gimbal.generative.gateway.provider import Answer, Choice, Refusal
 from gimbal.generative.gateway.resilience.attempt import attempt
 from gimbal.generative.gateway.resilience.faults import judge
 from gimbal.generative.gateway.resilience.health import Health
-from gimbal.generative.gateway.resilience.model import Attempt, DeadlineSettings, Resilience, RetrySettings, only
+from gimbal.generative.gateway.resilience.model import Attempt, Resilience, only
 from gimbal.kernel.errors import BadInput, Busy, GimbalError, Unavailable, Upstream
+from gimbal.kernel.settings_resilience import DeadlineSettings, RetrySettings
 
 ONCE = RetrySettings(attempts=1)
 

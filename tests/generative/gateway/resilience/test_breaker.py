@@ -5,15 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gimbal.generative.gateway.resilience.breaker import (
-    CLOSED,
-    HALF_OPEN,
-    OPEN,
-    PASS,
-    REFUSED,
-    Breaker,
-    BreakerSettings,
-)
+from gimbal.generative.gateway.resilience.breaker import CLOSED, HALF_OPEN, OPEN, PASS, REFUSED, Breaker
+from gimbal.kernel.settings_resilience import BreakerSettings
 
 SETTINGS = BreakerSettings(
     window_s=10, least_calls=4, failure_rate=0.5, open_s=2, most_open_s=12, probes=2, successes=3

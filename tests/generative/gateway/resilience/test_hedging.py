@@ -8,7 +8,8 @@ from tests.generative.gateway.resilience.world import World, always, outcomes, p
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.provider import Refusal
 from gimbal.generative.gateway.resilience.attempt import attempt
-from gimbal.generative.gateway.resilience.model import Attempt, HedgeSettings, Outcome, RetrySettings
+from gimbal.generative.gateway.resilience.model import Attempt, HedgeSettings, Outcome
+from gimbal.kernel.settings_resilience import RetrySettings
 
 FREE = HedgeSettings(after_s=1.0, share=1.0)
 

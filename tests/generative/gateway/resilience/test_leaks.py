@@ -8,10 +8,9 @@ from tests.generative.gateway.resilience.world import World, broken, plan, refus
 
 from gimbal.generative.gateway.provider import Answer
 from gimbal.generative.gateway.resilience.attempt import attempt
-from gimbal.generative.gateway.resilience.breaker import BreakerSettings
-from gimbal.generative.gateway.resilience.model import Attempt, DeadlineSettings, HedgeSettings, Outcome, RetrySettings
-from gimbal.generative.gateway.resilience.vitals import HealthSettings
+from gimbal.generative.gateway.resilience.model import Attempt, HedgeSettings, Outcome
 from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.settings_resilience import BreakerSettings, DeadlineSettings, HealthSettings, RetrySettings
 
 TELLS = (
     whole, whole, whole, lambda: whole(finish="content_filter"), unreachable, lambda: refusal(500), lambda: refusal(400),

@@ -14,10 +14,11 @@ from gimbal.generative.gateway.call import Call
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.resilience.attempt import attempt
 from gimbal.generative.gateway.resilience.health import Health
-from gimbal.generative.gateway.resilience.model import Attempt, DeadlineSettings, HedgeSettings, RetrySettings
+from gimbal.generative.gateway.resilience.model import Attempt, HedgeSettings
 from gimbal.generative.gateway.wire import openai_chat
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings_gateway import GatewaySettings, ProviderSettings
+from gimbal.kernel.settings_resilience import DeadlineSettings, RetrySettings
 
 Act = Callable[[asyncio.StreamWriter], None]
 ANSWER = {

@@ -9,15 +9,14 @@ from tests.generative.gateway.resilience.world import World, always, plan, refus
 from gimbal.engines.http.model import TooSlow
 from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.resilience.attempt import attempt
-from gimbal.generative.gateway.resilience.breaker import BreakerSettings
 from gimbal.generative.gateway.resilience.health import Health
-from gimbal.generative.gateway.resilience.model import Outcome, RetrySettings
-from gimbal.generative.gateway.resilience.vitals import HealthSettings
+from gimbal.generative.gateway.resilience.model import Outcome
 from gimbal.generative.gateway.routes.choosing import choose
 from gimbal.generative.gateway.routes.model import decode_manifest
 from gimbal.generative.gateway.routes.prepared import prepare
 from gimbal.generative.gateway.routes.views import ChooseByRoute
 from gimbal.kernel.errors import GimbalError, Unavailable
+from gimbal.kernel.settings_resilience import BreakerSettings, HealthSettings, RetrySettings
 
 # A breaker that never opens, so that the budget of retries is all that holds them back.
 NEVER = HealthSettings(breaker=BreakerSettings(least_calls=1_000_000))

@@ -11,8 +11,8 @@ from gimbal.generative.gateway.conversation import Piece
 from gimbal.generative.gateway.provider import Answer, Choice, Refusal
 from gimbal.generative.gateway.resilience.health import Health
 from gimbal.generative.gateway.resilience.model import Attempt, Outcome, Plan, Resilience
-from gimbal.generative.gateway.resilience.vitals import HealthSettings
 from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.settings_resilience import HealthSettings
 
 T = TypeVar("T")
 Told = Answer | GimbalError | type[BaseException]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimbal.generative.gateway.resilience.model import HedgeSettings, RetrySettings
+from gimbal.generative.gateway.resilience.model import HedgeSettings, RouteRetry
 from gimbal.generative.gateway.routes.files import read_route
 from gimbal.generative.gateway.routes.model import RouteManifest, Target, decode_manifest
 from gimbal.kernel.errors import BadInput
@@ -59,7 +59,7 @@ def test_a_good_file_means_what_it_says():
     assert [rule.name for rule in manifest.rules] == ["long", ""]
     assert manifest.rules[1].when.tag == ("tier:free", "tier:trial*")
     assert manifest.shadow.share == 0.05
-    assert manifest.resilience.retry == RetrySettings(attempts=3)
+    assert manifest.resilience.retry == RouteRetry(attempts=3)
     assert manifest.resilience.hedge == HedgeSettings(after_s=1.5)
     assert manifest.resilience.fall_back_on == ("content_filter",)
 

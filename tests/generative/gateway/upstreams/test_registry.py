@@ -150,7 +150,7 @@ async def test_vertex_and_bedrock_take_what_their_makers_programs_take(http_clie
     found = providers(http_client, aws, None, ProviderSettings(name="b", kind="bedrock"))
     provider, _ = await found.route("p", "b/m")
     assert provider._origin.host == "bedrock-runtime.eu-west-1.amazonaws.com"
-    assert provider._aws == ("AKID", "s", "t")
+    assert provider._aws.held == ("AKID", "s", "t")
     assert "bedrock" not in await providers(http_client, aws).entries("p")
 
     vertex = ProviderSettings(name="v", kind="vertex")

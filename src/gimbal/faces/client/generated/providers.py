@@ -14,6 +14,8 @@ class Providers(Group):
     def check(self, name: str, *, model: str = "", project: str | None = None) -> ProviderCheck:
         """Make one cheap request to a provider and tell what is wrong: address, key, model, limits.
 
+        With a model it is asked for one word, which is billed, and recorded for the feature `gimbal.check`.
+
         Args:
             name: Its short name.
             model: Ask this model for a word, which costs next to nothing; without it, ask for the list of
@@ -44,6 +46,15 @@ class Providers(Group):
         api_version: str | UnsetType = UNSET,
         deployments: dict[str, str] | UnsetType = UNSET,
         token_url: str | UnsetType = UNSET,
+        identity: str | UnsetType = UNSET,
+        tenant: str | UnsetType = UNSET,
+        client_id: str | UnsetType = UNSET,
+        role: str | UnsetType = UNSET,
+        external_id: str | UnsetType = UNSET,
+        session_name: str | UnsetType = UNSET,
+        profile: str | UnsetType = UNSET,
+        identity_file: str | UnsetType = UNSET,
+        metadata_url: str | UnsetType = UNSET,
         timeout_s: float | UnsetType = UNSET,
         project: str | None = None,
     ) -> ProviderCard:
@@ -68,8 +79,18 @@ class Providers(Group):
             account: Project of Google Cloud, for Vertex.
             api_version: Version of Azure's API; empty means their v1, which has none.
             deployments: Name of the deployment by model, for Azure.
-            token_url: Where Vertex exchanges a service account's signature for a token; empty means Google's
-                own.
+            token_url: Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for
+                Bedrock; empty means their own.
+            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
+                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            tenant: Directory of Entra, for Azure: its id or its domain.
+            client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            role: Role of Amazon that is assumed, as an ARN.
+            external_id: What the owner of the role wants to be told by whoever assumes it.
+            session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
+            profile: Profile in Amazon's files; empty means `default`.
+            identity_file: File by which the server proves who it is: a federated token, or Amazon's profiles.
+            metadata_url: Where the server's machine tells who it is; empty means the cloud's own address.
             timeout_s: Seconds without a byte after which an attempt is given up.
         """
         return self._transport.call(
@@ -92,6 +113,15 @@ class Providers(Group):
                 "api_version": api_version,
                 "deployments": deployments,
                 "token_url": token_url,
+                "identity": identity,
+                "tenant": tenant,
+                "client_id": client_id,
+                "role": role,
+                "external_id": external_id,
+                "session_name": session_name,
+                "profile": profile,
+                "identity_file": identity_file,
+                "metadata_url": metadata_url,
                 "timeout_s": timeout_s,
             },
         )
@@ -113,6 +143,15 @@ class Providers(Group):
         api_version: str | UnsetType = UNSET,
         deployments: dict[str, str] | UnsetType = UNSET,
         token_url: str | UnsetType = UNSET,
+        identity: str | UnsetType = UNSET,
+        tenant: str | UnsetType = UNSET,
+        client_id: str | UnsetType = UNSET,
+        role: str | UnsetType = UNSET,
+        external_id: str | UnsetType = UNSET,
+        session_name: str | UnsetType = UNSET,
+        profile: str | UnsetType = UNSET,
+        identity_file: str | UnsetType = UNSET,
+        metadata_url: str | UnsetType = UNSET,
         timeout_s: float | UnsetType = UNSET,
     ) -> ProviderCard:
         """Add a provider that every project may call which has none of that name.
@@ -134,8 +173,18 @@ class Providers(Group):
             account: Project of Google Cloud, for Vertex.
             api_version: Version of Azure's API; empty means their v1, which has none.
             deployments: Name of the deployment by model, for Azure.
-            token_url: Where Vertex exchanges a service account's signature for a token; empty means Google's
-                own.
+            token_url: Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for
+                Bedrock; empty means their own.
+            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
+                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            tenant: Directory of Entra, for Azure: its id or its domain.
+            client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            role: Role of Amazon that is assumed, as an ARN.
+            external_id: What the owner of the role wants to be told by whoever assumes it.
+            session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
+            profile: Profile in Amazon's files; empty means `default`.
+            identity_file: File by which the server proves who it is: a federated token, or Amazon's profiles.
+            metadata_url: Where the server's machine tells who it is; empty means the cloud's own address.
             timeout_s: Seconds without a byte after which an attempt is given up.
         """
         return self._transport.call(
@@ -158,6 +207,15 @@ class Providers(Group):
                 "api_version": api_version,
                 "deployments": deployments,
                 "token_url": token_url,
+                "identity": identity,
+                "tenant": tenant,
+                "client_id": client_id,
+                "role": role,
+                "external_id": external_id,
+                "session_name": session_name,
+                "profile": profile,
+                "identity_file": identity_file,
+                "metadata_url": metadata_url,
                 "timeout_s": timeout_s,
             },
         )
@@ -220,6 +278,15 @@ class Providers(Group):
         api_version: str | None | UnsetType = UNSET,
         deployments: dict[str, str] | None | UnsetType = UNSET,
         token_url: str | None | UnsetType = UNSET,
+        identity: str | None | UnsetType = UNSET,
+        tenant: str | None | UnsetType = UNSET,
+        client_id: str | None | UnsetType = UNSET,
+        role: str | None | UnsetType = UNSET,
+        external_id: str | None | UnsetType = UNSET,
+        session_name: str | None | UnsetType = UNSET,
+        profile: str | None | UnsetType = UNSET,
+        identity_file: str | None | UnsetType = UNSET,
+        metadata_url: str | None | UnsetType = UNSET,
         timeout_s: float | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> ProviderCard:
@@ -240,8 +307,17 @@ class Providers(Group):
             account: Project of Google Cloud, for Vertex.
             api_version: Version of Azure's API.
             deployments: Name of the deployment by model, for Azure.
-            token_url: Where Vertex exchanges a service account's signature for a token, which needs the key
-                again.
+            token_url: Where tokens are given, which needs the key again.
+            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
+                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            tenant: Directory of Entra, for Azure: its id or its domain.
+            client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            role: Role of Amazon that is assumed, as an ARN.
+            external_id: What the owner of the role wants to be told by whoever assumes it.
+            session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
+            profile: Profile in Amazon's files; empty means `default`.
+            identity_file: File by which the server proves who it is: a federated token, or Amazon's profiles.
+            metadata_url: Where the server's machine tells who it is; empty means the cloud's own address.
             timeout_s: Seconds without a byte after which an attempt is given up.
         """
         return self._transport.call(
@@ -262,6 +338,15 @@ class Providers(Group):
                 "api_version": api_version,
                 "deployments": deployments,
                 "token_url": token_url,
+                "identity": identity,
+                "tenant": tenant,
+                "client_id": client_id,
+                "role": role,
+                "external_id": external_id,
+                "session_name": session_name,
+                "profile": profile,
+                "identity_file": identity_file,
+                "metadata_url": metadata_url,
                 "timeout_s": timeout_s,
             },
         )
@@ -282,6 +367,15 @@ class Providers(Group):
         api_version: str | None | UnsetType = UNSET,
         deployments: dict[str, str] | None | UnsetType = UNSET,
         token_url: str | None | UnsetType = UNSET,
+        identity: str | None | UnsetType = UNSET,
+        tenant: str | None | UnsetType = UNSET,
+        client_id: str | None | UnsetType = UNSET,
+        role: str | None | UnsetType = UNSET,
+        external_id: str | None | UnsetType = UNSET,
+        session_name: str | None | UnsetType = UNSET,
+        profile: str | None | UnsetType = UNSET,
+        identity_file: str | None | UnsetType = UNSET,
+        metadata_url: str | None | UnsetType = UNSET,
         timeout_s: float | None | UnsetType = UNSET,
     ) -> ProviderCard:
         """Change a provider of the installation, or give it another key.
@@ -301,8 +395,17 @@ class Providers(Group):
             account: Project of Google Cloud, for Vertex.
             api_version: Version of Azure's API.
             deployments: Name of the deployment by model, for Azure.
-            token_url: Where Vertex exchanges a service account's signature for a token, which needs the key
-                again.
+            token_url: Where tokens are given, which needs the key again.
+            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
+                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            tenant: Directory of Entra, for Azure: its id or its domain.
+            client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            role: Role of Amazon that is assumed, as an ARN.
+            external_id: What the owner of the role wants to be told by whoever assumes it.
+            session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
+            profile: Profile in Amazon's files; empty means `default`.
+            identity_file: File by which the server proves who it is: a federated token, or Amazon's profiles.
+            metadata_url: Where the server's machine tells who it is; empty means the cloud's own address.
             timeout_s: Seconds without a byte after which an attempt is given up.
         """
         return self._transport.call(
@@ -323,6 +426,15 @@ class Providers(Group):
                 "api_version": api_version,
                 "deployments": deployments,
                 "token_url": token_url,
+                "identity": identity,
+                "tenant": tenant,
+                "client_id": client_id,
+                "role": role,
+                "external_id": external_id,
+                "session_name": session_name,
+                "profile": profile,
+                "identity_file": identity_file,
+                "metadata_url": metadata_url,
                 "timeout_s": timeout_s,
             },
         )

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from gimbal.axis.traces.model import Span
-from gimbal.engines.http.model import Deadlines, Response
+from gimbal.engines.http.model import Deadlines, Response, SizedBody
 from gimbal.generative.gateway.attribution import attributed, traced, waits_s
 from gimbal.generative.gateway.call import Attribution
 from gimbal.generative.gateway.providers.registry import Providers
@@ -57,6 +57,9 @@ class _Passing:
         """Send it to its provider; raise the error that the caller shall see."""
         request, project = self.request, self.ctx.project or "default"
         body: bytes | AsyncIterator[bytes] = aiter(request.body)
+        if request.body.announced is not None:
+            # Not every provider takes an upload in chunks.
+            body = SizedBody(body, request.body.announced)
         named = request.headers.get("x-gimbal-provider", "")
         if request.body.media_type == "application/json":
             body = await request.body.read()
@@ -115,7 +118,7 @@ class _Passing:
             user_id=attribution.user,
             feature=attribution.feature,
             endpoint=attribution.endpoint,
-            key_id=self.ctx.principal.id if self.ctx.principal.kind == "key" else "",
+            key_id=self.ctx.principal.key_id,
             tags=list(attribution.tags),
             attributes={"http.request.method": self.request.method, "http.response.status_code": status},
             dialect="gimbal",

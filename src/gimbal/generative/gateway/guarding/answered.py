@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Piece, ToolCall
+from gimbal.generative.gateway.conversation import Piece, Thoughts, ToolCall
 from gimbal.generative.gateway.guarding.looking import Aside, Looking, refused
 from gimbal.generative.guards.prepared import TOO_LONG, Looked, Ready
 from gimbal.generative.guards.window import Window
@@ -35,7 +35,7 @@ class Outflow:
         self._gone: set[str] = set()
         """Guards that have stepped aside."""
         self._rethought = False
-        """Whether the reasoning is not what its signature signs."""
+        """Whether the reasoning is not what was signed: then it is signed no more, since thoughts are taken back all or none."""
         self.heard = 0
         """Characters that came in."""
         self.told = 0
@@ -46,16 +46,13 @@ class Outflow:
     async def feed(self, piece: Piece) -> list[Piece]:
         """Take a piece; return what may go on."""
         out: list[Piece] = []
-        if piece.reasoning:
-            await self._say(_REASONING, piece.reasoning, out)
-        if piece.signature:
-            await self._flush(out)
-            if not self._rethought:
-                out.append(Piece(signature=piece.signature))
-            self._rethought = False
-        if piece.redacted:
-            await self._flush(out)
-            out.append(Piece(redacted=piece.redacted))
+        for part in piece.thinking:
+            if part.text:
+                await self._say(_REASONING, part.text, out)
+            if part.signature or part.redacted:
+                await self._flush(out)
+                if not self._rethought:
+                    out.append(Piece(signature=part.signature, redacted=part.redacted))
         if piece.text:
             await self._say(_TEXT, piece.text, out)
         if piece.refusal:
@@ -207,11 +204,12 @@ def joined(pieces: list[Piece]) -> Piece:
             arguments=before.arguments + call.arguments,
         )
     usage = [piece.usage for piece in pieces if piece.usage is not None]
+    thoughts = Thoughts()
+    for piece in pieces:
+        thoughts.take(piece)
     return Piece(
         text="".join(piece.text for piece in pieces),
-        reasoning="".join(piece.reasoning for piece in pieces),
-        signature="".join(piece.signature for piece in pieces),
-        redacted="".join(piece.redacted for piece in pieces),
+        **thoughts.said(),
         refusal="".join(piece.refusal for piece in pieces),
         tool_calls=tuple(calls.values()),
         finish="".join(piece.finish for piece in pieces),

@@ -10,6 +10,7 @@ import msgspec
 
 from gimbal.generative.gateway.credentials.sealing import Seals
 from gimbal.generative.gateway.credentials.secret import Secret
+from gimbal.generative.gateway.providers.upstreams.identities import Identity, filled, identity_of
 from gimbal.generative.gateway.providers.upstreams.kinds import Kind, kind_of, kinds
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.settings_gateway import ProviderSettings
@@ -96,7 +97,7 @@ def completed(found: Entry, environ: Mapping[str, str]) -> ProviderSettings:
         return settings
     region = settings.region or next((environ[name] for name in kind.region_env if environ.get(name)), "")
     account = settings.account or (environ.get(kind.account_env, "") if kind.account_env else "")
-    return msgspec.structs.replace(settings, region=region, account=account)
+    return filled(msgspec.structs.replace(settings, region=region, account=account), kind.by, environ)
 
 
 def key_of(found: Entry, seals: Seals, environ: Mapping[str, str]) -> Secret:
@@ -105,21 +106,31 @@ def key_of(found: Entry, seals: Seals, environ: Mapping[str, str]) -> Secret:
     Providers of a project have what was sealed for them, never a variable of the server's.
     """
     settings, kind = found.settings, kind_of(found.settings.kind)
+    identity = identity_of(settings, kind.by)
     if found.seal:
         return seals.open(found.seal, found.scope, settings.name)
     if found.scope:
         return _none(found, kind, ())
     # The variable that usually holds a key is meant for those who made it, not for any address.
-    variables = (settings.api_key_env,) if settings.api_key_env else kind.key_env if found.is_own else ()
+    variables = (settings.api_key_env,) if settings.api_key_env else _usual(found, kind, identity)
     for variable in variables:
         if environ.get(variable):
             return Secret(_text(environ[variable], kind, variable))
-    if kind.by == "bedrock" and not settings.api_key_env and environ.get("AWS_ACCESS_KEY_ID"):
+    if kind.by == "bedrock" and not settings.api_key_env and identity is None and environ.get("AWS_ACCESS_KEY_ID"):
         return _of_aws(environ)
     return _none(found, kind, variables)
 
 
+def _usual(found: Entry, kind: Kind, identity: Identity | None) -> tuple[str, ...]:
+    """Return the variables that count though nobody has named them: where they go to those for whom they are made."""
+    if identity is None:
+        return kind.key_env if found.is_own else ()
+    return () if found.settings.token_url or found.settings.metadata_url else identity.key_env
+
+
 def _none(found: Entry, kind: Kind, variables: tuple[str, ...]) -> Secret:
+    if not found.settings.api_key_env and found.settings.identity:
+        return Secret()
     if not found.settings.api_key_env and not (kind.needs_key and found.is_own):
         return Secret()
     raise ConfigurationError(

@@ -9,6 +9,19 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 Key = Annotated[str, msgspec.Meta(max_length=20_000)]
+IDENTIFYING = (
+    "token_url",
+    "identity",
+    "tenant",
+    "client_id",
+    "role",
+    "external_id",
+    "session_name",
+    "profile",
+    "identity_file",
+    "metadata_url",
+)
+"""Fields about how a provider proves who asks, none of which is a secret."""
 Source = Literal["project", "installation", "settings", "environment", "built in"]
 
 
@@ -43,7 +56,26 @@ class CreateProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     deployments: dict[str, Text] = {}
     """Name of the deployment by model, for Azure."""
     token_url: Text = ""
-    """Where Vertex exchanges a service account's signature for a token; empty means Google's own."""
+    """Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for Bedrock; empty means their own."""
+    identity: Text = ""
+    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
+    `instance` or `profile` of Amazon."""
+    tenant: Text = ""
+    """Directory of Entra, for Azure: its id or its domain."""
+    client_id: Text = ""
+    """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    role: Text = ""
+    """Role of Amazon that is assumed, as an ARN."""
+    external_id: Text = ""
+    """What the owner of the role wants to be told by whoever assumes it."""
+    session_name: Text = ""
+    """How the session of the role is called in Amazon's logs; empty means `gimbal`."""
+    profile: Text = ""
+    """Profile in Amazon's files; empty means `default`."""
+    identity_file: Text = ""
+    """File by which the server proves who it is: a federated token, or Amazon's profiles."""
+    metadata_url: Text = ""
+    """Where the server's machine tells who it is; empty means the cloud's own address."""
     timeout_s: Seconds = 120.0
     """Seconds without a byte after which an attempt is given up."""
 
@@ -78,7 +110,26 @@ class ChangeProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     deployments: dict[str, Text] | None = None
     """Name of the deployment by model, for Azure."""
     token_url: Text | None = None
-    """Where Vertex exchanges a service account's signature for a token, which needs the key again."""
+    """Where tokens are given, which needs the key again."""
+    identity: Text | None = None
+    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
+    `instance` or `profile` of Amazon."""
+    tenant: Text | None = None
+    """Directory of Entra, for Azure: its id or its domain."""
+    client_id: Text | None = None
+    """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    role: Text | None = None
+    """Role of Amazon that is assumed, as an ARN."""
+    external_id: Text | None = None
+    """What the owner of the role wants to be told by whoever assumes it."""
+    session_name: Text | None = None
+    """How the session of the role is called in Amazon's logs; empty means `gimbal`."""
+    profile: Text | None = None
+    """Profile in Amazon's files; empty means `default`."""
+    identity_file: Text | None = None
+    """File by which the server proves who it is: a federated token, or Amazon's profiles."""
+    metadata_url: Text | None = None
+    """Where the server's machine tells who it is; empty means the cloud's own address."""
     timeout_s: Seconds | None = None
     """Seconds without a byte after which an attempt is given up."""
 
@@ -124,6 +175,26 @@ class ProviderCard(msgspec.Struct, frozen=True, kw_only=True):
     """Version of Azure's API."""
     deployments: dict[str, str] = {}
     """Name of the deployment by model."""
+    token_url: str = ""
+    """Where tokens are given; empty means the makers' own address."""
+    identity: str = ""
+    """How it proves who asks; empty means by its key alone."""
+    tenant: str = ""
+    """Directory of Entra."""
+    client_id: str = ""
+    """Client of Entra."""
+    role: str = ""
+    """Role of Amazon that is assumed."""
+    external_id: str = ""
+    """What the owner of the role is told."""
+    session_name: str = ""
+    """How the session of the role is called."""
+    profile: str = ""
+    """Profile in Amazon's files."""
+    identity_file: str = ""
+    """File by which the server proves who it is."""
+    metadata_url: str = ""
+    """Where the server's machine tells who it is."""
     timeout_s: float = 120.0
     """Seconds without a byte after which an attempt is given up."""
     updated_at: datetime | None = None

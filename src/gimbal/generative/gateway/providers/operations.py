@@ -84,7 +84,10 @@ async def delete_provider_everywhere(ctx: Context, name: Name) -> None:
 
 @operation("POST", "/projects/{project}/providers/{name}/check", name="providers.check", allow=Permission.DEVELOP)
 async def check_provider(ctx: Context, project: str, name: Name, model: Model = "") -> ProviderCheck:
-    """Make one cheap request to a provider and tell what is wrong: address, key, model, limits."""
+    """Make one cheap request to a provider and tell what is wrong: address, key, model, limits.
+
+    With a model it is asked for one word, which is billed, and recorded for the feature `gimbal.check`.
+    """
     return await ctx.get(ProviderService).check(ctx, name, model)
 
 

@@ -7,6 +7,7 @@ installation.
 
 from gimbal.generative.gateway.providers.entries import LOCAL
 from gimbal.generative.gateway.providers.upstreams.addressing import address, header
+from gimbal.generative.gateway.providers.upstreams.identities import identity_of
 from gimbal.generative.gateway.providers.upstreams.kinds import Kind, kind_of
 from gimbal.kernel.errors import BadInput, ConfigurationError, Forbidden
 from gimbal.kernel.settings_gateway import ProviderSettings
@@ -18,7 +19,8 @@ def check(settings: ProviderSettings, *, scope: str, everywhere: bool) -> Kind:
     """Raise BadInput for a provider that cannot be, Forbidden for one that takes an admin of the installation."""
     try:
         kind = kind_of(settings.kind)
-        for url in (settings.base_url, settings.token_url):
+        identity = identity_of(settings, kind.by)
+        for url in (settings.base_url, settings.token_url, settings.metadata_url):
             if url:
                 address(url, settings.name)
         for name, value in settings.headers.items():
@@ -32,6 +34,12 @@ def check(settings: ProviderSettings, *, scope: str, everywhere: bool) -> Kind:
     for field in ("models", "claims", "headers", "deployments"):
         if len(getattr(settings, field)) > _MOST_ROWS:
             raise BadInput(f"More than {_MOST_ROWS} {field} are too many.", where=field, todo="Give fewer.")
+    if identity and identity.own and scope:
+        raise Forbidden(
+            "A provider of a project cannot prove who asks by what the server is trusted with.",
+            where="identity",
+            todo="Give a key, which is sealed; or ask an admin of the installation.",
+        )
     if settings.api_key_env and scope:
         raise Forbidden(
             "A provider of a project cannot use a variable of the server.",
@@ -45,9 +53,9 @@ def check(settings: ProviderSettings, *, scope: str, everywhere: bool) -> Kind:
 
 def _must_be_known(settings: ProviderSettings, kind: Kind) -> None:
     own = kind.owns(settings.base_url or kind.base_url) if settings.base_url or kind.base_url else True
-    if not own or settings.token_url:
+    if not own or settings.token_url or settings.metadata_url:
         raise Forbidden(
             "An address that is not of the kind's own makers is for an admin of the installation to set.",
-            where="base_url" if not own else "token_url",
+            where="base_url" if not own else "token_url" if settings.token_url else "metadata_url",
             todo="Leave it out, or ask an admin of the installation.",
         )

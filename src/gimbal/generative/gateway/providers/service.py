@@ -5,15 +5,14 @@ from typing import Any
 
 import msgspec
 
-from gimbal.engines.http.model import Deadlines
 from gimbal.engines.storage.catalog import Catalog
-from gimbal.generative.gateway.call import Call
+from gimbal.generative.gateway.checking import ask_one_word
 from gimbal.generative.gateway.credentials.sealing import sealed_with
 from gimbal.generative.gateway.credentials.secret import Secret
-from gimbal.generative.gateway.provider import Provider
 from gimbal.generative.gateway.providers import store
 from gimbal.generative.gateway.providers.entries import LOCAL, Entry, entry
 from gimbal.generative.gateway.providers.model import (
+    IDENTIFYING,
     ChangeProvider,
     CreateProvider,
     ProviderCard,
@@ -25,14 +24,14 @@ from gimbal.generative.gateway.providers.rules import check
 from gimbal.generative.gateway.providers.upstreams.base import HttpProvider
 from gimbal.generative.gateway.providers.upstreams.kinds import kind_of
 from gimbal.generative.gateway.providers.upstreams.sending import Setup
-from gimbal.generative.gateway.providers.upstreams.speaking import wire_named
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, ConfigurationError, GimbalError, NameTaken, NotFound, NotReady
 from gimbal.kernel.settings_gateway import ProviderSettings
 
-_CHECK = Deadlines(connect_s=5.0, first_byte_s=20.0, between_s=10.0, total_s=30.0)
 _SAMPLE = 5
-_QUESTION = "Say yes."
+_PLACES = ("base_url", "token_url", "metadata_url")
+"""Fields that say where a key goes."""
+_SHOWN = ("headers", "region", "account", "api_version", "deployments", "timeout_s", *IDENTIFYING)
 
 
 class ProviderService:
@@ -89,9 +88,7 @@ class ProviderService:
             if found is None:
                 raise _nobody(name)
             settings = msgspec.structs.replace(found.settings, **given)
-            moved = [
-                field for field in ("base_url", "token_url") if field in given and _differs(found, settings, field)
-            ]
+            moved = [field for field in _PLACES if field in given and _differs(found, settings, field)]
             if moved and found.seal and key is None:
                 raise BadInput(
                     "Another address needs the key again.", where="key", todo="Give the key that is meant for it."
@@ -158,7 +155,7 @@ class ProviderService:
         try:
             provider = await self._providers.get(ctx.project or "", name)
             if model:
-                await _ask(provider, model)
+                await ask_one_word(ctx, provider, model)
             elif isinstance(provider, HttpProvider):
                 listed = await provider.ask_models()
             else:
@@ -200,7 +197,7 @@ class ProviderService:
 
     def _try(self, row: store.Row) -> None:
         """Load one with a key for a moment, so that what it cannot be is told now; raise BadInput."""
-        if not row.seal:
+        if not (row.seal or row.settings.identity):
             return
         try:
             self._providers.made(_entry(row))
@@ -233,12 +230,7 @@ class ProviderService:
             models=settings.models,
             claims=found.claims,
             pricing=Setup(kind=kind, settings=settings).pricing,
-            headers=settings.headers,
-            region=settings.region,
-            account=settings.account,
-            api_version=settings.api_version,
-            deployments=settings.deployments,
-            timeout_s=settings.timeout_s,
+            **{field: getattr(settings, field) for field in _SHOWN},
             updated_at=row.updated_at if row else None,
             updated_by=row.updated_by if row else "",
             problem=problem,
@@ -262,11 +254,3 @@ def _nobody(name: str) -> NotFound:
 
 def _since(began: float) -> float:
     return round((time.monotonic() - began) * 1000, 1)
-
-
-async def _ask(provider: Provider, model: str) -> None:
-    wire = wire_named("openai.chat")
-    messages = [{"role": "user", "content": _QUESTION}]
-    body = msgspec.json.encode({"model": model, "messages": messages, "max_tokens": 16})
-    answer = await provider.open(Call(wire, wire.asked(body, {})), model, _CHECK)
-    await answer.aclose()

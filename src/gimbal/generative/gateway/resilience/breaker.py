@@ -3,7 +3,7 @@
 Pure but for its own state; whoever asks brings the time.
 """
 
-import msgspec
+from gimbal.kernel.settings_resilience import BreakerSettings
 
 _SLICES = 10
 CLOSED = "closed"
@@ -13,24 +13,6 @@ HALF_OPEN = "half_open"
 PASS = 0
 """The token of a call that goes through a closed breaker; those of probes are positive."""
 REFUSED = -1
-
-
-class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a breaker opens, and for how long."""
-
-    window_s: float = 30.0
-    """How far back calls are looked at."""
-    least_calls: int = 10
-    """Calls in the window below which it never opens."""
-    failure_rate: float = 0.5
-    """Share of them that must have failed."""
-    open_s: float = 5.0
-    """How long it stays open the first time; it doubles each time that the probes fail."""
-    most_open_s: float = 120.0
-    probes: int = 1
-    """Calls that are let through at once while it is half open."""
-    successes: int = 2
-    """Probes that must succeed, one after the other, before it closes."""
 
 
 class Breaker:

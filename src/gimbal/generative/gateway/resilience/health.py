@@ -11,9 +11,10 @@ from typing import Protocol
 from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.resilience.faults import judge
 from gimbal.generative.gateway.resilience.model import DEFAULT
-from gimbal.generative.gateway.resilience.vitals import HealthSettings, ModelHealth, ModelState
+from gimbal.generative.gateway.resilience.vitals import ModelHealth, ModelState
 from gimbal.kernel.clock import SystemClock
 from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.settings_resilience import HealthSettings
 
 
 class Known(Protocol):

@@ -96,6 +96,7 @@ class Run:
             if place < last:
                 known.sent_on(choices[place + 1])
         if self._filtered is not None:
+            self._give_filtered()
             return self._filtered
         assert self._told is not None
         raise self._told.problem
@@ -209,6 +210,13 @@ class Run:
         filtered = whole is not None and whole.finish == "content_filter"
         wanted = "content_filter" not in self.plan.resilience.fall_back_on or choice is self.plan.choices[-1]
         return filtered and not wanted
+
+    def _give_filtered(self) -> None:
+        """Take back that nobody gets the answer which was put aside last: the call's own record has its usage now."""
+        for place in range(len(self.attempts) - 1, -1, -1):
+            if self.attempts[place].outcome == _FILTERED.outcome:
+                self.attempts[place] = msgspec.structs.replace(self.attempts[place], usage=None)
+                return
 
     async def _keep_filtered(self, choice: Choice, answer: Answer, kind: str, began: float) -> Failed:
         """Put an answer aside that a content filter has cut: it is what the caller gets when no other target does better."""

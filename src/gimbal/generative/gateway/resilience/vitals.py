@@ -6,30 +6,13 @@ from datetime import datetime
 import msgspec
 
 from gimbal.generative.gateway.provider import Choice
-from gimbal.generative.gateway.resilience.breaker import PASS, REFUSED, Breaker, BreakerSettings
+from gimbal.generative.gateway.resilience.breaker import PASS, REFUSED, Breaker
 from gimbal.generative.gateway.resilience.faults import LIMITED, Fault
 from gimbal.generative.gateway.resilience.latency import Latency
 from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.settings_resilience import HealthSettings
 
 _P95 = 0.95
-
-
-class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How health is kept; for all models of a process."""
-
-    breaker: BreakerSettings = BreakerSettings()
-    retry_share: float = 0.2
-    """Retries that a model may get per call that was sent to it: in an outage retries add a fifth to the load, no more."""
-    retry_burst: float = 10.0
-    """Retries that may be saved up."""
-    decay_s: float = 10.0
-    """In what time a latency loses most of its weight."""
-    failure_s: float = 5.0
-    """What a failed call counts as at least where models are chosen by latency: failing fast is no merit."""
-    most_pause_s: float = 300.0
-    """How long a provider's Retry-After keeps all calls away at most; then one asks again."""
-    most_models: int = 1024
-    """Models that are remembered: names come from callers."""
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ def choose(
     if plan is None:
         targets, reasons = _able(route, part, facts) if part.asks else (part.targets, part.reasons)
         choices, more = _ordered(route, part, targets, facts, health, prices, chance)
-        plan = Plan(choices=choices, resilience=route.manifest.resilience, reasons=(*reasons, *more), route=route.ref)
+        plan = Plan(choices=choices, resilience=route.resilience, reasons=(*reasons, *more), route=route.ref)
     if route.shadow is not None and chance() < route.share:
         return Plan(
             choices=plan.choices,

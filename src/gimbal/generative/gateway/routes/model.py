@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gimbal.axis.assets.model import AssetKind, FileEntry, register_kind
-from gimbal.generative.gateway.resilience.model import Resilience
+from gimbal.generative.gateway.resilience.model import RouteResilience
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import Ref
 
@@ -102,7 +102,7 @@ class RouteManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Regions that may be used; empty: all."""
     rules: Annotated[tuple[Rule, ...], msgspec.Meta(max_length=MOST_RULES)] = ()
     shadow: Shadow | None = None
-    resilience: Resilience = Resilience()
+    resilience: RouteResilience = RouteResilience()
     description: str = ""
     """What it is for."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from gimbal.axis.pricing.lookup import compiled
 from gimbal.generative.gateway.provider import Choice
-from gimbal.generative.gateway.resilience.model import Plan
+from gimbal.generative.gateway.resilience.model import DEFAULT, Plan, Resilience
 from gimbal.generative.gateway.routes.facts import Facts
 from gimbal.generative.gateway.routes.model import (
     PROMPT,
@@ -82,6 +82,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """`route:support@v3`."""
     name: str
     manifest: RouteManifest
+    resilience: Resilience
+    """How hard its calls are tried: what it says, and the settings for the rest."""
     rules: tuple[Rule, ...]
     default: Part
     shadow: Choice | None
@@ -90,14 +92,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a part goes by prices."""
 
 
-def prepare(name: str, manifest: RouteManifest, *, ref: str = "", prompts: Mapping[str, Filled] | None = None) -> Route:
-    """Make a route ready; `prompts` has what each prompt that it names was resolved to. Raise BadInput otherwise."""
-    made = _Maker(name, manifest, ref or f"route:{name}", prompts or {})
+def prepare(
+    name: str,
+    manifest: RouteManifest,
+    *,
+    ref: str = "",
+    prompts: Mapping[str, Filled] | None = None,
+    resilience: Resilience = DEFAULT,
+) -> Route:
+    """Make a route ready; `prompts` has what each prompt that it names was resolved to. Raise BadInput otherwise.
+
+    `resilience` is how hard calls are tried where the route does not say.
+    """
+    resilience = manifest.resilience.over(resilience)
+    made = _Maker(resilience, ref or f"route:{name}", prompts or {})
     shadow = manifest.shadow
     return Route(
         ref=made.ref,
         name=name,
         manifest=manifest,
+        resilience=resilience,
         rules=tuple(
             Rule(
                 holds=condition(rule.when),
@@ -133,10 +147,9 @@ def models_of(route: Route) -> list[tuple[str, str]]:
 
 
 class _Maker:
-    def __init__(self, name: str, manifest: RouteManifest, ref: str, prompts: Mapping[str, Filled]) -> None:
+    def __init__(self, resilience: Resilience, ref: str, prompts: Mapping[str, Filled]) -> None:
         self.ref = ref
-        self._name = name
-        self._manifest = manifest
+        self._resilience = resilience
         self._prompts = prompts
 
     def part(self, targets: Sequence[Target], strategy: Strategy, regions: Sequence[str], rule: str) -> Part:
@@ -156,7 +169,7 @@ class _Maker:
         )
         fixed = strategy == "fallback" or (len(ready) == 1 and strategy != "cheapest")
         choices = (ready[0].first, *(target.next for target in ready[1:])) if ready else ()
-        plan = Plan(choices=choices, resilience=self._manifest.resilience, reasons=reasons, route=self.ref)
+        plan = Plan(choices=choices, resilience=self._resilience, reasons=reasons, route=self.ref)
         return Part(
             targets=ready,
             strategy=strategy,

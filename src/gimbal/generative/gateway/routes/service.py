@@ -12,6 +12,7 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.pricing.service import PriceSource
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.resilience.health import Health, Known
+from gimbal.generative.gateway.resilience.model import DEFAULT, Resilience
 from gimbal.generative.gateway.resilience.vitals import ModelState
 from gimbal.generative.gateway.routes.choosing import Prices, book_prices, choose, no_prices
 from gimbal.generative.gateway.routes.files import read_route
@@ -56,7 +57,9 @@ class _Known(msgspec.Struct):
 class Routes:
     """Routes that are called, ready in memory: at most a second behind what the catalog says."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, resilience: Resilience = DEFAULT, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.resilience = resilience
+        """How hard calls are tried that go by no route, or by one that does not say."""
         self._clock = clock
         self._known: dict[tuple[str, str], _Known] = {}
         self._missing: dict[tuple[str, str], tuple[GimbalError, float]] = {}
@@ -126,7 +129,7 @@ class Routes:
         if known is not None and known.versions == versions:
             known.until = until
             return known
-        route = prepare(version.name, manifest, ref=str(version.ref), prompts=prompts)
+        route = prepare(version.name, manifest, ref=str(version.ref), prompts=prompts, resilience=self.resilience)
         if len(self._known) >= _MOST and key not in self._known:
             self._known.pop(next(iter(self._known)))
         found = self._known[key] = _Known(route=route, versions=versions, until=until)
@@ -207,11 +210,16 @@ async def prices_for(ctx: Context, route: Route) -> Prices:
     return book_prices(pricer, ctx.now(), lambda name: called.get(name, name))
 
 
+def usual(ctx: Context) -> Resilience:
+    """Return how hard calls are tried where their route does not say."""
+    return ctx.get(Routes).resilience if ctx.services.has(Routes) else DEFAULT
+
+
 async def _loaded(ctx: Context, ref: Ref) -> tuple[ResolvedRef, Route]:
     version = await ctx.get(Assets).resolve(ctx, as_route(ref))
     manifest = decode_manifest(version.manifest)
     prompts, _ = await resolve_prompts(ctx, manifest)
-    return version.ref, prepare(version.name, manifest, ref=str(version.ref), prompts=prompts)
+    return version.ref, prepare(version.name, manifest, ref=str(version.ref), prompts=prompts, resilience=usual(ctx))
 
 
 async def view(ctx: Context, ref: Ref) -> RouteView:

@@ -20,6 +20,8 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.ids import new_span_id
 
 _DIALECT = "gimbal"
+_OVERTAKEN = "Another attempt was faster."
+_FILTERED = "A content filter stopped the answer."
 _FIELDS = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
@@ -74,7 +76,7 @@ def to_span(flight: Flight) -> Span:
         user_id=attribution.user,
         feature=attribution.feature,
         endpoint=attribution.endpoint,
-        key_id=flight.ctx.principal.id if flight.ctx.principal.kind == "key" else "",
+        key_id=flight.ctx.principal.key_id,
         tags=list(attribution.tags),
         refs=[str(ref) for ref in flight.refs],
         attributes=_attributes(flight),
@@ -101,7 +103,7 @@ async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
                 start_us=begun,
                 end_us=begun + int(one.ms * 1000),
                 status=CANCELLED,
-                status_message="Another attempt was faster.",
+                status_message=_OVERTAKEN if one.outcome == "wasted" else _FILTERED,
                 provider=pricing,
                 model=one.choice.model,
                 usage=one.usage,

@@ -30,8 +30,8 @@ async def route(flight: Flight) -> None:
     if not name.startswith(_ROUTE):
         provider, model = await providers.route(project, name)
         flight.provider, flight.model = provider, model
-        flight.plan = only(Choice(provider=provider.name, model=model))
+        flight.plan = only(Choice(provider=provider.name, model=model), ctx.get(Routes).resilience)
         return
     found = await ctx.get(Routes).of(ctx, name)
-    facts = CallFacts(flight.call, key=ctx.principal.name if ctx.principal.kind == "key" else "")
+    facts = CallFacts(flight.call, key=ctx.principal.key_name)
     flight.plan = choose(found, facts, await known_to(ctx), await prices_for(ctx, found))

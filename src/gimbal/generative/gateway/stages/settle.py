@@ -15,7 +15,6 @@ from gimbal.generative.gateway.call import Call
 from gimbal.generative.gateway.conversation import AnyPart, Refused, Text, Thinking, ToolResult, ToolUse
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.knowledge.analysis import count_tokens
-from gimbal.kernel.clock import from_us
 from gimbal.kernel.errors import BadInput
 
 _CHARACTERS_PER_TOKEN = 4
@@ -28,7 +27,7 @@ async def settle(flight: Flight) -> None:
     if flight.usage is None or not flight.complete:
         flight.usage = _at_least(flight)
     prices = await flight.ctx.get(PriceSource).of(flight.ctx.project or "default")
-    cost = prices.price(flight.provider.pricing, flight.model, from_us(flight.started_us), flight.usage)
+    cost = prices.price(flight.provider.pricing, flight.model, flight.started, flight.usage)
     flight.cost, flight.unpriced, flight.price_book = cost.amount, cost.unpriced_reason, cost.book_version
     flight.parts = cost.parts
 

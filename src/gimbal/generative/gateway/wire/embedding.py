@@ -43,12 +43,30 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True):
     """The body as the provider sent it, for a caller of the same wire."""
 
 
+def joined(answers: Sequence[Vectors]) -> Vectors:
+    """Return the answers to parts of a request as one; usage that one of them does not tell is not known of all."""
+    if len(answers) == 1:
+        return answers[0]
+    known = [one.usage for one in answers if one.usage is not None]
+    contradictory = any(usage.contradictory for usage in known)
+    usage = Usage(input=sum(usage.input_tokens for usage in known), contradictory=contradictory)
+    return Vectors(
+        vectors=[row for one in answers for row in one.vectors],
+        usage=usage if len(known) == len(answers) else None,
+        model=answers[0].model,
+    )
+
+
 class EmbeddingWire(Protocol):
     """One wire for embeddings."""
 
     @property
     def name(self) -> str:
-        """`openai.embeddings`, `gemini.embed`, `cohere.embed`."""
+        """`openai.embeddings`, `gemini.embed`, `vertex.embed`, `cohere.embed`, `bedrock.embed_titan` …"""
+        ...
+
+    def most(self, model: str) -> int:
+        """Return how many inputs one request to a provider may have; who is asked for more is asked several times."""
         ...
 
     def asked(self, body: bytes, path: Mapping[str, str]) -> Asked:

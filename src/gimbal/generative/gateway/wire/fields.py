@@ -5,8 +5,8 @@ Objects with a key twice are refused, because we and a provider might each see a
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 _KEY = re.compile(rb'[\s,{]*"([^"\\]*(?:\\.[^"\\]*)*)"\s*:\s*', re.DOTALL)
 _TODO = "See the reference of the API for what the field takes."
+_T = TypeVar("_T")
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", float: "a number", list: "an array"}
 
 
@@ -44,6 +45,17 @@ def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
     if _encode(fields) != body and _spaced(fields) != body:
         _each_once(body, fields)
     return fields
+
+
+def request_of(body: bytes, decoder: msgspec.json.Decoder[_T]) -> tuple[_T, dict[str, msgspec.Raw]]:
+    """Return a request as its form says, and its fields; raise BadInput naming the field that does not fit."""
+    fields = fields_of(body)
+    try:
+        return decoder.decode(body), fields
+    except msgspec.ValidationError as problem:
+        raise invalid(problem) from None
+    except (ValueError, RecursionError) as problem:
+        raise bad(f"The body is not valid JSON: {problem}.", "body", "Send UTF-8 JSON.") from None
 
 
 def _spaced(fields: Fields) -> bytes:
@@ -285,3 +297,14 @@ class Table:
         for name, value in self._left.items():
             if value is not None:
                 self.extras[self.at(name)] = value
+
+
+def parts_of(holder: Table, name: str, given: Any, read: Callable[[Table], _T | None]) -> Iterator[_T]:
+    """Yield what is read of each object of an array; one that nobody knows how to read is told as a whole."""
+    for row in Table({name: given}, holder.where, holder.extras).tables(name):
+        part = read(row)
+        if part is None:
+            row.whole()
+        else:
+            row.close()
+            yield part

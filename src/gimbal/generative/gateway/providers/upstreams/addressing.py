@@ -37,7 +37,7 @@ def ids(listed: Any, field: str, name: str) -> list[str]:
     return [str(row[name]) for row in found if isinstance(row, dict) and row.get(name)]
 
 
-def address(url: str, name: str) -> tuple[Origin, str]:
+def address(url: str, name: str, where: str = "base_url") -> tuple[Origin, str]:
     """Return where connections go and the path that requests begin with; raise ConfigurationError for no address."""
     parts = urlsplit(url)
     try:
@@ -50,7 +50,7 @@ def address(url: str, name: str) -> tuple[Origin, str]:
     if not clean or not whole or parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(
             f"The address of the provider {name!r} is none.",
-            where="base_url",
+            where=where,
             todo="Write it like https://host/v1, without a user, a password or a query.",
         )
     return Origin(parts.scheme, parts.hostname or "", port or _PORTS[parts.scheme]), parts.path.rstrip("/")

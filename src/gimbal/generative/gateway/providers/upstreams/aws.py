@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gimbal.engines.http.model import HeaderList
+from gimbal.engines.http.model import HeaderList, Origin
 from gimbal.kernel.errors import ConfigurationError
 
 _SPACES = re.compile(rb"[ \t\r\n]+")
@@ -45,6 +45,12 @@ def aws_key(text: str, name: str) -> AwsKey:
             todo='Write it like {"access_key_id": "…", "secret_access_key": "…"}, with session_token where there is one.',
         ) from None
     return AwsKey(said.access_key_id, said.secret_access_key, said.session_token)
+
+
+def host_of(origin: Origin) -> str:
+    """Return an origin as the header says it, which is signed."""
+    usual = {"https": 443, "http": 80}[origin.scheme] == origin.port
+    return origin.host if usual else f"{origin.host}:{origin.port}"
 
 
 def signed(

@@ -6,14 +6,15 @@ All of it that does not depend on the call is made once per model.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.engines.http.model import Broken, Client, Deadlines, HeaderList, Response, TooSlow
 from gimbal.generative.gateway.call import Call
-from gimbal.generative.gateway.conversation import Piece
+from gimbal.generative.gateway.conversation import Json, Piece
 from gimbal.generative.gateway.provider import Answer
 from gimbal.generative.gateway.providers.upstreams.addressing import PASSED, with_passed
 from gimbal.generative.gateway.providers.upstreams.kinds import Quirks, only_wire, quirks_of
@@ -21,13 +22,15 @@ from gimbal.generative.gateway.providers.upstreams.refusals import shown
 from gimbal.generative.gateway.providers.upstreams.sending import Sender, Setup, Wires
 from gimbal.generative.gateway.providers.upstreams.speaking import wire_named
 from gimbal.generative.gateway.wire.answers import BrokeOff
-from gimbal.generative.gateway.wire.embedding import EmbeddingWire, Vectors
+from gimbal.generative.gateway.wire.embedding import EmbeddingWire, Vectors, joined
 from gimbal.generative.gateway.wire.protocol import Asked, Reader, Wire
 from gimbal.generative.gateway.wire.rewriting import rewritten
 from gimbal.kernel.errors import BadInput, GimbalError
 
 _MOST_ROADS = 1024
 _END_S = 0.1
+_AT_ONCE = 8
+"""Requests for one caller's vectors that are under way together."""
 _JSON = (b"content-type", b"application/json")
 _MAKE = msgspec.json.Encoder()
 _READ = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -106,25 +109,48 @@ class HttpProvider(Sender):
         """Have vectors made of what was asked by `wire`; raise as `open` does."""
         road = self._roads.get((model, wire.name)) or self._build(model, wire)
         wanted = wire.embeddings(asked)
-        body = wire.same(asked, model) if road.same else _MAKE.encode(road.wire.request(wanted, model))
-        sent = with_passed(road.headers, headers, road.passed) if road.same and headers else road.headers
-        response = await self._sent(b"POST", road.path, sent, body, deadlines)
+        if road.same:
+            sent = with_passed(road.headers, headers, road.passed) if headers else road.headers
+            return await self._vectors(road, wire.same(asked, model), sent, len(wanted.inputs), deadlines)
+        most = road.wire.most(model)
+        parts = [wanted.inputs[begin : begin + most] for begin in range(0, len(wanted.inputs), most)] or [()]
+        bodies = [road.wire.request(msgspec.structs.replace(wanted, inputs=part), model) for part in parts]
+        several = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(body: Json, count: int) -> Embedded:
+            async with several:
+                return await self._vectors(road, _MAKE.encode(body), road.headers, count, deadlines)
+
+        found = await together([one(body, len(part)) for body, part in zip(bodies, parts, strict=True)])
+        return Embedded(vectors=joined([row.vectors for row in found]), same=False, headers=found[-1].headers)
+
+    async def _vectors(
+        self, road: Road, body: bytes, headers: HeaderList, count: int, deadlines: Deadlines
+    ) -> Embedded:
+        response = await self._sent(b"POST", road.path, headers, body, deadlines)
         try:
             await self._check(response, road.wire.name)
-            raw = await self._read(response)
-            found = road.wire.read(raw, provider=self.name, count=len(wanted.inputs), same=road.same)
+            found = road.wire.read(await self._read(response), provider=self.name, count=count, same=road.same)
+            if found.usage is None:
+                found = msgspec.structs.replace(found, usage=self.counted(response.headers))
             return Embedded(vectors=found, same=road.same, headers=shown(response.headers))
         except GimbalError as problem:
             raise self._of_mine(problem) from None
         finally:
             await response.aclose()
 
+    def counted(self, headers: HeaderList) -> Usage | None:
+        """Return the usage that an answer's headers tell, where they do."""
+        return None
+
     def _build(self, model: str, asked: Wire | EmbeddingWire) -> Road:
         """Make what is the same for all requests for a model that come by this wire."""
         spoken = [wire for wire in self.speaks(model) if _embeds(wire) == _embeds(asked.name)]
         if not spoken:
             raise BadInput(
-                f"{self.name}/{model} makes no embeddings by a wire that is spoken here.",
+                f"{self.name}/{model} makes no embeddings by a wire that is spoken here."
+                if _embeds(asked.name)
+                else f"{self.name}/{model} makes embeddings, and answers no conversations.",
                 where="model",
                 todo="Choose another model or provider.",
             )
@@ -214,6 +240,19 @@ async def _after(chunks: AsyncIterator[bytes], reader: Reader) -> list[Piece]:
             async for chunk in chunks:
                 found += reader.feed(chunk)
     return found
+
+
+async def together(calls: Sequence[Coroutine[Any, Any, Embedded]]) -> list[Embedded]:
+    """Return what all of them return, in their order; where one fails the others end, and its error is raised."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _embeds(wire: str) -> bool:

@@ -99,8 +99,12 @@ class Sender:
         """Return the headers with what proves who asks, for kinds that sign."""
         return headers
 
+    def unproven(self, response: Response) -> bool:
+        """Tell whether an answer says that nobody has proved who asks, whom another proof may help."""
+        return response.status == 401
+
     def stale(self, sent: HeaderList) -> bool:
-        """Tell whether what was refused with 401 can be had anew, and forget it."""
+        """Tell whether what was refused can be had anew, and forget it."""
         return False
 
     def secrets(self) -> Sequence[bytes]:
@@ -131,6 +135,8 @@ class Sender:
         kept = with_passed(self._headers, headers, passed)
         target = self._target(f"/{path}")
         try:
+            if self.signs:
+                kept = await self.authorized(target, kept, b"")
             return await self._client.send(
                 method.upper().encode(), self._origin, target, kept, body, deadlines=deadlines
             )
@@ -199,7 +205,7 @@ class Sender:
                 return await self._client.send(method, self._origin, path, headers, body, deadlines=deadlines)
             signed = await self.authorized(path, headers, body)
             response = await self._client.send(method, self._origin, path, signed, body, deadlines=deadlines)
-            if response.status == 401 and self.stale(signed):
+            if self.unproven(response) and self.stale(signed):
                 # Nothing was done for who could not prove who asks: once more, with a proof that is new.
                 await response.aclose()
                 signed = await self.authorized(path, headers, body)

@@ -13,7 +13,10 @@ _MODULES: Mapping[str, str] = {
     "anthropic.messages": "anthropic",
     "gemini.generate": "gemini",
     "bedrock.converse": "bedrock",
+    "bedrock.embed_cohere": "bedrock.cohere",
+    "bedrock.embed_titan": "bedrock.titan",
     "gemini.embed": "gemini.embed",
+    "vertex.embed": "gemini.predict",
     "cohere.chat": "cohere",
     "cohere.embed": "cohere.embed",
 }

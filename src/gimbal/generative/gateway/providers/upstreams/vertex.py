@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from gimbal.engines.http.model import Client, HeaderList
-from gimbal.generative.gateway.providers.upstreams.addressing import address
 from gimbal.generative.gateway.providers.upstreams.base import HttpProvider
 from gimbal.generative.gateway.providers.upstreams.gemini import methods
 from gimbal.generative.gateway.providers.upstreams.google import TOKEN_URL, Tokens, service_account
 from gimbal.generative.gateway.providers.upstreams.sending import Setup, Wires
 from gimbal.generative.gateway.providers.upstreams.speaking import wire_named
-from gimbal.kernel.errors import ConfigurationError
+from gimbal.kernel.errors import ConfigurationError, GimbalError
 
 _PLACE = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9:.-]{1,80}", re.ASCII)
+_EMBEDDING = re.compile(r"(text-|text-multilingual-|gemini-)embedding-|textembedding-", re.ASCII)
 _MULTI = frozenset({"us", "eu"})
 
 
@@ -43,9 +43,7 @@ class VertexProvider(HttpProvider):
                     todo="Give a location such as europe-west4 or global, and the project of Google Cloud.",
                 )
         super().__init__(setup, client, wires=wires)
-        url = settings.token_url or TOKEN_URL
-        origin, path = address(url, name)
-        self._tokens = Tokens(self._account, client, origin, path, name=name, url=url)
+        self._tokens = Tokens(self._account, client, name=name, url=settings.token_url or TOKEN_URL)
 
     def url(self, setup: Setup) -> str:
         """Return the address of the location in the project."""
@@ -66,6 +64,8 @@ class VertexProvider(HttpProvider):
         """Return the wire of the model's publisher."""
         if model.startswith("claude-"):
             return ["anthropic.messages"]
+        if _EMBEDDING.match(model):
+            return ["vertex.embed"]
         return ["openai.chat"] if "/" in model else ["gemini.generate"]
 
     def paths(self, wire: str, model: str) -> tuple[str, str]:
@@ -76,11 +76,13 @@ class VertexProvider(HttpProvider):
             return f"{path}:rawPredict", f"{path}:streamRawPredict"
         if wire == "gemini.generate":
             return methods(f"/publishers/google/models/{named}")
+        if wire == "vertex.embed":
+            return f"/publishers/google/models/{named}:predict", ""
         return super().paths(wire, model)
 
     async def authorized(self, path: bytes, headers: HeaderList, body: bytes) -> HeaderList:
         """Return the headers with a token."""
-        token = await self._tokens.token()
+        token = await self._tokens.current()
         return [*headers, (b"authorization", b"Bearer " + token.encode())]
 
     def stale(self, sent: HeaderList) -> bool:
@@ -90,11 +92,19 @@ class VertexProvider(HttpProvider):
 
     def secrets(self) -> Sequence[bytes]:
         """Return the token; the private key is sent to nobody."""
-        return self._tokens.secrets
+        return [self._tokens.held.encode()] if self._tokens.held else []
 
     async def models(self) -> list[str]:
         """Return the configured models: there is no list of those that a project may call."""
         return list(self._setup.settings.models)
+
+    async def ask_models(self) -> list[str]:
+        """Return the configured models; raise what goes wrong where no token is given."""
+        try:
+            await self._tokens.current()
+        except GimbalError as problem:
+            raise self._of_mine(problem) from None
+        return await self.models()
 
 
 PROVIDER = VertexProvider

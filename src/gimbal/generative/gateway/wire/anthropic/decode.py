@@ -27,7 +27,7 @@ from gimbal.generative.gateway.conversation import (
     Turn,
 )
 from gimbal.generative.gateway.wire.answers import text
-from gimbal.generative.gateway.wire.fields import Table, bad, fields_of, value_of
+from gimbal.generative.gateway.wire.fields import Table, bad, fields_of, parts_of, value_of
 from gimbal.generative.gateway.wire.protocol import Asked, Fields
 from gimbal.generative.gateway.wire.seals import CLAUDE, claimed
 
@@ -129,8 +129,7 @@ def _system(body: Table) -> list[Turn]:
 
 def _parts(holder: Table, name: str, rows: Any) -> list[AnyPart]:
     """Return the blocks of an array as parts, but for those without a place in the normal form."""
-    blocks = Table({name: rows}, holder.where, holder.extras).tables(name)
-    return [part for block in blocks if (part := _part(block))]
+    return list(parts_of(holder, name, rows, _part))
 
 
 def _message(message: Table) -> list[Turn]:
@@ -158,12 +157,7 @@ def _part(block: Table) -> AnyPart | None:
     """Return a block as a part; None for one without a place in the normal form."""
     kind = block.required("type")
     read = _BLOCKS.get(kind)
-    part = read(block) if read else None
-    if part is None:
-        block.whole()
-    else:
-        block.close()
-    return part
+    return read(block) if read else None
 
 
 def _text(block: Table) -> Text:

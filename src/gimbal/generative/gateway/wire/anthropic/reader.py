@@ -8,12 +8,10 @@ import msgspec
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Json, Piece, Thinking, ToolCall, said_of
 from gimbal.generative.gateway.wire.answers import (
     count,
-    cut_short,
     decode_table,
-    each,
     failed,
     garbage,
     rows,
@@ -23,6 +21,7 @@ from gimbal.generative.gateway.wire.answers import (
 )
 from gimbal.generative.gateway.wire.seals import CLAUDE, marked
 from gimbal.generative.gateway.wire.sse import EventParser, ServerEvent
+from gimbal.generative.gateway.wire.streaming import StreamReader
 
 _encode = msgspec.json.Encoder().encode
 _FINISH = {
@@ -53,18 +52,16 @@ class _BlockDelta(msgspec.Struct, frozen=True, gc=False):
 _delta = msgspec.json.Decoder(_BlockDelta).decode
 
 
-class Reader:
+class Reader(StreamReader[ServerEvent]):
     """Reads one answer."""
 
     def __init__(self, provider: str) -> None:
-        self._provider = provider
-        self._events = EventParser()
+        super().__init__(provider, EventParser())
         self._usage: Json = {}
         self._tools: dict[int, int] = {}
         """Which of the tool calls each of the blocks is."""
-        self._signing = -1
-        """The block whose signature has begun."""
-        self._ended = False
+        self._signature: list[str] = []
+        """Of the block that is open, as far as it has come."""
 
     def whole(self, body: bytes) -> Piece:
         """Return the answer that was not streamed."""
@@ -74,16 +71,11 @@ class Reader:
         blocks = [table(block) for block in rows(raw.get("content"))]
         if not blocks and raw.get("stop_reason") is None and raw.get("usage") is None:
             raise garbage(self._provider, body)
-        thoughts = [block for block in blocks if block.get("type") == "thinking"]
-        hidden = [text(block.get("data")) for block in blocks if block.get("type") == "redacted_thinking"]
         said = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
         tools = [block for block in blocks if block.get("type") == "tool_use"]
         return Piece(
             text=said,
-            reasoning="".join(text(block.get("thinking")) for block in thoughts),
-            # Of several, none is the signature of all; without one they are not handed back as they are not.
-            signature=marked(CLAUDE, text(thoughts[0].get("signature"))) if len(thoughts) == 1 else "",
-            redacted=marked(CLAUDE, hidden[0]) if len(hidden) == 1 else "",
+            **said_of([thought for block in blocks if (thought := _thought(block))]),
             tool_calls=tuple(
                 ToolCall(
                     index=place,
@@ -100,22 +92,6 @@ class Reader:
             id=text(raw.get("id")),
             raw=body,
         )
-
-    def feed(self, chunk: bytes) -> list[Piece]:
-        """Return the pieces of the events that these bytes complete."""
-        return each(self._piece, self._events.feed(chunk))
-
-    @property
-    def done(self) -> bool:
-        """Whether the last word has come."""
-        return self._ended
-
-    def end(self) -> list[Piece]:
-        """Return what was complete when the stream ended; raise Upstream when it ended in the middle."""
-        last = each(self._piece, self._events.end())
-        if not self._ended:
-            raise cut_short(self._provider)
-        return last
 
     def _piece(self, event: ServerEvent) -> Piece:
         raw = event.data
@@ -137,6 +113,10 @@ class Reader:
             return self._start(name, raw, table(told.get("message")))
         if kind == "content_block_start":
             return self._block(name, raw, told)
+        if kind == "content_block_stop":
+            # It may come in parts, and means nothing until it is whole.
+            signature, self._signature = "".join(self._signature), []
+            return Piece(signature=marked(CLAUDE, signature), raw=raw, event=name)
         if kind == "message_delta":
             return self._last(name, raw, told)
         if kind == "error":
@@ -158,9 +138,7 @@ class Reader:
         if kind == "thinking_delta":
             return Piece(reasoning=delta.thinking, raw=event.data, event=event.name)
         if kind == "signature_delta":
-            first, self._signing = told.index != self._signing, told.index
-            signature = marked(CLAUDE, delta.signature) if first else delta.signature
-            return Piece(signature=signature, raw=event.data, event=event.name)
+            self._signature.append(delta.signature)
         return Piece(raw=event.data, event=event.name)
 
     def _start(self, name: str, raw: bytes, message: Json) -> Piece:
@@ -179,9 +157,7 @@ class Reader:
         if kind not in _FIRST:
             return Piece(raw=raw, event=name)
         calls: tuple[ToolCall, ...] = ()
-        signature = text(block.get("signature"))
-        if signature:
-            self._signing = count(told.get("index"))
+        self._signature = [text(block.get("signature"))]
         if kind == "tool_use":
             place = self._tools.setdefault(count(told.get("index")), len(self._tools))
             given = block.get("input")
@@ -191,7 +167,6 @@ class Reader:
         return Piece(
             text=text(block.get("text")),
             reasoning=text(block.get("thinking")),
-            signature=marked(CLAUDE, signature),
             redacted=marked(CLAUDE, text(block.get("data"))),
             tool_calls=calls,
             raw=raw,
@@ -210,6 +185,18 @@ class Reader:
             raw=raw,
             event=name,
         )
+
+
+def _thought(block: Json) -> Thinking | None:
+    """Return a block as what was thought; None where it is something else, or nothing."""
+    kind = block.get("type")
+    if kind == "redacted_thinking":
+        hidden = marked(CLAUDE, text(block.get("data")))
+        return Thinking(redacted=hidden) if hidden else None
+    if kind != "thinking":
+        return None
+    found = Thinking(text=text(block.get("thinking")), signature=marked(CLAUDE, text(block.get("signature"))))
+    return found if found.text or found.signature else None
 
 
 def _refusal(told: Json) -> str:

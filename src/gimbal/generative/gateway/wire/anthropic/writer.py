@@ -36,10 +36,11 @@ class Writer:
     def whole(self, done: Done) -> bytes:
         """Return the body of an answer that was not streamed."""
         blocks: list[Json] = []
-        if done.reasoning or done.signature:
-            blocks.append({"type": "thinking", "thinking": done.reasoning, "signature": done.signature})
-        if done.redacted:
-            blocks.append({"type": "redacted_thinking", "data": done.redacted})
+        for part in done.thinking:
+            if part.redacted:
+                blocks.append({"type": "redacted_thinking", "data": part.redacted})
+            else:
+                blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
         if said := done.text + done.refusal:
             blocks.append({"type": "text", "text": said})
         for place, call in enumerate(done.tool_calls):
@@ -58,12 +59,13 @@ class Writer:
             raw = piece.raw.replace(b"\n", b" ") if b"\n" in piece.raw else piece.raw
             return b"event: " + piece.event.encode() + b"\ndata: " + raw + b"\n\n"
         events = b"" if self._begun else self._start(piece)
-        if piece.reasoning:
-            events += self._said("thinking", {"thinking": "", "signature": ""}, "thinking_delta", piece.reasoning)
-        if piece.signature:
-            events += self._signed(piece.signature)
-        if piece.redacted:
-            events += self._opened("redacted_thinking", {"data": piece.redacted}) + self._closed()
+        for part in piece.thinking:
+            if part.text:
+                events += self._said("thinking", {"thinking": "", "signature": ""}, "thinking_delta", part.text)
+            if part.signature:
+                events += self._signed(part.signature)
+            if part.redacted:
+                events += self._opened("redacted_thinking", {"data": part.redacted}) + self._closed()
         for said in (piece.text, piece.refusal):
             if said:
                 events += self._said("text", {"text": ""}, "text_delta", said)

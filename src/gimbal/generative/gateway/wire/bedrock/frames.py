@@ -6,7 +6,7 @@ of everything before. One header: the length of its name (1 byte), the name, its
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -40,6 +40,10 @@ class FrameParser:
     def idle(self) -> bool:
         """Whether no message has begun that is not complete."""
         return not self._held
+
+    def end(self) -> Iterable[Frame]:
+        """Return nothing: a message says how long it is."""
+        return ()
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
         """Yield the messages that `chunk` completes; raise BrokeOff for what is none."""

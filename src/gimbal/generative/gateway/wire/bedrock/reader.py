@@ -4,12 +4,11 @@ import msgspec
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Json, Piece, Thinking, ToolCall, said_of
 from gimbal.generative.gateway.wire.answers import (
     count,
     cut_short,
     decode_table,
-    each,
     failed,
     garbage,
     rows,
@@ -19,6 +18,7 @@ from gimbal.generative.gateway.wire.answers import (
 )
 from gimbal.generative.gateway.wire.bedrock.frames import Frame, FrameParser
 from gimbal.generative.gateway.wire.seals import CLAUDE, marked
+from gimbal.generative.gateway.wire.streaming import StreamReader
 
 _encode = msgspec.json.Encoder().encode
 _FINISH = {
@@ -38,17 +38,16 @@ _FAILED = {
 }
 
 
-class Reader:
+class Reader(StreamReader[Frame]):
     """Reads one answer."""
 
     def __init__(self, provider: str) -> None:
-        self._provider = provider
         self._frames = FrameParser()
+        super().__init__(provider, self._frames)
         self._tools: dict[int, int] = {}
         """Which of the tool calls each of the blocks is."""
-        self._signing = -1
-        """The block whose signature has begun."""
-        self._ended = False
+        self._seals: dict[str, list[str]] = {"signature": [], "redactedContent": []}
+        """Of the block that is open: its signature or what it hides, as far as it has come."""
 
     def whole(self, body: bytes) -> Piece:
         """Return the answer that was not streamed."""
@@ -58,28 +57,20 @@ class Reader:
             if raw.get("message") or raw.get("Message"):
                 raise failed(self._provider, raw.get("message") or raw.get("Message"), streamed=False)
             raise garbage(self._provider, body)
-        said, thought, hidden, signed = list[str](), list[str](), list[str](), list[str]()
+        said, thoughts = list[str](), list[Thinking]()
         calls: list[ToolCall] = []
         for row in rows(message.get("content")):
             block = table(row)
             said.append(text(block.get("text")) + _cited(block))
-            reasoning = table(block.get("reasoningContent"))
-            thoughts = table(reasoning.get("reasoningText"))
-            if thoughts:
-                thought.append(text(thoughts.get("text")))
-                signed.append(text(thoughts.get("signature")))
-            elif reasoning:
-                hidden.append(text(reasoning.get("redactedContent")))
+            if thought := _thought(table(block.get("reasoningContent"))):
+                thoughts.append(thought)
             use = table(block.get("toolUse"))
             if use and use.get("type") != "server_tool_use":
                 calls.append(_call(len(calls), use, _encode(use.get("input") or {}).decode()))
         finish, refusal = _why(raw.get("stopReason"))
         return Piece(
             text="".join(said),
-            reasoning="".join(thought),
-            # Of several, none is the signature of all; without one they are not handed back as they are not.
-            signature=marked(CLAUDE, signed[0]) if len(signed) == 1 else "",
-            redacted=marked(CLAUDE, hidden[0]) if len(hidden) == 1 else "",
+            **said_of(thoughts),
             refusal=refusal,
             tool_calls=tuple(calls),
             finish=finish or "stop",
@@ -87,34 +78,25 @@ class Reader:
             raw=body,
         )
 
-    def feed(self, chunk: bytes) -> list[Piece]:
-        """Return the pieces of the messages that these bytes complete."""
-        return each(self._piece, self._frames.feed(chunk))
-
-    @property
-    def done(self) -> bool:
-        """Whether the last word has come."""
-        return self._ended
-
     def end(self) -> list[Piece]:
-        """Return nothing more; raise Upstream when the stream ended in the middle."""
-        if not self._ended or not self._frames.idle:
+        """Return nothing more; raise Upstream when the stream ended in the middle, of a message too."""
+        if not self._frames.idle:
             raise cut_short(self._provider)
-        return []
+        return super().end()
 
-    def _piece(self, frame: Frame) -> Piece:
-        headers = frame.headers
+    def _piece(self, event: Frame) -> Piece:
+        headers = event.headers
         kind = headers.get(":message-type", "event")
         if kind == "error":
             raise failed(self._provider, headers.get(":error-message") or headers.get(":error-code"), streamed=True)
-        told = decode_table(self._provider, frame.payload or b"{}", streamed=True)
+        told = decode_table(self._provider, event.payload or b"{}", streamed=True)
         if kind == "exception":
             said = text(told.get("message")) or text(told.get("originalMessage"))
             name = headers.get(":exception-type", "exception")
             raise failed(self._provider, f"{name}: {said}" if said else name, streamed=True)
         name = headers.get(":event-type", "")
         read = self._read(name, told)
-        return msgspec.structs.replace(read, raw=frame.payload, event=name)
+        return msgspec.structs.replace(read, raw=event.payload, event=name)
 
     def _read(self, name: str, told: Json) -> Piece:
         if name == "contentBlockDelta":
@@ -124,6 +106,11 @@ class Reader:
             if use and use.get("type") != "server_tool_use":
                 place = self._tools.setdefault(count(told.get("contentBlockIndex")), len(self._tools))
                 return Piece(tool_calls=(_call(place, use, ""),))
+        if name == "contentBlockStop":
+            # They may come in parts, and mean nothing until they are whole.
+            signature, hidden = (marked(CLAUDE, "".join(parts)) for parts in self._seals.values())
+            self._seals = {seal: [] for seal in self._seals}
+            return Piece(signature=signature, redacted=hidden)
         if name == "messageStop":
             self._ended = True
             finish, refusal = _why(told.get("stopReason"))
@@ -134,9 +121,8 @@ class Reader:
 
     def _delta(self, block: int, delta: Json) -> Piece:
         reasoning = table(delta.get("reasoningContent"))
-        signature = text(reasoning.get("signature"))
-        if signature and block != self._signing:
-            self._signing, signature = block, marked(CLAUDE, signature)
+        for name, parts in self._seals.items():
+            parts.append(text(reasoning.get(name)))
         calls: tuple[ToolCall, ...] = ()
         if delta.get("toolUse") and block in self._tools:
             arguments = text(table(delta.get("toolUse")).get("input"))
@@ -144,10 +130,18 @@ class Reader:
         return Piece(
             text=text(delta.get("text")),
             reasoning=text(reasoning.get("text")),
-            signature=signature,
-            redacted=marked(CLAUDE, text(reasoning.get("redactedContent"))),
             tool_calls=calls,
         )
+
+
+def _thought(reasoning: Json) -> Thinking | None:
+    """Return a block as what was thought; None where it is something else, or nothing."""
+    said = table(reasoning.get("reasoningText"))
+    if said:
+        found = Thinking(text=text(said.get("text")), signature=marked(CLAUDE, text(said.get("signature"))))
+        return found if found.text or found.signature else None
+    hidden = marked(CLAUDE, text(reasoning.get("redactedContent")))
+    return Thinking(redacted=hidden) if hidden else None
 
 
 def _call(place: int, use: Json, arguments: str) -> ToolCall:

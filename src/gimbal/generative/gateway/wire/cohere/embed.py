@@ -18,12 +18,17 @@ _PURPOSES = {
     "classification": "classification",
     "clustering": "clustering",
 }
+_MOST = 96
 
 
 class CohereEmbed(NoEmbeddingDoor):
     """The wire; see `embedding.EmbeddingWire`. Nobody calls us by it."""
 
     name = "cohere.embed"
+
+    def most(self, model: str) -> int:
+        """Return how many inputs one request may have."""
+        return _MOST
 
     def request(self, embeddings: Embeddings, model: str) -> Json:
         """Encode a request; raise BadInput naming what cannot be expressed."""

@@ -5,9 +5,7 @@ from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
 from gimbal.generative.gateway.wire.answers import (
     count,
-    cut_short,
     decode_table,
-    each,
     failed,
     garbage,
     rows,
@@ -16,19 +14,18 @@ from gimbal.generative.gateway.wire.answers import (
     usage_by,
 )
 from gimbal.generative.gateway.wire.sse import DONE, EventParser, ServerEvent
+from gimbal.generative.gateway.wire.streaming import StreamReader
 
 _FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
 _FAILED = frozenset({"ERROR", "TIMEOUT"})
 _DONE = DONE.removeprefix(b"data: ").strip()
 
 
-class Reader:
+class Reader(StreamReader[ServerEvent]):
     """Reads one answer."""
 
     def __init__(self, provider: str) -> None:
-        self._provider = provider
-        self._events = EventParser()
-        self._ended = False
+        super().__init__(provider, EventParser())
 
     def whole(self, body: bytes) -> Piece:
         """Return the answer that was not streamed."""
@@ -53,22 +50,6 @@ class Reader:
             id=text(raw.get("id")),
             raw=body,
         )
-
-    def feed(self, chunk: bytes) -> list[Piece]:
-        """Return the pieces of the events that these bytes complete."""
-        return each(self._piece, self._events.feed(chunk))
-
-    @property
-    def done(self) -> bool:
-        """Whether the last word has come."""
-        return self._ended
-
-    def end(self) -> list[Piece]:
-        """Return what was complete when the stream ended; raise Upstream when it ended in the middle."""
-        last = each(self._piece, self._events.end())
-        if not self._ended:
-            raise cut_short(self._provider)
-        return last
 
     def _piece(self, event: ServerEvent) -> Piece:
         if event.data == _DONE:

@@ -134,7 +134,13 @@ def _content(content: Table, calls: Calls) -> list[Turn]:
 
 
 def _joined(parts: tuple[AnyPart, ...], part: AnyPart) -> tuple[AnyPart, ...]:
-    """Return parts with one more; a signature alone belongs to the last thoughts before it."""
+    """Return parts with one more; a signature alone belongs to the last thoughts before it.
+
+    Thoughts of a stream come in many parts, and go on until one is signed.
+    """
+    before = parts[-1] if parts else None
+    if isinstance(part, Thinking) and part.text and isinstance(before, Thinking) and not before.signature:
+        return (*parts[:-1], Thinking(text=before.text + part.text, signature=part.signature))
     if isinstance(part, Thinking) and not part.text:
         for place in range(len(parts) - 1, -1, -1):
             last = parts[place]

@@ -17,6 +17,14 @@ _PURPOSES = {
     "classification": "CLASSIFICATION",
     "clustering": "CLUSTERING",
 }
+_MOST = 100
+
+
+def task_of(embeddings: Embeddings, whose: str) -> str:
+    """Return what the vectors are for in Google's words; empty where nothing was said."""
+    if embeddings.purpose not in _PURPOSES:
+        raise inexpressible(f"The purpose {embeddings.purpose!r:.60}", "purpose", whose)
+    return _PURPOSES[embeddings.purpose]
 
 
 class GeminiEmbed(NoEmbeddingDoor):
@@ -24,13 +32,15 @@ class GeminiEmbed(NoEmbeddingDoor):
 
     name = "gemini.embed"
 
+    def most(self, model: str) -> int:
+        """Return how many inputs one request may have."""
+        return _MOST
+
     def request(self, embeddings: Embeddings, model: str) -> Json:
         """Encode a request; raise BadInput naming what cannot be expressed."""
         texts = texts_of(embeddings, WHOSE)
-        if embeddings.purpose not in _PURPOSES:
-            raise inexpressible(f"The purpose {embeddings.purpose!r:.60}", "purpose", WHOSE)
-        purpose = _PURPOSES[embeddings.purpose]
-        more: Json = {"taskType": purpose} if purpose else {}
+        task = task_of(embeddings, WHOSE)
+        more: Json = {"taskType": task} if task else {}
         if embeddings.dimensions is not None:
             more["outputDimensionality"] = embeddings.dimensions
         name = f"models/{model}"

@@ -6,9 +6,10 @@ A call of a tool is never in parts there, so that calls are written when the ans
 import msgspec
 
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Done, Json, Piece
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking
 from gimbal.generative.gateway.wire.answers import arguments
 from gimbal.generative.gateway.wire.gemini.encode import error_body
+from gimbal.generative.gateway.wire.seals import GEMINI, opened
 from gimbal.kernel.errors import GimbalError
 
 _encode = msgspec.json.Encoder().encode
@@ -24,10 +25,14 @@ class Writer:
         self._model = model
         self._array = array
         self._begun = False
+        self._signed = False
+        """Whether a signature has been written with its thought."""
 
     def whole(self, done: Done) -> bytes:
         """Return the body of an answer that was not streamed."""
-        parts: list[Json] = [{"text": done.reasoning, "thought": True}] if done.reasoning else []
+        several = len(done.thoughts) > 1
+        thoughts = done.thoughts if several else (Thinking(text=done.reasoning),)
+        parts = [_thought(part) for part in thoughts if part.text or part.signature]
         if said := done.text + done.refusal:
             parts.append({"text": said})
         return _encode(self._last(done, parts, done.signature))
@@ -36,7 +41,13 @@ class Writer:
         """Return the event for a piece, which may be none."""
         if same:
             return self._framed(piece.raw)
-        parts: list[Json] = [{"text": piece.reasoning, "thought": True}] if piece.reasoning else []
+        parts: list[Json] = []
+        for part in piece.thinking:
+            # Their own signature stands on what follows the thoughts, once it is there.
+            own = opened(part.signature)[0] == GEMINI
+            if part.text or (part.signature and not own):
+                parts.append(_thought(Thinking(text=part.text) if own else part))
+            self._signed = self._signed or bool(part.signature and not own)
         if said := piece.text + piece.refusal:
             parts.append({"text": said})
         if not parts:
@@ -49,7 +60,8 @@ class Writer:
 
     def end(self, done: Done, *, same: bool) -> bytes:
         """Return the calls of tools, why it ended, and the usage."""
-        last = b"" if same else self._framed(_encode(self._last(done, [], done.signature)))
+        signature = "" if self._signed else done.signature
+        last = b"" if same else self._framed(_encode(self._last(done, [], signature)))
         return last + self._closed()
 
     def error(self, problem: GimbalError) -> bytes:
@@ -98,6 +110,11 @@ class Writer:
             "responseId": self._id,
         }
         return answer | {"usageEstimated": True} if done.estimated else answer
+
+
+def _thought(part: Thinking) -> Json:
+    told: Json = {"text": part.text, "thought": True}
+    return told | {"thoughtSignature": part.signature} if part.signature else told
 
 
 def encode_usage(usage: Usage) -> Json:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from gimbal.generative.gateway.conversation import Json
-from gimbal.generative.gateway.wire.fields import bad, fields_of, invalid, value_of
+from gimbal.generative.gateway.wire.fields import bad, request_of, value_of
 from gimbal.generative.gateway.wire.protocol import Asked
 
 _encode = msgspec.json.Encoder().encode
@@ -129,13 +129,7 @@ _request = msgspec.json.Decoder(_Request)
 
 def asked(body: bytes) -> Asked:
     """Read a request; raise BadInput naming the field that does not fit."""
-    fields = fields_of(body)
-    try:
-        request = _request.decode(body)
-    except msgspec.ValidationError as problem:
-        raise invalid(problem) from None
-    except (ValueError, RecursionError) as problem:
-        raise bad(f"The body is not valid JSON: {problem}.", "body", "Send UTF-8 JSON.") from None
+    request, fields = request_of(body, _request)
     if not request.messages and not request.model.startswith(
         ("prompt:", "route:")
     ):  # prompts bring messages of their own

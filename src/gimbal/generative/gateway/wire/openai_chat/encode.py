@@ -176,18 +176,20 @@ def thoughts_of(thoughts: Sequence[Thinking]) -> Json:
     for part in thoughts:
         mark, cipher = opened(part.redacted or part.signature)
         if mark == CHAT:
-            details.append(detail("", "", cipher) if part.redacted else detail(part.text, cipher, ""))
+            found = Thinking(redacted=cipher) if part.redacted else Thinking(text=part.text, signature=cipher)
+            details.append(detail(found))
         elif not cipher:
             text += part.text
-    found: Json = {"reasoning_content": text} if text else {}
-    return found | {"reasoning_details": details} if details else found
+    plain: Json = {"reasoning_content": text} if text else {}
+    return plain | {"reasoning_details": details} if details else plain
 
 
-def detail(text: str, signature: str, redacted: str) -> Json:
+def detail(part: Thinking) -> Json:
     """Return one thought with its signature, or one that the provider hid."""
-    if redacted:
-        return {"type": "reasoning.encrypted", "data": redacted}
-    return {"type": "reasoning.text", "text": text} | ({"signature": signature} if signature else {})
+    if part.redacted:
+        return {"type": "reasoning.encrypted", "data": part.redacted}
+    told: Json = {"type": "reasoning.text", "text": part.text}
+    return told | {"signature": part.signature} if part.signature else told
 
 
 def _heard(turn: Turn, where: str) -> Json:

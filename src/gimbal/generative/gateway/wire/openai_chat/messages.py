@@ -20,6 +20,7 @@ from gimbal.generative.gateway.conversation import (
     ToolUse,
     Turn,
 )
+from gimbal.generative.gateway.wire import fields
 from gimbal.generative.gateway.wire.fields import Table, bad
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -119,13 +120,7 @@ def parts_of(message: Table) -> Iterator[AnyPart]:
         return
     if content is None:
         return
-    for row in Table({"content": content}, message.where, message.extras).tables("content"):
-        part = _part(row)
-        if part is None:
-            row.whole()
-        else:
-            row.close()
-            yield part
+    yield from fields.parts_of(message, "content", content, _part)
 
 
 def _part(row: Table) -> AnyPart | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Piece, ToolCall
+from gimbal.generative.gateway.conversation import Json, Piece, Thinking, Thoughts, ToolCall
 from gimbal.generative.gateway.wire.answers import BrokeOff, cut_short, decode_table, failed, garbage
 from gimbal.generative.gateway.wire.openai_chat.answer import Answer, Call, Detail, Function, Said, as_far
 from gimbal.generative.gateway.wire.openai_chat.usage import chat_usage
@@ -34,6 +34,7 @@ _FINISHES = {
 
 _answer = msgspec.json.Decoder(Answer)
 _SILENT = Said()
+_EMPTY = Thinking()
 _NOTHING = Function()
 
 
@@ -159,16 +160,14 @@ class ChatReader:
             return Piece(raw=raw, usage=usage, side_text=aside, model=answer.model or "", id=answer.id or "")
         said = first.delta or first.message or _SILENT
         finish = first.finish_reason
-        reasoning, signature, redacted = said.reasoning_content or said.reasoning or "", "", ""
-        self._thought = self._thought or bool(reasoning)
+        reasoning = said.reasoning_content or said.reasoning or ""
+        thoughts: Json = {"reasoning": reasoning}
         if said.reasoning_details:
-            told, signature, redacted = _details(said.reasoning_details)
-            reasoning = reasoning or ("" if self._thought else told)
+            thoughts = _thoughts(said.reasoning_details, reasoning, told=self._thought)
+        self._thought = self._thought or bool(reasoning)
         return Piece(
             text=said.content or "",
-            reasoning=reasoning,
-            signature=signature,
-            redacted=redacted,
+            **thoughts,
             refusal=said.refusal or "",
             tool_calls=self._tool_calls(said, whole=first.delta is None)
             if said.tool_calls or said.function_call
@@ -206,7 +205,16 @@ class ChatReader:
         return ToolCall(index=told.index, id=known, name=name, arguments=function.arguments or "")
 
 
-def _details(details: list[Detail]) -> tuple[str, str, str]:
-    text = "".join(row.text or row.summary or "" for row in details)
-    signature = "".join(row.signature or "" for row in details)
-    return text, marked(CHAT, signature), marked(CHAT, "".join(row.data or "" for row in details))
+def _thoughts(details: list[Detail], reasoning: str, *, told: bool) -> Json:
+    """Return what is thought in detail; where the text was told beside it, or is, it is not said twice."""
+    parts: list[Thinking] = []
+    for row in details:
+        text = "" if told else row.text or row.summary or ""
+        found = Thinking(text=text, signature=marked(CHAT, row.signature or ""), redacted=marked(CHAT, row.data or ""))
+        if found != _EMPTY:
+            parts.append(found)
+    if reasoning and not any(part.text for part in parts):
+        parts.insert(0, Thinking(text=reasoning))
+    thoughts = Thoughts()
+    thoughts.take(Piece(thoughts=tuple(parts)))
+    return thoughts.said() | ({"reasoning": reasoning} if reasoning else {})

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Done, Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking, ToolCall
 from gimbal.generative.gateway.wire.openai_chat.encode import detail
 from gimbal.generative.gateway.wire.openai_chat.errors import error_body
 from gimbal.generative.gateway.wire.openai_chat.usage import write_chat_usage
@@ -58,7 +58,7 @@ class ChatWriter:
             message |= self._calls(done.tool_calls)
         if done.reasoning:
             message["reasoning_content"] = done.reasoning
-        if details := _details(done.reasoning, done.signature, done.redacted):
+        if details := [detail(part) for part in done.thinking if part.signature or part.redacted]:
             message["reasoning_details"] = details
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish(done.finish)}
         body = self._head | {"object": "chat.completion", "model": done.model or self._head["model"]}
@@ -111,12 +111,17 @@ class ChatWriter:
         delta: Json = {}
         if piece.reasoning:
             delta["reasoning_content"] = piece.reasoning
-            self._thought += piece.reasoning
-        if details := _details(self._thought, piece.signature, piece.redacted):
+        details: list[Json] = []
+        for part in piece.thinking:
+            self._thought += part.text
             # Each thought once and whole, so that a caller hands back what came without putting it together.
+            if part.redacted:
+                details.append(detail(part))
+            elif part.signature:
+                details.append(detail(Thinking(text=self._thought, signature=part.signature)))
+                self._thought = ""
+        if details:
             delta["reasoning_details"] = details
-        if piece.signature:
-            self._thought = ""
         if piece.text:
             delta["content"] = piece.text
         if piece.refusal:
@@ -174,11 +179,6 @@ def _part(call: ToolCall) -> Json:
 def _opened(call: ToolCall) -> Json:
     begun = {"id": call.id, "type": "function"} if call.id else {}
     return begun | {"function": _part(call)}
-
-
-def _details(reasoning: str, signature: str, redacted: str) -> list[Json]:
-    found = [detail(reasoning, signature, "")] if signature else []
-    return [*found, detail("", "", redacted)] if redacted else found
 
 
 def _estimate(*, estimated: bool) -> Json:

@@ -11,11 +11,17 @@ from gimbal.generative.gateway.wire.protocol import Asked
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.http import HttpReply
 
+_MOST = 2048
+
 
 class OpenAIEmbeddings:
     """OpenAI's embeddings."""
 
     name = "openai.embeddings"
+
+    def most(self, model: str) -> int:
+        """Return how many inputs one request may have."""
+        return _MOST
 
     def asked(self, body: bytes, path: Mapping[str, str]) -> Asked:
         """Read a request; raise BadInput naming the field that does not fit."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from gimbal.generative.gateway.wire.fields import bad, fields_of, invalid
+from gimbal.generative.gateway.wire.fields import bad, request_of
 from gimbal.generative.gateway.wire.openai_chat.asked import Limit, Name
 from gimbal.generative.gateway.wire.protocol import Asked
 
@@ -25,13 +25,7 @@ _request = msgspec.json.Decoder(_Request)
 
 def asked(body: bytes) -> Asked:
     """Read a request; raise BadInput naming the field that does not fit."""
-    fields = fields_of(body)
-    try:
-        request = _request.decode(body)
-    except msgspec.ValidationError as problem:
-        raise invalid(problem) from None
-    except (ValueError, RecursionError) as problem:
-        raise bad(f"The body is not valid JSON: {problem}.", "body", "Send UTF-8 JSON.") from None
+    request, fields = request_of(body, _request)
     if not request.input:
         raise bad("There is nothing to embed.", "input", "Send a string, strings, or tokens.")
     if request.encoding_format not in {None, "float", "base64"}:

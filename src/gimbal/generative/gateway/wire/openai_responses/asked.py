@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from gimbal.generative.gateway.conversation import Json
-from gimbal.generative.gateway.wire.fields import bad, fields_of, invalid
+from gimbal.generative.gateway.wire.fields import bad, request_of
 from gimbal.generative.gateway.wire.openai_chat.asked import Limit, Name
 from gimbal.generative.gateway.wire.protocol import Asked
 
@@ -81,13 +81,7 @@ _request = msgspec.json.Decoder(_Request)
 
 def asked(body: bytes) -> Asked:
     """Read a request; raise BadInput naming the field that does not fit."""
-    fields = fields_of(body)
-    try:
-        request = _request.decode(body)
-    except msgspec.ValidationError as problem:
-        raise invalid(problem) from None
-    except (ValueError, RecursionError) as problem:
-        raise bad(f"The body is not valid JSON: {problem}.", "body", "Send UTF-8 JSON.") from None
+    request, fields = request_of(body, _request)
     given = request.input
     if given is None and request.prompt is None and request.previous_response_id is None and not request.conversation:
         raise bad("There is no input.", "input", "Send a string or a list of items.")

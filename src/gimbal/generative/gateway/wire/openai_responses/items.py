@@ -16,7 +16,7 @@ from gimbal.generative.gateway.conversation import (
     ToolUse,
     Turn,
 )
-from gimbal.generative.gateway.wire.fields import Table, bad
+from gimbal.generative.gateway.wire.fields import Table, bad, parts_of
 from gimbal.generative.gateway.wire.openai_chat.messages import address, cache_of, file_of
 
 _ROLES = ("user", "assistant", "system", "developer")
@@ -94,13 +94,7 @@ def _content(item: Table, name: str) -> Iterator[AnyPart]:
         return
     if content is None:
         raise bad(f"The {name} is missing.", item.at(name))
-    for row in Table({name: content}, item.where, item.extras).tables(name):
-        part = _part(row)
-        if part is None:
-            row.whole()
-        else:
-            row.close()
-            yield part
+    yield from parts_of(item, name, content, _part)
 
 
 def _part(row: Table) -> AnyPart | None:

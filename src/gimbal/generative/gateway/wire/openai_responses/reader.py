@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Json, Piece, ToolCall, said_of
 from gimbal.generative.gateway.wire.answers import cut_short, decode_table, each, failed, garbage, rows, table, text
 from gimbal.generative.gateway.wire.openai_chat.usage import responses_usage
 from gimbal.generative.gateway.wire.seals import marked
@@ -184,13 +184,13 @@ class ResponsesReader:
         calls = [item for item in output if item.get("type") == "function_call"]
         thoughts = [_thought(item) for item in output if item.get("type") == "reasoning"]
         messages = [_message(item) for item in output if item.get("type") == "message"]
+        said = said_of([part for thought in thoughts for part in thought.thinking])
+        said["reasoning"] = "\n\n".join(thought.reasoning for thought in thoughts if thought.reasoning)
         self._id, self._model = text(raw.get("id")) or self._id, text(raw.get("model")) or self._model
         return Piece(
             text="".join(message.text for message in messages),
             refusal="".join(message.refusal for message in messages),
-            reasoning="\n\n".join(thought.reasoning for thought in thoughts if thought.reasoning),
-            signature=next((thought.signature for thought in thoughts if thought.signature), ""),
-            redacted=next((thought.redacted for thought in thoughts if thought.redacted), ""),
+            **said,
             tool_calls=tuple(_call(item, place) for place, item in enumerate(calls)),
             finish=_finish(raw, called=bool(calls)),
             usage=responses_usage(raw.get("usage"), raw.get("service_tier"), raw.get("output")),

@@ -65,6 +65,7 @@ class ResponsesWriter:
                 reasoning=done.reasoning,
                 signature=done.signature,
                 redacted=done.redacted,
+                thoughts=done.thoughts,
                 refusal=done.refusal,
                 tool_calls=done.tool_calls,
                 finish=done.finish,
@@ -98,14 +99,15 @@ class ResponsesWriter:
 
     def _grow(self, piece: Piece) -> list[Event]:
         events: list[Event] = []
-        if piece.reasoning:
-            thought, opened = self._opened(Thought)
-            events += [*opened, *thought.grown(piece.reasoning)]
-        if piece.signature:
-            thought = self._open if isinstance(self._open, Thought) else None
-            events += self._sealed(piece.signature if thought else f"{SIGNATURE}{piece.signature}", thought)
-        if piece.redacted:
-            events += self._sealed(piece.redacted, None)
+        for part in piece.thinking:
+            if part.text:
+                thought, opened = self._opened(Thought)
+                events += [*opened, *thought.grown(part.text)]
+            if part.signature:
+                thought = self._open if isinstance(self._open, Thought) else None
+                events += self._sealed(part.signature if thought else f"{SIGNATURE}{part.signature}", thought)
+            if part.redacted:
+                events += self._sealed(part.redacted, None)
         for kind, said in (("output_text", piece.text), ("refusal", piece.refusal)):
             if said:
                 message, opened = self._opened(Message)

@@ -1,0 +1,112 @@
+"""Milliseconds that the gateway adds to calls of an upstream that takes 50 ms, at 40 calls a second, whole and streamed.
+
+Each call through the gateway has a twin that asks the upstream itself at the same moment.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import uvloop
+
+from bench import proxies
+from bench.bar import Figure
+from bench.proxies import MODEL, OTHER_CORE, PATH, Proxy
+from gimbal.engines.http.model import Deadlines, Origin
+from gimbal.engines.http.raw import RawClient
+
+PER_SECOND, SECONDS, SETTLE_S = 40, 15, 2
+_AT = re.compile(rb"at=(\d+) ")
+_DEADLINES = Deadlines()
+
+
+class Seen(NamedTuple):
+    """What a caller saw."""
+
+    first_ms: float
+    """Until the first byte of the body."""
+    whole_ms: float
+    chunks_ms: list[float]
+    """From when the upstream sent each chunk."""
+
+
+def figures() -> Iterator[Figure]:
+    """Measure whole answers, then streams."""
+    with _upstream() as target, proxies.gimbal(target) as gateway:
+        direct = gateway._replace(port=target, model=MODEL, headers={})
+        for stream in (False, True):
+            ours, theirs = uvloop.run(_beside(gateway, direct, stream=stream))
+            yield from _streamed(ours, theirs) if stream else _whole(ours, theirs)
+
+
+def _whole(ours: list[Seen], theirs: list[Seen]) -> Iterator[Figure]:
+    mine, bare = [one.whole_ms for one in ours], [one.whole_ms for one in theirs]
+    base = statistics.median(bare)
+    yield Figure("gateway adds to 50 ms, p50", statistics.median(mine) - base, "ms", 1.0, "1 ms")
+    yield Figure("gateway adds to 50 ms, p99", _p99(mine) - _p99(bare), "ms", 5.0, "5 ms")
+
+
+def _streamed(ours: list[Seen], theirs: list[Seen]) -> Iterator[Figure]:
+    added = statistics.median(one.first_ms for one in ours) - statistics.median(one.first_ms for one in theirs)
+    yield Figure("gateway adds to the first byte of a stream, p50", added, "ms", 1.5, "1.5 ms")
+    mine, bare = ([ms for one in seen for ms in one.chunks_ms] for seen in (ours, theirs))
+    yield Figure("chunk through the gateway, p50", statistics.median(mine) - statistics.median(bare), "ms", 1.0, "1 ms")
+    yield Figure("chunk through the gateway, p99", _p99(mine) - _p99(bare), "ms", 1.0, "1 ms")
+
+
+def _p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]
+
+
+async def _beside(gateway: Proxy, direct: Proxy, *, stream: bool) -> tuple[list[Seen], list[Seen]]:
+    """Ask both at a steady pace, whatever the answers take; leave out those of the first seconds."""
+    client = RawClient()
+    calls: list[tuple[asyncio.Task[Seen], asyncio.Task[Seen]]] = []
+    begun = time.perf_counter()
+    for number in range(PER_SECOND * (SECONDS + SETTLE_S)):
+        await asyncio.sleep(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
+        pair = [gateway, direct]
+        tasks = {
+            id(proxy): asyncio.create_task(_call(client, proxy, stream=stream))
+            for proxy in pair[:: 1 - 2 * (number % 2)]
+        }
+        calls.append((tasks[id(gateway)], tasks[id(direct)]))
+    seen = [(await ours, await theirs) for ours, theirs in calls][PER_SECOND * SETTLE_S :]
+    await client.aclose()
+    return [ours for ours, _ in seen], [theirs for _, theirs in seen]
+
+
+async def _call(client: RawClient, proxy: Proxy, *, stream: bool) -> Seen:
+    body = json.dumps(
+        {"model": proxy.model, "stream": stream, "messages": [{"role": "user", "content": "Why?"}]}
+    ).encode()
+    headers = [(b"content-type", b"application/json"), *((n.encode(), v.encode()) for n, v in proxy.headers.items())]
+    begun, first, chunks = time.perf_counter(), 0.0, list[float]()
+    answer = await client.send(
+        b"POST", Origin("http", "127.0.0.1", proxy.port), PATH.encode(), headers, body, deadlines=_DEADLINES
+    )
+    assert answer.status == 200, await answer.read(1 << 20)
+    async for chunk in answer.chunks():
+        now = time.perf_counter_ns()
+        first = first or now / 1e9
+        chunks += [(now - int(at)) / 1e6 for at in _AT.findall(chunk)]
+    await answer.aclose()
+    return Seen((first - begun) * 1000, (time.perf_counter() - begun) * 1000, chunks)
+
+
+@contextlib.contextmanager
+def _upstream() -> Iterator[int]:
+    command = ["taskset", "-c", OTHER_CORE, sys.executable, "-m", "bench.slow_upstream"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()

@@ -1,0 +1,258 @@
+"""Takes what processes have put down in their journals to its store: in order, and again until the store has taken it.
+
+The store must take a record twice as if it came once. Journals of processes that are gone are carried to their end and
+removed. Of several carriers one carries a journal. Under load it waits a multiple of what the last round took, so that
+the store gets few large batches instead of many small ones.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gimbal.engines.storage.journal import (
+    CARRIED,
+    LOCK,
+    RECORDS,
+    UNFINISHED,
+    announced,
+    framed,
+    place_in,
+    placed,
+    whole,
+)
+from gimbal.kernel.errors import Busy, Unavailable
+
+_log = logging.getLogger(__name__)
+_COMPANY_S, _MOST_COMPANY_S, _TIMES = 0.02, 1.0, 5
+_SOON_S, _LATER_S, _LIVELY_S = 0.05, 0.25, 5.0
+_AGAIN_S, _MOST_AGAIN_S = 0.25, 5.0
+_READ = 4 * 1024 * 1024
+_CARRIER, _DAMAGED, _REJECTED = "carrier", ".damaged", "rejected"
+
+Carry = Callable[[Sequence[bytes]], Awaitable[None]]
+
+
+class Carrier:
+    """Carries all journals in a folder. `run` in a task; `close` carries what is left."""
+
+    def __init__(self, base: Path, carry: Carry, *, at_once: int = 2000) -> None:
+        self._base = base
+        self._carry = carry
+        self._at_once = at_once
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._held: dict[Path, _Left] = {}
+        self._took = self._last = 0.0
+        self.carried = 0
+        """Records that the store took."""
+        self.rejected = 0
+        """Records that the store will not take, kept in a file beside the journals."""
+
+    def wake(self) -> None:
+        """Look at once: something was put down."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Do not wait for company: somebody waits for what was put down."""
+        self._hurry.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Carry until stopped."""
+        stopping = asyncio.ensure_future(stop.wait())
+        some = False
+        try:
+            while not stop.is_set():
+                if not some:
+                    await _any(stopping, self._wake, self._pause())
+                if some or self._wake.is_set():
+                    # For company: a commit of many costs little more than one of one.
+                    company = min(max(_COMPANY_S, _TIMES * self._took), _MOST_COMPANY_S)
+                    await _any(stopping, self._hurry, company)
+                self._wake.clear()
+                self._hurry.clear()
+                some = await self._timed_round(stop)
+        finally:
+            stopping.cancel()
+
+    async def _timed_round(self, stop: asyncio.Event) -> bool:
+        """Carry what there is; return whether there was anything."""
+        begun, before = time.monotonic(), self.carried
+        await self._round(stop)
+        if self.carried == before:
+            return False
+        self._last = time.monotonic()
+        self._took = self._last - begun
+        return True
+
+    async def close(self) -> None:
+        """Carry what is left, for a few seconds at most; what the store does not take then waits for the next carrier."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOST_AGAIN_S):
+                await self._round(asyncio.Event())
+        for left in self._held.values():
+            left.let_go()
+        self._held.clear()
+
+    def _pause(self) -> float:
+        """Return after how many seconds to look at what other processes have put down, who tell nobody."""
+        return _SOON_S if time.monotonic() - self._last < _LIVELY_S else _LATER_S
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        for left in self._journals():
+            if stop.is_set():
+                return
+            dead = left.dead()
+            if await self._carry_all(left, stop) and dead:
+                left.remove()
+                del self._held[left.folder]
+
+    def _journals(self) -> "Iterator[_Left]":
+        if not self._base.is_dir():
+            return
+        for folder in sorted(path for path in self._base.iterdir() if path.is_dir()):
+            if folder.name.startswith(UNFINISHED):
+                continue
+            if folder not in self._held:
+                with contextlib.suppress(BlockingIOError, FileNotFoundError):  # another carries it, or has just done so
+                    self._held[folder] = _Left(folder)
+            if folder in self._held:
+                yield self._held[folder]
+
+    async def _carry_all(self, left: "_Left", stop: asyncio.Event) -> bool:
+        """Carry records until there are none left; return False when stopped before."""
+        while batch := left.read(self._at_once):
+            if not await self._carried_or_rejected(left, [record for record, _ in batch], stop):
+                return False
+            left.mark(batch[-1][1])
+            await asyncio.sleep(0)  # whoever is served by this loop goes between
+        return True
+
+    async def _carried_or_rejected(self, left: "_Left", batch: Sequence[bytes], stop: asyncio.Event) -> bool:
+        """Carry a batch however often it takes; what the store will never take is put aside. False when stopped before."""
+        wait = _AGAIN_S
+        while True:
+            try:
+                await self._carry(batch)
+            except (Busy, Unavailable) as problem:
+                _log.warning("records wait for their store: %s", problem.message)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), problem.retry_after or wait)
+                    return False
+                wait = min(wait * 2, _MOST_AGAIN_S)
+            except Exception as problem:  # noqa: BLE001 - one bad record must not keep all that follow
+                if len(batch) > 1:
+                    half = len(batch) // 2
+                    return all(
+                        [await self._carried_or_rejected(left, part, stop) for part in (batch[:half], batch[half:])]
+                    )
+                _log.error("a record was put aside that cannot be stored: %s", problem, exc_info=problem)
+                self._reject(batch[0])
+                return True
+            else:
+                self.carried += len(batch)
+                return True
+
+    def _reject(self, record: bytes) -> None:
+        with (self._base / _REJECTED).open("ab") as file:
+            file.write(framed(record))
+        self.rejected += 1
+
+
+class _Left:
+    """A process's folder as whoever carries it sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take it; raise BlockingIOError when another carries it."""
+        self.folder = folder
+        self._lock = os.open(folder / _CARRIER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise
+        self._records: Path | None = None
+        self._place = 0
+
+    def dead(self) -> bool:
+        """Tell whether its process is gone; then nothing comes any more."""
+        with (self.folder / LOCK).open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def read(self, most: int) -> list[tuple[bytes, int]]:
+        """Return the next records with the place behind each; those of one segment."""
+        while True:
+            segments = sorted(self.folder.glob(f"*{RECORDS}"))
+            if not segments:
+                return []
+            if segments[0] != self._records:
+                self._records, self._place = segments[0], place_in(segments[0])
+            # Its size after it was known whether another follows: then it does not grow any more.
+            found = self._whole(segments[0], most)
+            if found or (len(segments) == 1 and not self.dead()):
+                return found
+            if len(segments) == 1 and (found := self._whole(segments[0], most)):
+                return found
+            self._done_with(segments[0])
+
+    def _whole(self, records: Path, most: int) -> list[tuple[bytes, int]]:
+        with records.open("rb") as file:
+            raw = os.pread(file.fileno(), _READ, self._place)
+            found = list(whole(raw, self._place, most))
+            if not found and (needed := announced(raw)) is not None and len(raw) == _READ < needed:
+                found = list(whole(os.pread(file.fileno(), needed, self._place), self._place, most))
+        return found
+
+    def mark(self, place: int) -> None:
+        """Note up to where the segment that was read is carried."""
+        assert self._records is not None, "read runs before"
+        self._place = place
+        file = os.open(self._records.with_suffix(CARRIED), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(file, placed(place), 0)
+        finally:
+            os.close(file)
+
+    def _done_with(self, records: Path) -> None:
+        """Remove a segment that has been carried; one that holds what is no record stays under another name."""
+        rest = records.stat().st_size - self._place
+        with records.open("rb") as file:
+            needed = announced(os.pread(file.fileno(), 8, self._place))
+        if rest and needed is not None and needed <= rest:
+            # More than a record that was cut off when its process died.
+            kept = records.rename(records.with_suffix(_DAMAGED))
+            _log.error("%s has records that cannot be read from byte %d on: it is kept", kept, self._place)
+        else:
+            records.unlink()
+        records.with_suffix(CARRIED).unlink(missing_ok=True)
+        self._records = None
+
+    def remove(self) -> None:
+        """Remove the folder of a process that is gone, and let it go; what is damaged stays."""
+        if not any(self.folder.glob(f"*{_DAMAGED}")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let others carry it."""
+        os.close(self._lock)
+
+
+async def _any(stopping: "asyncio.Future[Any]", event: asyncio.Event, seconds: float) -> None:
+    """Wait for the end, an event, or so long."""
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({waiting, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
