@@ -94,10 +94,9 @@ def _add(
 ) -> None:
     for name, count in zip(names, _COUNTS[names](usage), strict=True):
         if count:
-            charged, rate = _rate(rates, price, name)
-            part = _part(rate, count)
-            before = parts.get(charged)
-            parts[charged] = _EXACT.add(before, part) if before else part
+            part = _divide(_multiply(_rate(rates, price, name), count), _MILLION)
+            before = parts.get(name)
+            parts[name] = _EXACT.add(before, part) if before else part
 
 
 def _per_use(price: Price, tool: str) -> Decimal:
@@ -106,14 +105,17 @@ def _per_use(price: Price, tool: str) -> Decimal:
     return price.requests[tool]
 
 
-def _rate(rates: Price | LongContext, price: Price, name: str) -> tuple[str, Decimal]:
-    """Return the part of the cost that a class belongs to and its rate; cached and reasoned tokens show as such."""
+def _rate(rates: Price | LongContext, price: Price, name: str) -> Decimal:
+    """Return what a million tokens of a class cost."""
     if rates is not price and name in _SPOKEN and rates.output is None:
         rates = price
-    for place in (name, *_FALL_BACK.get(name, ())):
+    rate: Decimal | None = getattr(rates, name, None)
+    if rate is not None:  # nearly always
+        return rate
+    for place in _FALL_BACK.get(name, ()):
         rate = getattr(rates, place, None)
         if rate is not None:
-            return name, rate
+            return rate
     raise _NoPriceError(name)
 
 

@@ -36,7 +36,38 @@ _NO_REQUESTS: Mapping[str, int] = {}
 def openai_chat(usage: Any, *, tier: Any = None) -> Usage | None:
     """Read `usage` of chat completions and embeddings; `tier` is `service_tier` of the answer, or batch."""
     raw = _table(usage)
-    return _openai(raw, "prompt_tokens", "completion_tokens", tier, _NO_REQUESTS)
+    return _plain(raw, tier) or _openai(raw, "prompt_tokens", "completion_tokens", tier, _NO_REQUESTS)
+
+
+def _plain(raw: Json, tier: Any) -> Usage | None:
+    """Read what nearly every answer says: counts, of which some may be cached or reasoning; None where there is more."""
+    whole, said = raw.get("prompt_tokens"), raw.get("completion_tokens")
+    cached = _only(raw.get("prompt_tokens_details"), "cached_tokens")
+    thought = _only(raw.get("completion_tokens_details"), "reasoning_tokens")
+    # As a chain of comparisons: a count that is none makes one of them false.
+    if type(whole) is int and type(said) is int and 0 <= cached <= whole < _MOST and 0 <= thought <= said < _MOST:
+        total = raw.get("total_tokens")
+        if total is None or (type(total) is int and total == whole + said):
+            return Usage(
+                input=whole - cached, cache_read=cached, output=said - thought, reasoning=thought, tier=tier_of(tier)
+            )
+    return None
+
+
+def _only(details: Any, name: str) -> int:
+    """Return the one count among details that may be there; -1 where others are."""
+    if details is None:
+        return 0
+    if type(details) is not dict:
+        return -1
+    count = 0
+    for key, value in cast("dict[str, Any]", details).items():
+        if value is None or (value == 0 and type(value) is int):
+            continue
+        if key != name or type(value) is not int:
+            return -1
+        count = value
+    return count
 
 
 def openai_responses(usage: Any, *, tier: Any = None, output: Any = None) -> Usage | None:

@@ -22,6 +22,7 @@ from gimbal.engines.storage.journal import (
     RECORDS,
     UNFINISHED,
     announced,
+    end_of,
     framed,
     place_in,
     placed,
@@ -198,7 +199,7 @@ class _Left:
                 return []
             if segments[0] != self._records:
                 self._records, self._place = segments[0], place_in(segments[0])
-            # Its size after it was known whether another follows: then it does not grow any more.
+            # Where another follows it does not grow any more.
             found = self._whole(segments[0], most)
             if found or (len(segments) == 1 and not self.dead()):
                 return found
@@ -207,10 +208,13 @@ class _Left:
             self._done_with(segments[0])
 
     def _whole(self, records: Path, most: int) -> list[tuple[bytes, int]]:
-        with records.open("rb") as file:
-            raw = os.pread(file.fileno(), _READ, self._place)
+        left = end_of(records) - self._place
+        if left <= 0:
+            return []
+        with records.open("rb", buffering=0) as file:
+            raw = os.pread(file.fileno(), min(left, _READ), self._place)
             found = list(whole(raw, self._place, most))
-            if not found and (needed := announced(raw)) is not None and len(raw) == _READ < needed:
+            if not found and (needed := announced(raw)) is not None and _READ < needed <= left:
                 found = list(whole(os.pread(file.fileno(), needed, self._place), self._place, most))
         return found
 
@@ -226,11 +230,7 @@ class _Left:
 
     def _done_with(self, records: Path) -> None:
         """Remove a segment that has been carried; one that holds what is no record stays under another name."""
-        rest = records.stat().st_size - self._place
-        with records.open("rb") as file:
-            needed = announced(os.pread(file.fileno(), 8, self._place))
-        if rest and needed is not None and needed <= rest:
-            # More than a record that was cut off when its process died.
+        if end_of(records) > self._place:
             kept = records.rename(records.with_suffix(_DAMAGED))
             _log.error("%s has records that cannot be read from byte %d on: it is kept", kept, self._place)
         else:

@@ -1,13 +1,17 @@
 """A journal on local disk: what was put down survives the process, and `carrier` takes it to its store.
 
-For telemetry of hot paths, whose callers cannot wait for a store. `append` writes to the operating system before it returns,
-so a process that is killed loses nothing; the disk has it some tens of milliseconds later. Each process writes a folder of
-its own under a lock, in segments; who carries them, in this process or another, removes those it is done with.
+For telemetry of hot paths, whose callers cannot wait for a store. `append` writes into a mapped file, so a process that is
+killed loses nothing; the disk has it some tens of milliseconds later. Each process writes a folder of its own under a lock,
+in segments; who carries them, in this process or another, removes those it is done with.
+
+A segment has its whole length from the beginning, so that a full disk is found when it is made. Its first eight bytes say up
+to where it is written: they are set when a record stands behind them.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import mmap
 import os
 import struct
 import time
@@ -19,12 +23,17 @@ from gimbal.kernel.errors import Busy, DiskFull, GimbalError
 from gimbal.kernel.ids import new_id
 
 _HEAD = struct.Struct("<II")
-_PLACE = struct.Struct("<Q")
+_PLACE = struct.Struct("Q")
+"""In the machine's own order: so it is written at once, and nobody reads half of it."""
 _SYNC_S, _IDLE_S, _LOOK_S = 0.05, 1.0, 0.005
+_SEED = 1
+"""So that zeros, which stand where nothing has been written, are no record."""
 SEGMENT_BYTES = 16 * 1024 * 1024
 LOCK, RECORDS, CARRIED = "lock", ".records", ".carried"
+START = _PLACE.size
+"""Where the first record of a segment stands."""
 UNFINISHED = "."
-"""How the names of folders begin that are being made."""
+"""How the names of folders and segments begin that are being made."""
 
 
 class Journal:
@@ -45,10 +54,12 @@ class Journal:
         self._woken = woken
         self._folder = base
         self._lock = self._file = -1
-        self._number = self._size = self._room = 0
+        self._map: mmap.mmap | None = None
+        self._number = self._room = 0
+        self._size = self._length = 0
         self._last = 0.0
         self._dirty = False
-        self._ended: list[int] = []
+        self._ended: list[tuple[int, mmap.mmap]] = []
         """Segments that are full and not on the disk yet."""
         self.appended = 0
         """Records that were put down."""
@@ -89,7 +100,7 @@ class Journal:
                 await asyncio.wait_for(stop.wait(), _SYNC_S)
             if self._dirty or self._ended:
                 await asyncio.to_thread(self._sync)
-            elif self._size and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
+            elif self._size > START and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
                 # What has been carried is given back to the disk by whoever carries once it is not the newest segment.
                 with contextlib.suppress(OSError):
                     self._begin()
@@ -97,6 +108,8 @@ class Journal:
     def close(self) -> None:
         """End it; what has not been carried waits for whoever carries next."""
         self._sync()
+        if self._map is not None:
+            self._map.close()
         for file in (self._file, self._lock):
             os.close(file)
 
@@ -117,32 +130,45 @@ class Journal:
             )
 
     def _write(self, data: bytes) -> None:
-        if self._size >= self._most_of_segment:
-            self._begin()
-        written = os.write(self._file, data)
-        if written != len(data):
-            # The disk is full: half a record must not stand before the next one.
-            os.ftruncate(self._file, self._size)
-            raise OSError(28, "No space left on device")
-        self._size += written
-        self._room -= written
+        end = self._size + len(data)
+        if end > self._length:
+            self._begin(len(data))
+            end = self._size + len(data)
+        mapped = self._map
+        assert mapped is not None, "open runs before"
+        mapped[self._size : end] = data
+        _PLACE.pack_into(mapped, 0, end)
+        self._size = end
+        self._room -= len(data)
         self._dirty = True
         self._last = time.monotonic()
 
-    def _begin(self) -> None:
-        """Begin the next segment."""
-        number = self._number + 1
-        path = self._folder / f"{number:08}{RECORDS}"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        if self._file >= 0:
-            self._ended.append(self._file)
-        self._file, self._number, self._size = file, number, 0
+    def _begin(self, needed: int = 0) -> None:
+        """Begin the next segment, with room for so many bytes at least."""
+        number, length = self._number + 1, max(self._most_of_segment, START + needed)
+        making = self._folder / f"{UNFINISHED}{number:08}"
+        file = os.open(making, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, length)
+            mapped = mmap.mmap(file, length)
+            _PLACE.pack_into(mapped, 0, START)
+            # Whoever carries sees it only now that it says where it ends.
+            making.rename(self._folder / f"{number:08}{RECORDS}")
+        except BaseException:
+            os.close(file)
+            with contextlib.suppress(OSError):
+                making.unlink()
+            raise
+        if self._map is not None:
+            self._ended.append((self._file, self._map))
+        self._file, self._map, self._number, self._size, self._length = file, mapped, number, START, length
 
     def _sync(self) -> None:
         self._dirty = False
         while self._ended:
-            file = self._ended.pop()
+            file, mapped = self._ended.pop()
             os.fdatasync(file)
+            mapped.close()
             os.close(file)
         os.fdatasync(self._file)
 
@@ -150,7 +176,7 @@ class Journal:
 async def settled(base: Path, seconds: float) -> bool:
     """Wait until what all processes have put down here is carried, so many seconds at most; return whether it is."""
     until = time.monotonic() + seconds
-    left = _sizes(base)
+    left = {path: end for path in _all(base) if (end := end_of(path)) > START}
     while left := {path: size for path, size in left.items() if path.exists() and place_in(path) < size}:
         if time.monotonic() >= until:
             return False
@@ -160,11 +186,17 @@ async def settled(base: Path, seconds: float) -> bool:
 
 def waiting(folder: Path) -> int:
     """Return the bytes in a process's folder that are not carried yet."""
-    waits = 0
-    for path in folder.glob(f"*{RECORDS}"):
-        with contextlib.suppress(FileNotFoundError):  # it has just been carried
-            waits += path.stat().st_size - place_in(path)
-    return waits
+    return sum(max(0, end_of(path) - place_in(path)) for path in folder.glob(f"*{RECORDS}"))
+
+
+def end_of(records: Path) -> int:
+    """Return up to where a segment is written; `START` for one that is not there any more."""
+    try:
+        with records.open("rb", buffering=0) as file:
+            said = file.read(_PLACE.size)
+    except FileNotFoundError:
+        return START
+    return _PLACE.unpack(said)[0] if len(said) == _PLACE.size else START
 
 
 def place_in(records: Path) -> int:
@@ -172,8 +204,8 @@ def place_in(records: Path) -> int:
     try:
         said = records.with_suffix(CARRIED).read_bytes()
     except FileNotFoundError:
-        return 0
-    return _PLACE.unpack(said)[0] if len(said) == _PLACE.size else 0
+        return START
+    return _PLACE.unpack(said)[0] if len(said) == _PLACE.size else START
 
 
 def placed(place: int) -> bytes:
@@ -188,7 +220,7 @@ def whole(raw: bytes, begin: int, most: int) -> Iterator[tuple[bytes, int]]:
         length, check = _HEAD.unpack_from(raw, at)
         end = at + _HEAD.size + length
         record = raw[at + _HEAD.size : end]
-        if end > len(raw) or zlib.crc32(record) != check:
+        if end > len(raw) or zlib.crc32(record, _SEED) != check:
             return
         yield record, begin + end
         at, most = end, most - 1
@@ -201,16 +233,11 @@ def announced(raw: bytes) -> int | None:
 
 def framed(record: bytes) -> bytes:
     """Return a record as it stands in a segment."""
-    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+    return _HEAD.pack(len(record), zlib.crc32(record, _SEED)) + record
 
 
-def _sizes(base: Path) -> dict[Path, int]:
-    found: dict[Path, int] = {}
-    for path in base.glob(f"*/*{RECORDS}"):
-        if not path.parent.name.startswith(UNFINISHED):
-            with contextlib.suppress(FileNotFoundError):
-                found[path] = path.stat().st_size
-    return found
+def _all(base: Path) -> list[Path]:
+    return [path for path in base.glob(f"*/*{RECORDS}") if not path.parent.name.startswith(UNFINISHED)]
 
 
 def _full(problem: OSError) -> GimbalError:

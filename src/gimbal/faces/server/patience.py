@@ -1,40 +1,89 @@
-"""How long a caller may take to say what it wants: uvicorn's HTTP, which gives up connections that never come to the point.
+"""uvicorn's HTTP, which gives up connections that never come to the point, and sends an answer in one piece.
 
-Who opens connections and sends a byte now and then would hold them all.
+Who opens connections and sends a byte now and then would hold them all. One timer for each connection looks every few
+seconds; a request sets none.
 """
 
+import enum
 from asyncio import TimerHandle, Transport
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_S = 20.0
 """Seconds from a connection, or the first byte of a request on it, to the end of the request's head."""
 BODY_S = 30.0
 """Seconds without a byte of a body that somebody waits for."""
+LOOK_S = 5.0
+"""Seconds between looks: by so much later, at most, a connection is given up."""
+_SHORTEST_S = 0.01
+_FINAL = tuple(b"HTTP/1.1 %d" % kind for kind in range(2, 6))
+"""How heads begin after which a body comes: others are only between."""
+
+
+class _Waits(enum.Enum):
+    """What a connection waits for."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    """Of ours: that takes what it takes."""
+    NEXT = enum.auto()
+    """Request, for as long as connections are kept."""
+
+
+class _Joined:
+    """A transport on which the head of an answer goes out with the beginning of its body: half as many packets."""
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        if self._head is not None:
+            self._transport.write(self._head + data)
+            self._head = None
+        elif not self._begun and data.startswith(_FINAL):
+            self._head, self._begun = data, True
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self._head is not None:
+            self._transport.write(self._head)
+            self._head = None
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request does not come; requests that do cost one timer each."""
+    """Closes a connection whose request does not come."""
 
     _timer: TimerHandle | None = None
-    _in_body = False
+    _waits = _Waits.HEAD
     _since = 0.0
-    """When the request, or the last byte of its body, came."""
+    """When it began to wait, or the last byte of a body came."""
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._begin()
+        self._since = self.loop.time()
+        self._timer = self.loop.call_later(min(LOOK_S, HEAD_S), self._look)
 
     def on_message_begin(self) -> None:
-        """Wait for the rest of a request that has begun; for the first one `connection_made` waits already."""
+        """Wait for the rest of a request that has begun; for the first one it waits since `connection_made`."""
         super().on_message_begin()
-        if self._timer is None:
-            self._begin()
+        if self._waits is not _Waits.HEAD:
+            self._waits, self._since = _Waits.HEAD, self.loop.time()
 
     def on_headers_complete(self) -> None:
         """Wait for the body."""
-        self._in_body, self._since = True, self.loop.time()
+        self._waits, self._since = _Waits.BODY, self.loop.time()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -44,30 +93,40 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait no more."""
-        self._end()
+        self._waits = _Waits.ANSWER
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Go on as the one in uvicorn does, but without a timer that the next request has to stop."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._waits is _Waits.ANSWER:
+            self._waits, self._since = _Waits.NEXT, self.loop.time()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.transport = cast("Transport", _Joined(cycle.transport))
+        super()._start_asgi_task(cycle, app)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._end()
-        super().connection_lost(exc)
-
-    def _begin(self) -> None:
-        self._in_body, self._since = False, self.loop.time()
-        self._timer = self.loop.call_later(HEAD_S, self._look)
-
-    def _end(self) -> None:
+        """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        super().connection_lost(exc)
 
     def _look(self) -> None:
         now = self.loop.time()
-        if self._in_body and self.flow.read_paused:
-            self._since = now  # it is we who do not read on
-        left = self._since + (BODY_S if self._in_body else HEAD_S) - now
+        if self._waits is _Waits.ANSWER or (self._waits is _Waits.BODY and self.flow.read_paused):
+            self._since = now  # it is we who do not go on
+        limit = BODY_S if self._waits is _Waits.BODY else HEAD_S
+        left = self._since + (self.timeout_keep_alive if self._waits is _Waits.NEXT else limit) - now
         if left <= 0:
             self._timer = None
             self.transport.close()
         else:
-            self._timer = self.loop.call_later(left, self._look)
+            self._timer = self.loop.call_later(max(_SHORTEST_S, min(left, LOOK_S)), self._look)

@@ -9,6 +9,7 @@ from gimbal.kernel.errors import BadInput
 from gimbal.kernel.ids import parse_traceparent
 
 _MOST_TAGS, _MOST_TEXT = 50, 256
+_HEADERS = [(name, f"x-gimbal-{name}") for name in ("feature", "user", "session", "prompt", "endpoint")]
 _NOTHING: Mapping[str, Any] = {}
 _MOST_TIMEOUT_MS = 24 * 3600 * 1000
 
@@ -22,25 +23,24 @@ def attributed(
     `defaults` of the key after them.
     """
     said = asked.metadata
-
-    def pick(name: str, other: str = "") -> str:
-        value: Any = headers.get(f"x-gimbal-{name}") or other or said.get(name) or defaults.get(name) or ""
+    found: dict[str, Any] = {"endpoint": endpoint}
+    for name, header in _HEADERS:
+        value: Any = headers.get(header)
+        if not value and (said or defaults):
+            value = said.get(name) or defaults.get(name)
+        if name == "user" and asked.user:
+            value = headers.get(header) or asked.user
+        if not value:
+            continue
         if not isinstance(value, str) or len(value) > _MOST_TEXT:
             raise BadInput(
                 f"The {name} is not a text of at most {_MOST_TEXT} characters.",
                 where=f"metadata.{name}",
                 todo="Shorten it.",
             )
-        return value
-
-    return Attribution(
-        feature=pick("feature"),
-        user=pick("user", asked.user),
-        session=pick("session"),
-        prompt=pick("prompt"),
-        endpoint=pick("endpoint") or endpoint,
-        tags=_tags(headers.get("x-gimbal-tags") or said.get("tags") or defaults.get("tags")),
-    )
+        found[name] = value
+    tags = _tags(headers.get("x-gimbal-tags") or said.get("tags") or defaults.get("tags"))
+    return Attribution(tags=tags, **found)
 
 
 def _tags(given: Any) -> tuple[str, ...]:

@@ -99,12 +99,14 @@ class Answer:
 
     async def aclose(self) -> None:
         """Stop the provider and give the connection back; what goes wrong in that is of no consequence any more."""
-        with contextlib.suppress(Exception):
-            closer = getattr(self.pieces, "aclose", None)
-            if closer:
-                await closer()
-        with contextlib.suppress(Exception):
-            await self._close()
+        if self.pieces is not None:
+            with contextlib.suppress(Exception):
+                closer = getattr(self.pieces, "aclose", None)
+                if closer:
+                    await closer()
+        if self._close is not _nothing:
+            with contextlib.suppress(Exception):
+                await self._close()
 
 
 class Provider(Protocol):

@@ -119,7 +119,7 @@ async def _while_present(flight: Flight, request: HttpRequest) -> bool:
     task = asyncio.current_task()
     assert task is not None, "requests are served by tasks"
     watch = _Watch(request, task)
-    timer = asyncio.get_running_loop().call_later(_WATCH_S, watch.begin)
+    _watched.add(watch)
     try:
         await run(flight)
     except asyncio.CancelledError:
@@ -128,13 +128,41 @@ async def _while_present(flight: Flight, request: HttpRequest) -> bool:
         task.uncancel()
         return False
     finally:
-        timer.cancel()
-        watch.end()
+        _watched.discard(watch)
     return True
+
+
+class _Watches:
+    """Calls that are under way. One timer looks for those that take long: a timer for each would cost them more."""
+
+    def __init__(self) -> None:
+        self._young: set[_Watch] = set()
+        self._old: set[_Watch] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, watch: "_Watch") -> None:
+        self._young.add(watch)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_WATCH_S, self._look)
+
+    def discard(self, watch: "_Watch") -> None:
+        self._young.discard(watch)
+        if watch in self._old:
+            self._old.discard(watch)
+            watch.end()
+
+    def _look(self) -> None:
+        for watch in self._old:
+            watch.begin()
+        self._old |= self._young
+        self._young.clear()
+        self._timer = asyncio.get_running_loop().call_later(_WATCH_S, self._look) if self._old else None
 
 
 class _Watch:
     """Cancels a task when its caller goes away."""
+
+    __slots__ = ("_request", "_task", "_watching", "gone")
 
     def __init__(self, request: HttpRequest, task: "asyncio.Task[object]") -> None:
         self._request = request
@@ -143,7 +171,8 @@ class _Watch:
         self.gone = False
 
     def begin(self) -> None:
-        self._watching = asyncio.create_task(self._wait())
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
         await self._request.disconnected()
@@ -153,6 +182,9 @@ class _Watch:
     def end(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
+
+
+_watched = _Watches()
 
 
 def headers_of(flight: Flight) -> dict[str, str]:

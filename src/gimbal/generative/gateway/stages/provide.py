@@ -23,9 +23,12 @@ async def provide(flight: Flight) -> None:
     assert flight.plan is not None, "route runs before"
     ctx, call = flight.ctx, flight.call
     project, providers, health = ctx.project or "default", ctx.get(Providers), await known_to(ctx)
+    asked: dict[str, Provider] = {}
 
     async def open_one(choice: Choice, deadlines: Deadlines) -> Answer:
-        provider = await providers.get(project, choice.provider)
+        provider = asked.get(choice.provider)
+        if provider is None:
+            provider = asked[choice.provider] = await providers.get(project, choice.provider)
         sent = call
         if choice.prompt:
             sent, ref = await prompted(ctx, call, choice.prompt)
@@ -43,7 +46,7 @@ async def provide(flight: Flight) -> None:
     outcome = await attempt(
         flight.plan, open_one, health, deadline=deadline, attempts=flight.attempts, stream=call.asked.stream
     )
-    flight.provider = await providers.get(project, outcome.choice.provider)
+    flight.provider = asked[outcome.choice.provider]
     flight.choice = outcome.choice
     flight.model = outcome.choice.model
     flight.answer = outcome.answer
