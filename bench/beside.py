@@ -84,7 +84,8 @@ def _times(url: str, asked: Asked) -> Iterator[float]:
 
 def _answer(reply: httpx.Response) -> None:
     assert reply.status_code == 200, f"{reply.status_code}: {reply.text[:500]}"
-    assert '"errors"' not in reply.text[:200], reply.text[:500]
+    # A question that GraphQL could not answer; ours tell how many spans failed by the same word.
+    assert '"errors":[' not in reply.text[:200].replace(" ", ""), reply.text[:500]
 
 
 def _gimbal(path: str, **asked: str) -> Callable[[httpx.Client], httpx.Response]:
