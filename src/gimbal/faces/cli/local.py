@@ -51,6 +51,9 @@ def up(
 
     def ready(seconds: float) -> None:
         show.line(f"Gimbal is up on {address} after {seconds:.1f} s. Ctrl-C stops it.", style="bold green")
+        if count := settings.gateway.processes:
+            doors = f"http://{settings.server.host}:{settings.gateway.port}"
+            show.line(f"Model calls also on {doors}, by {count} more process{'es' if count > 1 else ''}.")
         show.line(f"Data: {settings.folder}")
 
     raise SystemExit(Supervisor(settings).run(ready))
