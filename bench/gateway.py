@@ -95,6 +95,10 @@ def _compared(loads: dict[str, Load], concurrency: int) -> Iterator[Figure]:
     for name, theirs in loads.items():
         told = f"{name}'s {theirs.cpu_us:,.0f} µs"
         yield Figure("  CPU a request", ours.cpu_us, "µs", theirs.cpu_us, told, physical=name in _LIMITS)
+    told = f"that of the call ({ours.cpu_us:,.0f} µs)"
+    yield Figure(
+        "  CPU of other processes, to store its record", ours.behind_us, "µs", ours.cpu_us, told, physical=True
+    )
 
 
 def _stages(proxy: Proxy) -> Iterator[Figure]:

@@ -107,7 +107,7 @@ def nginx_proxy(target: int) -> Iterator[Proxy]:
         return (
             f"upstream one {{ server 127.0.0.1:{target}; keepalive 128; keepalive_requests 100000000; }} "
             f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://one; proxy_http_version 1.1; "
-            'proxy_set_header Connection ""; }} }}'.replace("}}", "}")
+            'proxy_set_header Connection ""; } }'
         )
 
     with nginx(inside, core=PROXY_CORE) as (port, process):

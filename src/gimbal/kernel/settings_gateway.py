@@ -68,7 +68,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Upstreams besides those in the catalog, those found by variables such as OPENAI_API_KEY, and the built-in `local`."""
     processes: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Processes of their own that answer model calls on `gateway.port`, besides the server, which answers them on its port."""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8766
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 8766
     """Port of those processes, and of one that runs alone (`gimbal up --role gateway`)."""
     key_file: str = ""
     """File of the master keys that seal providers' keys in the catalog, one `id:base64` a line, the newest first."""

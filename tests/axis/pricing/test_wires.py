@@ -306,3 +306,29 @@ def test_whatever_openai_says_is_refused_or_all_of_it_is_billed_once(counts: lis
     assert (found.input_tokens, found.output_tokens) == (counts[0], counts[1])
     assert found.cache_read_tokens == counts[2]
     assert found.cache_write_tokens == counts[3]
+
+
+_counts = st.one_of(st.none(), st.integers(-2, 40), st.booleans(), st.floats(0, 9), st.just("3"))
+_details = st.one_of(
+    st.none(),
+    st.just([]),
+    st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens", "image_tokens"]), _counts),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "prompt_tokens": _counts, "completion_tokens": _counts, "total_tokens": _counts,
+            "prompt_tokens_details": _details, "completion_tokens_details": _details,
+        },
+    ),
+    st.sampled_from([None, "flex", "auto"]),
+)  # fmt: skip
+@settings(max_examples=600, deadline=None)
+def test_what_nearly_every_answer_says_is_read_as_by_the_long_way(usage: dict[str, Any], tier: str | None) -> None:
+    """The short way gives the same, or leaves it to the long one."""
+    short = wires._plain(usage, tier)
+    if short is not None:
+        assert short == wires._openai(usage, "prompt_tokens", "completion_tokens", tier, {})

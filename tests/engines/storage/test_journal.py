@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gimbal.engines.storage.carrier import Carrier
+from gimbal.engines.storage.carrier import Carrier, _Left
 from gimbal.engines.storage.journal import SEGMENT_BYTES, START, Journal, end_of, settled, waiting
 from gimbal.kernel.errors import BadInput, Busy, Unavailable
 
@@ -291,3 +291,24 @@ async def test_whoever_waits_hears_when_what_was_put_down_has_arrived(tmp_path: 
         assert await journal.settled(20)
         assert sum(waiting(path.parent) for path in tmp_path.glob("*/lock")) == 0
     assert store.records[-1] == b"late"
+
+
+async def test_a_disk_that_is_full_for_a_while_does_not_end_the_carrier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be noted as carried is carried once more, and what comes then as well."""
+    store, marked = Store(), _Left.mark
+    full = [True]
+
+    def mark(left: _Left, place: int) -> None:
+        if full.pop() if full else False:
+            raise OSError(28, "No space left on device")
+        marked(left, place)
+
+    monkeypatch.setattr(_Left, "mark", mark)
+    async with running(tmp_path, store) as journal:
+        journal.append(b"1")
+        await store.until(lambda: store.records == [b"1", b"1"])
+        journal.append(b"2")
+        await store.until(lambda: store.records[-1] == b"2")
+    assert store.records == [b"1", b"1", b"2"]

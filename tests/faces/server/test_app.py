@@ -200,3 +200,12 @@ def test_a_packed_request_is_an_ordinary_one(client):
 
     assert reply.status_code == 200
     assert reply.json()["experiment"] == "e"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/p/default", "/nowhere"])
+def test_whoever_asks_for_the_head_alone_gets_it(client, path):
+    """On a real socket, as load balancers and link checkers ask; the connection serves on."""
+    head, whole = client.head(path), client.get(path)
+    assert head.status_code == whole.status_code
+    assert head.content == b""
+    assert client.get("/healthz").status_code == 200

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gimbal.faces.server import preflight
 from gimbal.kernel.errors import ConfigurationError, CorruptSettings, DataFolderLocked, DiskFull, PortInUse
 from gimbal.kernel.settings import MIB, ServerSettings, Settings, load_settings
+from gimbal.kernel.settings_gateway import GatewaySettings
 
 
 @pytest.fixture
@@ -162,3 +164,15 @@ def test_a_corrupt_settings_file_is_named_with_the_place(tmp_path, text, words):
     assert words in str(problem.value)
     assert str(path) in str(problem.value)
     assert problem.value.todo
+
+
+def test_gateway_processes_need_a_port_of_their_own(tmp_path, taken):
+    """Not the server's, and not one that another program has."""
+    plain = settings(tmp_path)
+    same = msgspec.structs.replace(plain, gateway=GatewaySettings(processes=1, port=plain.server.port))
+    with pytest.raises(ConfigurationError, match="cannot both listen"):
+        preflight.check(same)
+    with pytest.raises(PortInUse) as raised:
+        preflight.check(msgspec.structs.replace(plain, gateway=GatewaySettings(processes=1, port=taken)))
+    assert "gateway.port in gimbal.toml" in raised.value.todo
+    preflight.check(msgspec.structs.replace(plain, gateway=GatewaySettings(processes=0, port=taken)))

@@ -64,6 +64,7 @@ class Carrier:
     def hurry(self) -> None:
         """Do not wait for company: somebody waits for what was put down."""
         self._hurry.set()
+        self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry until stopped."""
@@ -86,7 +87,13 @@ class Carrier:
     async def _timed_round(self, stop: asyncio.Event) -> bool:
         """Carry what there is; return whether there was anything."""
         begun, before = time.monotonic(), self.carried
-        await self._round(stop)
+        try:
+            await self._round(stop)
+        except OSError as problem:
+            # A full disk, say: what could not be noted as carried is carried once more.
+            _log.error("journals cannot be carried now: %s", problem)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _AGAIN_S)
         if self.carried == before:
             return False
         self._last = time.monotonic()
@@ -184,7 +191,7 @@ class _Left:
 
     def dead(self) -> bool:
         """Tell whether its process is gone; then nothing comes any more."""
-        with (self.folder / LOCK).open("ab") as file:
+        with (self.folder / LOCK).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -51,10 +51,14 @@ class _Joined:
         else:
             self._transport.write(data)
 
-    def close(self) -> None:
+    def flush(self) -> None:
+        """Send a head whose answer has no body."""
         if self._head is not None:
             self._transport.write(self._head)
             self._head = None
+
+    def close(self) -> None:
+        self.flush()
         self._transport.close()
 
     def is_closing(self) -> bool:
@@ -65,6 +69,8 @@ class PatientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not come."""
 
     _timer: TimerHandle | None = None
+    _joined: _Joined | None = None
+    """Of the answer under way: requests that came close behind wait for their turn."""
     _waits = _Waits.HEAD
     _since = 0.0
     """When it began to wait, or the last byte of a body came."""
@@ -98,6 +104,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on as the one in uvicorn does, but without a timer that the next request has to stop."""
+        if self._joined is not None:
+            self._joined.flush()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -109,7 +117,8 @@ class PatientProtocol(HttpToolsProtocol):
             self._waits, self._since = _Waits.NEXT, self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.transport = cast("Transport", _Joined(cycle.transport))
+        self._joined = _Joined(cycle.transport)
+        cycle.transport = cast("Transport", self._joined)
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:

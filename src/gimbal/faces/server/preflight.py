@@ -127,6 +127,13 @@ def check(settings: Settings) -> None:
     if settings.server.grpc_port:
         check_port(settings.server.host, settings.server.grpc_port, "server.grpc_port")
     if settings.gateway.processes:
+        if settings.gateway.port == settings.server.port:
+            raise ConfigurationError(
+                f"The server and its gateway processes cannot both listen on port {settings.server.port}.",
+                where="gateway.port",
+                kept="everything as it was",
+                todo="Give them different ports: gateway.port in gimbal.toml, or --port.",
+            )
         check_port(settings.server.host, settings.gateway.port, "gateway.port")
 
 

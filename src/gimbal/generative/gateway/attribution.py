@@ -25,11 +25,8 @@ def attributed(
     said = asked.metadata
     found: dict[str, Any] = {"endpoint": endpoint}
     for name, header in _HEADERS:
-        value: Any = headers.get(header)
-        if not value and (said or defaults):
-            value = said.get(name) or defaults.get(name)
-        if name == "user" and asked.user:
-            value = headers.get(header) or asked.user
+        own = asked.user if name == "user" else ""
+        value: Any = headers.get(header) or own or said.get(name) or defaults.get(name)
         if not value:
             continue
         if not isinstance(value, str) or len(value) > _MOST_TEXT:

@@ -8,6 +8,7 @@ import time
 from decimal import Decimal
 
 from gimbal.axis.pricing.model import Usage
+from gimbal.axis.traces.model import Span
 from gimbal.generative.gateway.call import Call
 from gimbal.generative.gateway.conversation import Done, Piece, Thoughts, ToolCall
 from gimbal.generative.gateway.guarding.answered import Outflow
@@ -104,6 +105,8 @@ class Flight:
         self.tools: dict[int, ToolCall] = {}
         self.lost: list[str] = []
         """Stages of the end that failed."""
+        self.spans: list[Span] = []
+        """What is recorded, once it is made: begun again, the record has the same ids."""
         self.parts: dict[str, Decimal] = {}
         """The cost by token class."""
 

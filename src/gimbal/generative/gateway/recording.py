@@ -58,6 +58,8 @@ class Recording:
 
     async def arrived(self) -> None:
         """Wait until what has been put down is in the store, or for a moment."""
+        if await settled(self._folder, 0):
+            return
         if self._carrying is not None:
             self._carrying.hurry()
         await settled(self._folder, _MOMENT_S)

@@ -139,11 +139,17 @@ class _Watches:
         self._young: set[_Watch] = set()
         self._old: set[_Watch] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, watch: "_Watch") -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # the one before has ended, and its calls with it
+            self._loop, self._timer = loop, None
+            self._young.clear()
+            self._old.clear()
         self._young.add(watch)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_WATCH_S, self._look)
+            self._timer = loop.call_later(_WATCH_S, self._look)
 
     def discard(self, watch: "_Watch") -> None:
         self._young.discard(watch)

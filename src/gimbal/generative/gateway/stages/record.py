@@ -38,10 +38,10 @@ async def record(flight: Flight) -> None:
     """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
     # A context of its own: what it emits is published now, also when the caller's request has failed.
     ctx = flight.ctx.within(flight.ctx.project or "default")
-    spans = [to_span(flight)]
-    if any(one.usage is not None for one in flight.attempts):
-        spans += await _wasted(ctx, flight)
-    await recorded(ctx, spans, at_once=flight.at_once)
+    if not flight.spans:
+        wasted = any(one.usage is not None for one in flight.attempts)
+        flight.spans = [to_span(flight), *(await _wasted(ctx, flight) if wasted else ())]
+    await recorded(ctx, flight.spans, at_once=flight.at_once)
 
 
 def to_span(flight: Flight) -> Span:
