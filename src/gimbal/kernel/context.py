@@ -6,7 +6,7 @@ Services are looked up by type, so that a room names what it needs and `faces/se
 import enum
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -32,23 +32,20 @@ class Permission(enum.IntEnum):
 class Role(enum.StrEnum):
     """What a member or key is in a project: viewer < developer < releaser < admin."""
 
-    VIEWER = "viewer"
-    DEVELOPER = "developer"
-    RELEASER = "releaser"
-    ADMIN = "admin"
+    permission: Permission
+    """The highest permission that the role holds."""
 
-    @property
-    def permission(self) -> Permission:
-        """The highest permission that the role holds."""
-        return _HIGHEST[self]
+    VIEWER = "viewer", Permission.VIEW
+    DEVELOPER = "developer", Permission.DEVELOP
+    RELEASER = "releaser", Permission.RELEASE
+    ADMIN = "admin", Permission.ADMIN
 
-
-_HIGHEST = {
-    Role.VIEWER: Permission.VIEW,
-    Role.DEVELOPER: Permission.DEVELOP,
-    Role.RELEASER: Permission.RELEASE,
-    Role.ADMIN: Permission.ADMIN,
-}
+    def __new__(cls, value: str, permission: Permission) -> Self:
+        """Make a member that is its text."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.permission = permission
+        return made
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +76,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             return bool(self.everywhere or self.roles)
         here = self.roles.get(project) if project is not None else None
         everywhere = self.everywhere
-        return (here is not None and _HIGHEST[here] >= permission) or (
-            everywhere is not None and _HIGHEST[everywhere] >= permission
+        return (here is not None and here.permission >= permission) or (
+            everywhere is not None and everywhere.permission >= permission
         )
 
 

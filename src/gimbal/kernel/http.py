@@ -75,8 +75,11 @@ class Upload:
         media_type: str = "",
         hold: Callable[[int], None] = lambda _: None,
         announced: int | None = None,
+        at_once: Callable[[], Awaitable[bytes | None]] | None = None,
     ) -> None:
+        """`at_once` returns the whole body where it has come in one piece, and None where `chunks` must be read."""
         self._chunks = chunks
+        self._at_once = at_once
         self.announced = announced
         """Bytes that the caller said it would send; None where that is not known, or is not that of what is read here."""
         self._hold = hold
@@ -89,21 +92,30 @@ class Upload:
         """Yield the chunks as they come."""
         self._check_announced()
         async for chunk in self._chunks:
-            self.received += len(chunk)
-            if self.received > self.limit:
-                raise TooLarge(
-                    f"The body is larger than {self.limit} bytes.",
-                    todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
-                )
+            self._count(chunk)
             yield chunk
 
     async def read(self) -> bytes:
         """Return the whole body; raise Busy when too much is in memory already."""
+        self._check_announced()
+        whole = None if self._at_once is None or self.received else await self._at_once()
+        if whole is not None:
+            self._count(whole)
+            self._hold(len(whole))
+            return whole
         parts: list[bytes] = []
         async for chunk in self:
             self._hold(len(chunk))
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _count(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        if self.received > self.limit:
+            raise TooLarge(
+                f"The body is larger than {self.limit} bytes.",
+                todo="Send less, in parts, or raise server.max_body_bytes or server.max_upload_bytes.",
+            )
 
     def _check_announced(self) -> None:
         if self.announced is not None and self.announced > self.limit:

@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from gimbal.engines.http import problems
 from gimbal.engines.http.answer import Answer, Wants
 from gimbal.engines.http.model import Deadlines, HeaderList
+from gimbal.engines.http.wave import wave_of
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings import KIB
 
@@ -46,8 +47,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_armed", "_bodiless", "_dry", "_ended", "_full", "_headers", "_held", "_interims", "_keep", "_loop", "_owner",
-        "_parser", "_phase", "_since", "_span", "_timer", "_transport", "_until", "_where", "closed", "idle_s", "sending",
-        "used",
+        "_parser", "_phase", "_since", "_span", "_timer", "_transport", "_until", "_wave", "_where", "closed", "idle_s",
+        "sending", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, where: str, idle_s: float) -> None:
@@ -58,6 +59,7 @@ class Connection(asyncio.Protocol):
         """Whether a part of the request is still to be sent."""
         self.idle_s = idle_s
         self._loop = loop
+        self._wave = wave_of(loop)
         self._owner = owner
         self._where = where
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
@@ -74,14 +76,22 @@ class Connection(asyncio.Protocol):
 
     # What the client does with it.
 
-    def begin(self, method: bytes, data: bytes, deadlines: Deadlines, until: float, now: float) -> Answer:
-        """Send the head of a request and what fits beside it; its answer will be what is returned."""
+    def begin(
+        self, method: bytes, data: bytes, deadlines: Deadlines, until: float, now: float, *, alone: bool = False
+    ) -> Answer:
+        """Send the head of a request and what fits beside it; its answer will be what is returned.
+
+        What goes `alone`, with nothing behind it, goes with what other connections send in this turn of the loop.
+        """
         self._answer = answer = Answer(self._loop, self, deadlines, self._where)
         self._bodiless = method == b"HEAD"
         self._until = until
         self._await("first_byte", deadlines.first_byte_s, now)
         assert self._transport is not None, "A connection is made before it is used."
-        self._transport.write(data)
+        if alone:
+            self._wave.write(self._transport, data)
+        else:
+            self._transport.write(data)
         return answer
 
     async def send(self, data: bytes | memoryview, answer: Answer) -> bool:

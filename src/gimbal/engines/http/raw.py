@@ -59,7 +59,7 @@ class RawClient:
             connection = await pool.acquire(deadlines, until)
             now = pool.loop.time()
         used = connection.used
-        answer = connection.begin(method, data, deadlines, until, now)
+        answer = connection.begin(method, data, deadlines, until, now, alone=whole)
         if whole:
             # As `answer.head` does, without two coroutines more.
             answer.waiter = pool.loop.create_future()

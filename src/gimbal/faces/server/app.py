@@ -61,6 +61,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     allow: Permission
     answer: Callable[[Exchange, Context], Awaitable[HttpReply]]
     on_error: ErrorWriter = plain_error
+    checks: bool = False
+    """Whether `answer` itself begins with asking for what is allowed."""
 
 
 class _Row:
@@ -109,22 +111,16 @@ class App:
             return
         exchange = Exchange(scope, receive, self.room)
         row = _Row(self.unmatched)
-        started, status, begun = time.perf_counter(), _CLIENT_GONE, False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        started, status = time.perf_counter(), _CLIENT_GONE
         try:
             try:
                 reply = await self._answer(exchange, row)
                 status = reply.status
-                await send_reply(reply, exchange, sending)
+                await send_reply(reply, exchange, send)
             except Exception as problem:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log the rest
                 reply = self._failed(problem, exchange, row)
                 # Once a stream has begun, its end without the last chunk tells the caller that it is not whole.
-                if not begun:
+                if not exchange.begun:
                     status = reply.status
                     await send_reply(reply, exchange, send)
         finally:
@@ -137,7 +133,7 @@ class App:
         principal = await self._principal(exchange, route)
         project = exchange.parameters.get("project") or exchange.headers.get("x-gimbal-project")
         ctx = Context(self.services, principal, project or self.home(principal), client=exchange.client)
-        if route.allow is not Permission.OPEN:
+        if route.allow is not Permission.OPEN and not route.checks:
             ctx.require(Permission.VIEW if principal.kind != "nobody" else route.allow)
         if "project" in exchange.parameters:
             await self.services.get(Projects).get(ctx, exchange.parameters["project"])
@@ -220,7 +216,7 @@ class App:
                 return row.on_error_in(error, exchange.media_type)
             return row.on_error(error) if row.on_error else plain_error(error, exchange)
 
-        return Route(label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=written)
+        return Route(label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=written, checks=True)
 
 
 def _encode(result: Any) -> HttpReply:

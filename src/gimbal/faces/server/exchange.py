@@ -17,6 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _MOST_PARAMETERS = 1000
+_NO_QUERY: dict[str, list[str]] = {}
 _NO_BODY = frozenset({204, 304})
 
 # Pages load only what we serve; nothing is framed by others, and nothing is sniffed.
@@ -47,7 +48,11 @@ class Exchange:
         self._room = room
         self._held = 0
         self._ended = False
-        self._gone = asyncio.Event()
+        self._first: bytes | None = None
+        """A piece of the body that was read and not taken."""
+        self._gone = False
+        self.begun = False
+        """Whether something of the answer has been sent."""
 
     @property
     def target(self) -> str:
@@ -88,6 +93,7 @@ class Exchange:
             media_type=self.media_type,
             hold=self._hold,
             announced=int(announced) if announced.isdecimal() else None,
+            at_once=self._whole if plain else None,
         )
 
     def _hold(self, size: int) -> None:
@@ -101,13 +107,13 @@ class Exchange:
 
     def request(self, limit: int) -> HttpRequest:
         """Return what a dialect handler gets."""
-        query = self.query()
+        query = self.query() if self._query_string else _NO_QUERY
         return HttpRequest(
             method=self.method,
             path=self.path,
             parameters=self.parameters,
-            query={name: values[0] for name, values in query.items()},
-            several={name: values for name, values in query.items() if len(values) > 1},
+            query={name: values[0] for name, values in query.items()} if query else {},
+            several={name: values for name, values in query.items() if len(values) > 1} if query else {},
             headers=self.headers,
             body=self.upload(limit),
             disconnected=self.disconnected,
@@ -115,20 +121,37 @@ class Exchange:
 
     async def disconnected(self) -> None:
         """Return when the caller has gone away; only sensible once the body has been read."""
-        while not self._gone.is_set():
+        while not self._gone:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._gone.set()
+                self._gone = True
+
+    async def _piece(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._gone = True
+            raise BadInput("The caller went away before the body was complete.", kept="", todo="Send it again.")
+        self._ended = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def _whole(self) -> bytes | None:
+        """Return the body where its first piece is all of it; else keep that for `_raw`."""
+        if self._ended or self._first is not None:
+            return None
+        piece = await self._piece()
+        if self._ended:
+            return piece
+        self._first = piece
+        return None
 
     async def _raw(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
+            self._first = b""
         while not self._ended:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self._gone.set()
-                raise BadInput("The caller went away before the body was complete.", kept="", todo="Send it again.")
-            self._ended = not message.get("more_body", False)
-            if message.get("body"):
-                yield message["body"]
+            if piece := await self._piece():
+                yield piece
 
     async def _unpacked(self, encoding: str, limit: int) -> AsyncIterator[bytes]:
         unpacking = Unpacking(encoding)
@@ -156,10 +179,12 @@ async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
         headers.append((b"content-length", b"%d" % len(body)))
     start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if isinstance(body, bytes):
+        exchange.begun = True
         await send(start)
         await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
     elif exchange.method == "HEAD":
         await _close(body)
+        exchange.begun = True
         await send(start)
         await send({"type": "http.response.body", "body": b""})
     else:
@@ -188,7 +213,7 @@ _KNOWN = {name: [_header("content-type", name), *_SECURITY] for name in ("applic
 
 async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:
     iterator = chunks.__aiter__()
-    pumping = asyncio.ensure_future(_pump(start, iterator, send))
+    pumping = asyncio.ensure_future(_pump(start, iterator, exchange, send))
     gone = asyncio.ensure_future(exchange.disconnected())
     try:
         await asyncio.wait({pumping, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -202,15 +227,15 @@ async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchan
         await _close(iterator)
 
 
-async def _pump(start: Message, chunks: AsyncIterator[bytes], send: Send) -> None:
-    begun = False
+async def _pump(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:
     async for chunk in chunks:
-        if not begun:
+        if not exchange.begun:
             # The status goes out only with the first chunk, so that an early error still gets its own.
+            exchange.begun = True
             await send(start)
-            begun = True
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    if not begun:
+    if not exchange.begun:
+        exchange.begun = True
         await send(start)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gimbal.engines.http.wave import Wave, wave_of
+
 HEAD_S = 20.0
 """Seconds from a connection, or the first byte of a request on it, to the end of the request's head."""
 BODY_S = 30.0
@@ -35,30 +37,32 @@ class _Waits(enum.Enum):
 class _Joined:
     """A transport on which the head of an answer goes out with the beginning of its body: half as many packets."""
 
-    __slots__ = ("_begun", "_head", "_transport")
+    __slots__ = ("_begun", "_head", "_transport", "_wave")
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, wave: Wave) -> None:
         self._transport = transport
+        self._wave = wave
         self._head: bytes | None = None
         self._begun = False
 
     def write(self, data: bytes) -> None:
         if self._head is not None:
-            self._transport.write(self._head + data)
+            self._wave.write(self._transport, self._head + data)
             self._head = None
         elif not self._begun and data.startswith(_FINAL):
             self._head, self._begun = data, True
         else:
-            self._transport.write(data)
+            self._wave.write(self._transport, data)
 
     def flush(self) -> None:
         """Send a head whose answer has no body."""
         if self._head is not None:
-            self._transport.write(self._head)
+            self._wave.write(self._transport, self._head)
             self._head = None
 
     def close(self) -> None:
         self.flush()
+        self._wave.flush()
         self._transport.close()
 
     def is_closing(self) -> bool:
@@ -71,6 +75,7 @@ class PatientProtocol(HttpToolsProtocol):
     _timer: TimerHandle | None = None
     _joined: _Joined | None = None
     """Of the answer under way: requests that came close behind wait for their turn."""
+    _wave: Wave
     _waits = _Waits.HEAD
     _since = 0.0
     """When it began to wait, or the last byte of a body came."""
@@ -78,6 +83,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the first request."""
         super().connection_made(transport)
+        self._wave = wave_of(self.loop)
         self._since = self.loop.time()
         self._timer = self.loop.call_later(min(LOOK_S, HEAD_S), self._look)
 
@@ -117,7 +123,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._waits, self._since = _Waits.NEXT, self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._joined = _Joined(cycle.transport)
+        self._joined = _Joined(cycle.transport, self._wave)
         cycle.transport = cast("Transport", self._joined)
         super()._start_asgi_task(cycle, app)
 

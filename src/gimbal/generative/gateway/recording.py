@@ -133,6 +133,8 @@ async def recorded(ctx: Context, spans: list[Span], *, at_once: bool = False) ->
     if not at_once and ctx.services.has(Recording):
         await ctx.get(Recording).put(ctx, spans)
         return
+    # A context of its own: what it emits is published now, also when the caller's request has failed.
+    ctx = ctx.within(ctx.project or "default")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             await ctx.get(Traces).record(ctx, spans)

@@ -123,7 +123,7 @@ class _Passing:
             attributes={"http.request.method": self.request.method, "http.response.status_code": status},
             dialect="gimbal",
         )
-        await recorded(self.ctx.within(self.ctx.project or "default"), [span])
+        await recorded(self.ctx, [span])
 
 
 async def _streamed(passing: _Passing, response: Response) -> AsyncIterator[bytes]:

@@ -23,7 +23,7 @@ async def provide(flight: Flight) -> None:
     assert flight.plan is not None, "route runs before"
     ctx, call = flight.ctx, flight.call
     project, providers, health = ctx.project or "default", ctx.get(Providers), await known_to(ctx)
-    asked: dict[str, Provider] = {}
+    asked: dict[str, Provider] = {} if flight.provider is None else {flight.provider.name: flight.provider}
 
     async def open_one(choice: Choice, deadlines: Deadlines) -> Answer:
         provider = asked.get(choice.provider)

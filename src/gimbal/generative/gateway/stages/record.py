@@ -36,12 +36,10 @@ _number = msgspec.json.Decoder(float | int | None)
 
 async def record(flight: Flight) -> None:
     """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
-    # A context of its own: what it emits is published now, also when the caller's request has failed.
-    ctx = flight.ctx.within(flight.ctx.project or "default")
     if not flight.spans:
         wasted = any(one.usage is not None for one in flight.attempts)
-        flight.spans = [to_span(flight), *(await _wasted(ctx, flight) if wasted else ())]
-    await recorded(ctx, flight.spans, at_once=flight.at_once)
+        flight.spans = [to_span(flight), *(await _wasted(flight.ctx, flight) if wasted else ())]
+    await recorded(flight.ctx, flight.spans, at_once=flight.at_once)
 
 
 def to_span(flight: Flight) -> Span:
