@@ -36,6 +36,9 @@ class _Slow(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._held += data
+        if b"content-length: 0\r\n" in self._held.lower():  # somebody looks whether a proxy before it answers
+            self._held = b""
+            self._transport.write(_JSON)
         if not self._held.endswith(b"}"):
             return
         asked, self._held = json.loads(self._held.partition(b"\r\n\r\n")[2]), b""

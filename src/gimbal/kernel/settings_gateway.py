@@ -39,12 +39,16 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     token_url: str = ""
     """Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for Bedrock; empty means their own."""
     identity: str = ""
-    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
-    `instance` or `profile` of Amazon."""
+    """How it proves who asks where no key alone does: `client`, `managed`, `app_service` or `workload` of Azure's Entra; `web`,
+    `container`, `instance` or `profile` of Amazon."""
     tenant: str = ""
     """Directory of Entra, for Azure: its id or its domain."""
     client_id: str = ""
     """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    authority_host: str = ""
+    """Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in which the resource is."""
+    token_scope: str = ""
+    """For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means that of the same cloud."""
     role: str = ""
     """Role of Amazon that is assumed, as an ARN."""
     external_id: str = ""

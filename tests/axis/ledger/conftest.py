@@ -13,10 +13,12 @@ import gimbal.axis.ledger.work
 import gimbal.axis.traces.dialect
 import gimbal.axis.traces.operations
 import gimbal.axis.traces.pages  # noqa: F401 - fill the tables
+from gimbal.axis.ledger.corrections import CostCorrections
 from gimbal.axis.pricing.service import PriceBook, PriceSource
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.model import CreateProject
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.traces.corrections import Corrections
 from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.redaction.policies import Redactions
 from gimbal.axis.traces.service import Traces
@@ -72,6 +74,7 @@ async def ledger(
     services.register(Jobs, Jobs(catalog, clock))
     services.register(PriceSource, book)
     services.register(Traces, Traces(columns, writer, book))
+    services.register(Corrections, CostCorrections())
     services.register(SamplingPolicies, SamplingPolicies(catalog, services.get(Clock)))
     services.register(Redactions, Redactions(catalog, RedactionSettings()))
     return ctx

@@ -1,5 +1,6 @@
 """The pages over HTTP: empty and full, with whatever senders and providers call things escaped."""
 
+import re
 from decimal import Decimal
 
 import httpx
@@ -11,6 +12,7 @@ from gimbal.axis.ledger import statements
 from gimbal.axis.ledger.statements import Import
 from gimbal.axis.pricing.service import PriceBook
 from gimbal.kernel.context import Context
+from gimbal.testing.clock import FrozenClock
 
 HOSTILE = '</td><script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -52,6 +54,61 @@ async def test_traces_with_an_unpriced_call(site: httpx.AsyncClient, ledger: Con
     for reason, found in (("any", True), ("unknown_model", True), ("no_usage", False)):
         shown = await text(site, ledger, f"/traces?unpriced={reason}&range=30d")
         assert ("nobody-knows" in shown.partition("<tbody")[2]) is found
+
+
+async def test_a_trace_tells_what_its_call_cost_before_and_why(
+    site: httpx.AsyncClient, ledger: Context, clock: FrozenClock
+) -> None:
+    """On the page and in the part that is fetched alone: each figure, its reason and who; nothing of other calls."""
+    corrected = call("m1", 1_000_000, 0, at=day(20))
+    late = call("m3", 1_000_000, 0, at=day(20))
+    same = call("m1", 0, 0, at=day(20), trace_id=corrected.trace_id)
+    await record(ledger, OLD, corrected, late, same)
+    await rerated(ledger, NEW, reason=f"the list was late {HOSTILE}")
+    clock.advance(seconds=60)
+    await rerated(ledger, PriceBook([price("m1", "4", "10"), price("m3", "5", "7")], "third"), reason="and wrong")
+
+    for part in ("", "&part=span"):
+        shown = plain(await text(site, ledger, f"/traces/{corrected.trace_id}?span={corrected.span_id}{part}"))
+        last, first = shown.partition("Cost before ")[2].split("Before that ")
+        assert last.startswith("$3.00 → $4.00 and wrong local owner")
+        assert ", book third" in last
+        assert first.startswith("$2.00 → $3.00 the list was late")
+        assert shown.index("Cost $4.00") < shown.index("Cost before")
+    shown = plain(await text(site, ledger, f"/traces/{late.trace_id}"))
+    assert "Cost before unpriced (unknown model) → $5.00" in shown
+    assert "Cost before" not in await text(site, ledger, f"/traces/{same.trace_id}?span={same.span_id}")
+
+
+async def test_what_a_cached_answer_would_have_cost_is_told_as_saved(site: httpx.AsyncClient, ledger: Context) -> None:
+    """It is no cost, before as after."""
+    cached = call("m1", 1_000_000, 0, at=day(20), cached=True)
+    await record(ledger, OLD, cached)
+    await rerated(ledger, NEW, reason="late")
+
+    shown = plain(await text(site, ledger, f"/traces/{cached.trace_id}"))
+
+    assert "Cost before $2.00 → $3.00, saved late" in shown
+
+
+async def test_costs_before_are_those_of_the_span_and_the_project(site: httpx.AsyncClient, ledger: Context) -> None:
+    """Another project's call of the same ids has its own history, or none."""
+    mine = call("m1", 1_000_000, 0, at=day(20))
+    other = Context(ledger.services, ledger.principal, "default")
+    await record(ledger, OLD, mine)
+    await rerated(ledger, NEW, reason="mine alone")
+    await record(other, OLD, mine)
+
+    assert "mine alone" in await text(site, ledger, f"/traces/{mine.trace_id}")
+    reply = await site.get(f"/p/default/traces/{mine.trace_id}")
+    assert reply.status_code == 200
+    assert "mine alone" not in reply.text
+    assert "Cost before" not in reply.text
+
+
+def plain(html: str) -> str:
+    """Return what a person reads of a page."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split()).replace(" ,", ",")
 
 
 async def test_a_bill_beside_ours(site: httpx.AsyncClient, ledger: Context) -> None:

@@ -6,9 +6,10 @@ import pytest
 from gimbal.axis.pricing.model import Usage
 from gimbal.engines.text.model import Detector
 from gimbal.engines.text.scanner import Scanner
-from gimbal.generative.gateway.conversation import Piece, Thinking, ToolCall
+from gimbal.generative.gateway.conversation import Piece, Text, Thinking, ToolCall
 from gimbal.generative.gateway.guarding.answered import Outflow, joined
 from gimbal.generative.gateway.guarding.looking import Looking
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.guards.model import decode_manifest
 from gimbal.generative.guards.prepared import Policy
 from gimbal.kernel.errors import GuardRefused, GuardUnavailable
@@ -65,6 +66,23 @@ async def test_each_of_several_thoughts_keeps_its_own_signature():
     whole = joined(await told(outflow, Piece(reasoning="ab", thoughts=thoughts, text="x", finish="stop")))
 
     assert (whole.thoughts, whole.reasoning, whole.text) == (thoughts, "ab", "x")
+
+
+async def test_thoughts_between_what_is_said_and_called_stay_there():
+    parts = (
+        Thinking(text="of Bob", signature="1"),
+        Text(text="to bob@example.com"),
+        Thinking(redacted="x"),
+        ToolCall(index=0, id="a", name="f", arguments='{"to":"bob@example.com"}'),
+        Thinking(text="of Ann", signature="2"),
+        ToolCall(index=1, id="b", name="f", arguments="{}"),
+    )
+    outflow, _ = under(MAIL)
+    whole = joined(await told(outflow, Piece(**answer_of(parts), finish="stop")))
+
+    masked = msgspec.structs.replace(parts[3], arguments='{"to":"[email]"}')
+    assert whole.parts == (parts[0], Text(text="to [email]"), parts[2], masked, *parts[4:])
+    assert (whole.text, whole.tool_calls) == ("to [email]", (masked, parts[5]))
 
 
 async def test_after_a_thought_that_was_changed_no_other_is_signed():

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
+from gimbal.axis.traces import corrections
 from gimbal.axis.traces.agent_graph import agent_graph
 from gimbal.axis.traces.judgements import Judgement, Judgements
 from gimbal.axis.traces.model import KINDS
@@ -74,6 +75,7 @@ async def trace_page(ctx: Context, request: PageRequest) -> View:
         "failed": sum(bones.statuses[code] == "error" for code in bones.status),
         "view": view_of(span, request.project),
         "scores": [one for one in judged if one.target_kind != "span"],
+        "corrected": await corrections.of_span(ctx, span),
         "span_scores": [one for one in judged if one.target_kind == "span" and one.target_id == span.span_id],
         "may_score": _may_score(ctx, request),
         "neighbours": following,
@@ -88,7 +90,12 @@ async def _span_part(ctx: Context, request: PageRequest) -> View:
     if ctx.services.has(Judgements):
         judged = await ctx.get(Judgements).of_trace(ctx, span.trace_id, [span.span_id], "")
     own = [one for one in judged if one.target_kind == "span"]
-    data = {"view": view_of(span, request.project), "span_scores": own, "may_score": _may_score(ctx, request)}
+    data = {
+        "view": view_of(span, request.project),
+        "corrected": await corrections.of_span(ctx, span),
+        "span_scores": own,
+        "may_score": _may_score(ctx, request),
+    }
     return View("traces/span_part.html", data)
 
 

@@ -12,7 +12,20 @@ from gimbal.kernel.http import HttpReply
 FOLDER = Path(__file__).parent / "static"
 MOUNT = "/static/{version}/{name*}"
 # Order is meaning: what comes later may refine what came before.
-STYLES = ("tokens", "base", "layout", "components", "tables", "views", "forms", "traces", "finding", "costs", "gateway")
+STYLES = (
+    "tokens",
+    "base",
+    "layout",
+    "components",
+    "tables",
+    "views",
+    "forms",
+    "traces",
+    "finding",
+    "costs",
+    "gateway",
+    "runs",
+)
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -5,11 +5,13 @@ many connections are served in one turn, those woken by the first packet find th
 """
 
 import asyncio
+import logging
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from gimbal.kernel.settings import KIB
 
+_log = logging.getLogger(__name__)
 # Who sends more in one turn is held back by what the network takes, so that it must be asked.
 _MOST: Final = 64 * KIB
 
@@ -53,7 +55,10 @@ class Wave:
             self._packets, self._size = [], 0
             for transport, data in packets:
                 if not transport.is_closing():
-                    transport.write(data)
+                    try:
+                        transport.write(data)
+                    except Exception:  # noqa: BLE001 - the others' packets go all the same
+                        _log.warning("a packet could not be sent", exc_info=True)
 
 
 _waves: WeakKeyDictionary[asyncio.AbstractEventLoop, Wave] = WeakKeyDictionary()

@@ -7,19 +7,18 @@ change a setting. What is read is handed over in record batches, so that memory 
 import asyncio
 import contextlib
 import io
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-import chdb
 import msgspec
 import pyarrow as pa
 from clickhouse_connect.driver.binding import format_bind_value
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from gimbal.engines.storage.columns import DATABASE, Columns
+from gimbal.engines.storage.embedded import connected
 
 T = TypeVar("T")
 _BATCH_ROWS = 65_536
@@ -179,8 +178,7 @@ class _Embedded(_Source):
     """In this process."""
 
     def _open(self) -> pa.Schema:
-        folder = os.path.realpath(self._columns.url.removeprefix("chdb://"))
-        handle: Any = chdb.connect(folder)
+        handle = connected(self._columns.url.removeprefix("chdb://"))
         self._close.append(handle.close)
         handle.query(f"USE {_NOWHERE}")
         handle.query("SET " + ", ".join(f"{name} = {_literal(value)}" for name, value in self._settings.items()))

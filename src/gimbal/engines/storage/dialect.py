@@ -8,7 +8,6 @@ first line of the body. Source: ClickHouse documentation, HTTP interface.
 import asyncio
 import contextlib
 import hmac
-import os
 import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -17,9 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import chdb
-
 from gimbal.engines.storage.columns import DATABASE
+from gimbal.engines.storage.embedded import connected
 
 Message = MutableMapping[str, Any]
 _HANDLES = 4
@@ -44,9 +42,9 @@ class ColumnsEndpoint:
         self._token = token
         self._pool = ThreadPoolExecutor(_HANDLES, "columns-dialect")
         self._handles: asyncio.Queue[Any] = asyncio.Queue()
-        self._folder = os.path.realpath(folder)
+        self._folder = folder
         for _ in range(_HANDLES):
-            handle = chdb.connect(self._folder)
+            handle = connected(self._folder)
             handle.query(f"USE {DATABASE}")
             self._handles.put_nowait(handle)
 
@@ -89,7 +87,7 @@ class ColumnsEndpoint:
         default = dict(query).get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
         handle = await self._handles.get()
         # A session that was made read-only stays so: such a statement has one of its own.
-        once = chdb.connect(self._folder) if "readonly" in settings else None
+        once = connected(self._folder) if "readonly" in settings else None
         try:
             run = asyncio.get_running_loop().run_in_executor(
                 self._pool, _execute, once or handle, text, body, parameters, settings, default

@@ -117,6 +117,7 @@ class Exchange:
             headers=self.headers,
             body=self.upload(limit),
             disconnected=self.disconnected,
+            scheme=self.scheme,
         )
 
     async def disconnected(self) -> None:
@@ -174,7 +175,10 @@ async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
         replaced = reply.headers.keys() & _OURS
         if replaced:
             headers = [pair for pair in headers if pair[0].decode() not in replaced]
-        headers += [_header(name, value) for name, value in reply.headers.items()]
+        if "".join(reply.headers.values()).isprintable():
+            headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+        else:
+            headers += [_header(name, value) for name, value in reply.headers.items()]
     if reply.status not in _NO_BODY and isinstance(body, bytes) and "content-length" not in reply.headers:
         headers.append((b"content-length", b"%d" % len(body)))
     start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
@@ -192,7 +196,7 @@ async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    if not value.isprintable() and ("\r" in value or "\n" in value or "\0" in value):
+    if "\r" in value or "\n" in value or "\0" in value:
         message = f"the header {name} has a line break"
         raise ValueError(message)
     return name.encode("latin-1"), value.encode("latin-1")

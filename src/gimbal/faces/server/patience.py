@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, which gives up connections that never come to the point, and sends an answer in one piece.
+"""uvicorn's HTTP, which gives up connections that never come to the point; answers go out by `replying`.
 
 Who opens connections and sends a byte now and then would hold them all. One timer for each connection looks every few
 seconds; a request sets none.
@@ -6,11 +6,15 @@ seconds; a request sets none.
 
 import enum
 from asyncio import TimerHandle, Transport
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gimbal.engines.http.wave import Wave, wave_of
+from gimbal.faces.server.replying import Replying
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 HEAD_S = 20.0
 """Seconds from a connection, or the first byte of a request on it, to the end of the request's head."""
@@ -19,8 +23,6 @@ BODY_S = 30.0
 LOOK_S = 5.0
 """Seconds between looks: by so much later, at most, a connection is given up."""
 _SHORTEST_S = 0.01
-_FINAL = tuple(b"HTTP/1.1 %d" % kind for kind in range(2, 6))
-"""How heads begin after which a body comes: others are only between."""
 
 
 class _Waits(enum.Enum):
@@ -34,47 +36,10 @@ class _Waits(enum.Enum):
     """Request, for as long as connections are kept."""
 
 
-class _Joined:
-    """A transport on which the head of an answer goes out with the beginning of its body: half as many packets."""
-
-    __slots__ = ("_begun", "_head", "_transport", "_wave")
-
-    def __init__(self, transport: Transport, wave: Wave) -> None:
-        self._transport = transport
-        self._wave = wave
-        self._head: bytes | None = None
-        self._begun = False
-
-    def write(self, data: bytes) -> None:
-        if self._head is not None:
-            self._wave.write(self._transport, self._head + data)
-            self._head = None
-        elif not self._begun and data.startswith(_FINAL):
-            self._head, self._begun = data, True
-        else:
-            self._wave.write(self._transport, data)
-
-    def flush(self) -> None:
-        """Send a head whose answer has no body."""
-        if self._head is not None:
-            self._wave.write(self._transport, self._head)
-            self._head = None
-
-    def close(self) -> None:
-        self.flush()
-        self._wave.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-
 class PatientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not come."""
 
     _timer: TimerHandle | None = None
-    _joined: _Joined | None = None
-    """Of the answer under way: requests that came close behind wait for their turn."""
     _wave: Wave
     _waits = _Waits.HEAD
     _since = 0.0
@@ -110,8 +75,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on as the one in uvicorn does, but without a timer that the next request has to stop."""
-        if self._joined is not None:
-            self._joined.flush()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -123,9 +86,17 @@ class PatientProtocol(HttpToolsProtocol):
             self._waits, self._since = _Waits.NEXT, self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._joined = _Joined(cycle.transport, self._wave)
-        cycle.transport = cast("Transport", self._joined)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, cast("ASGI3Application", Replying(app, cycle, self._wave)))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, after what was answered before."""
+        self._wave.flush()
+        super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        """Close the connection once what is answered has gone out."""
+        self._wave.flush()
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no more."""

@@ -191,7 +191,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     them by name, but for values that ask for what happens anyway."""
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
     """A tool call of an answer, whole or in part (then the parts with one `index` are put together)."""
 
     index: int = 0
@@ -199,6 +199,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     arguments: str = ""
     """JSON text."""
+
+
+AnswerPart = Thinking | Text | Refused | ToolCall
 
 
 def thinking_of(reasoning: str, signature: str, redacted: str) -> tuple[Thinking, ...]:
@@ -230,6 +233,9 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     thoughts: tuple[Thinking, ...] = ()
     """Several thoughts of which some are signed or hidden, in order: each signature is of its own text. Then `reasoning` is
     their text all the same, and the two fields above are empty."""
+    parts: tuple[AnswerPart, ...] = ()
+    """Of a whole answer: all that the other fields say, in order; empty where all thoughts came first, then the text, then a
+    refusal, then the calls."""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = ""
@@ -252,6 +258,11 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         """What it says of thoughts, in order, whether all of one or a part."""
         return self.thoughts or thinking_of(self.reasoning, self.signature, self.redacted)
 
+    @property
+    def order(self) -> Sequence[AnswerPart]:
+        """All that it says, in order."""
+        return self.parts or _order(self)
+
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that has ended, for whoever writes it in another wire."""
@@ -267,6 +278,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     redacted: str = ""
     thoughts: tuple[Thinking, ...] = ()
     """As of a Piece."""
+    parts: tuple[AnswerPart, ...] = ()
+    """As of a Piece; empty where the answer was streamed: then it was written in its order."""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
@@ -280,6 +293,23 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         """What was thought, in order."""
         return self.thoughts or thinking_of(self.reasoning, self.signature, self.redacted)
 
+    @property
+    def order(self) -> Sequence[AnswerPart]:
+        """All that was thought, said and called, in order."""
+        return self.parts or _order(self)
+
+
+def _order(said: Piece | Done) -> list[AnswerPart]:
+    parts: list[AnswerPart] = []
+    if said.reasoning or said.signature or said.redacted or said.thoughts:
+        parts += said.thinking
+    if said.text:
+        parts.append(Text(text=said.text))
+    if said.refusal:
+        parts.append(Refused(text=said.refusal))
+    parts += said.tool_calls
+    return parts
+
 
 class Thoughts:
     """What a model thinks while it grows by pieces, thought by thought: a signature ends the one that it signs."""
@@ -287,9 +317,11 @@ class Thoughts:
     def __init__(self) -> None:
         self._ended: list[Thinking] = []
         self._text: list[str] = []
+        self._parts: tuple[AnswerPart, ...] = ()
 
     def take(self, piece: Piece) -> None:
         """Account for one piece."""
+        self._parts = piece.parts or self._parts
         for part in piece.thinking:
             if part.redacted:
                 self._end("")
@@ -302,7 +334,8 @@ class Thoughts:
     def said(self) -> Json:
         """Return the fields of a Piece or a Done that say what was thought up to here."""
         self._end("")
-        return said_of(self._ended)
+        said = said_of(self._ended)
+        return said | {"parts": self._parts} if self._parts else said
 
     def _end(self, signature: str) -> None:
         if self._text or signature:

@@ -13,6 +13,7 @@ from gimbal.generative.gateway.call import Call
 from gimbal.generative.gateway.conversation import Done, Piece, Thoughts, ToolCall
 from gimbal.generative.gateway.guarding.answered import Outflow
 from gimbal.generative.gateway.guarding.looking import Looking, Records
+from gimbal.generative.gateway.parted import Parted
 from gimbal.generative.gateway.provider import Answer, Choice, Provider
 from gimbal.generative.gateway.resilience.model import Attempt, Plan
 from gimbal.kernel.clock import to_us
@@ -44,6 +45,8 @@ class Flight:
     model = ""
     """Model without the provider's name."""
     answer: Answer | None = None
+    parted: list[Parted] | None = None
+    """Attempts at vectors that took several requests and came to no answer; None without one."""
     upstream_us = 0
     """Microseconds that were spent waiting for providers."""
     thoughts: Thoughts | None = None
@@ -64,9 +67,13 @@ class Flight:
     """The answer's bytes."""
     # end
     landed = False
+    """Whether it is known when it ended."""
+    ending = False
     """Whether settle and record have begun."""
+    over = False
+    """Whether both have ended."""
     ended: asyncio.Future[None] | None = None
-    """Done once both have; None before they have begun."""
+    """Done once they have; None while nobody waits for that."""
     error: GimbalError | None = None
     cancelled = False
     """Whether the caller went away before the end."""

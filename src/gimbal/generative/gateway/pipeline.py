@@ -85,11 +85,13 @@ async def run(flight: Flight) -> None:
 
 async def finish(flight: Flight) -> None:
     """Settle and record, once; goes on to its end also when the waiting task is cancelled."""
-    if flight.ended is not None:
-        await asyncio.shield(flight.ended)
+    if flight.ending:
+        if not flight.over:
+            flight.ended = flight.ended or asyncio.get_running_loop().create_future()
+            await asyncio.shield(flight.ended)
         return
+    flight.ending = True
     flight.land()
-    flight.ended = asyncio.get_running_loop().create_future()
     try:
         await _finish(flight)
     except asyncio.CancelledError:
@@ -99,7 +101,7 @@ async def finish(flight: Flight) -> None:
         _GOING_ON.add(going_on)
         going_on.add_done_callback(lambda task: _has_ended(flight, task))
         raise
-    flight.ended.set_result(None)
+    _over(flight)
 
 
 _GOING_ON: set[asyncio.Task[None]] = set()
@@ -108,6 +110,11 @@ _GOING_ON: set[asyncio.Task[None]] = set()
 
 def _has_ended(flight: Flight, task: asyncio.Task[None]) -> None:
     _GOING_ON.discard(task)
+    _over(flight)
+
+
+def _over(flight: Flight) -> None:
+    flight.over = True
     if flight.ended is not None and not flight.ended.done():
         flight.ended.set_result(None)
 

@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from gimbal.engines.console.pages import Form, PageRequest, Redirect, View, page, page_action
+from gimbal.generative.gateway import provider_form
+from gimbal.generative.gateway.provider_form import FIELDS, PROOFS
 from gimbal.generative.gateway.providers.entries import LOCAL
-from gimbal.generative.gateway.providers.model import ChangeProvider, CreateProvider, ProviderCard, ProviderCheck
+from gimbal.generative.gateway.providers.model import ChangeProvider, ProviderCard, ProviderCheck
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.upstreams.kinds import kinds
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, Forbidden, GimbalError
+from gimbal.kernel.errors import Conflict, Forbidden, GimbalError, NotFound
 from gimbal.kernel.operations import find, invoke
 
 _PATH = "/gateway/providers"
 _INSTALLATION = "installation"
 _CATALOG = frozenset({"project", _INSTALLATION})
-_FIELDS = ("scope", "name", "kind", "key_env", "base_url", "models", "region", "account", "api_version", "pricing")
 
 
 @page(_PATH, title="Providers", order=64, icon="key", tab="Providers", within="/gateway")
@@ -31,25 +30,37 @@ async def _shown(
     request: PageRequest,
     given: Mapping[str, str] | None = None,
     problem: GimbalError | None = None,
+    changing: str = "",
 ) -> View:
     cards: list[ProviderCard] = await invoke(find("providers.list"), ctx, {"project": request.project})
     may = request.principal.may(Permission.ADMIN, request.project)
     everywhere = request.principal.may(Permission.ADMIN, None)
     wrong = "" if problem is None else problem.where.rpartition(".")[2]
+    changeable = {
+        one.name for one in cards if (one.source == "project" and may) or (one.source == _INSTALLATION and everywhere)
+    }
+    asked = changing or request.query.get("change", "")
+    asked = asked if asked in changeable else ""
+    shown = next((one for one in cards if one.name == (asked or request.query.get("show"))), None)
+    fields = given if given is not None else provider_form.filled(shown) if shown and asked else {}
     data: dict[str, Any] = {
         "cards": cards,
         "may": may,
         "everywhere": everywhere,
-        "changeable": {
-            one.name
-            for one in cards
-            if (one.source == "project" and may) or (one.source == _INSTALLATION and everywhere)
-        },
+        "changeable": changeable,
+        "shown": shown,
+        "changing": bool(asked),
+        "about": provider_form.about(shown) if shown else [],
+        "proofs": {one.name: provider_form.proof(one) for one in cards},
+        "identities": PROOFS,
+        "form": provider_form,
+        "unfolded": provider_form.unfolded(fields, wrong, changing=bool(asked)),
+        "choices": provider_form.identities(everywhere=everywhere),
         "may_check": request.principal.may(Permission.DEVELOP, request.project),
         "kinds": [(kind.name, kind.title) for kind in kinds().values() if kind.name != LOCAL],
-        "given": {name: (given or {}).get(name, "") for name in _FIELDS},
+        "given": {name: fields.get(name, "") for name in ("scope", *FIELDS)},
         "problem": problem,
-        "wrong": wrong if wrong in {*_FIELDS, "key"} else "",
+        "wrong": wrong if wrong in {"scope", *FIELDS, "key"} else "",
         "local": LOCAL,
         "sealable": ctx.services.has(Providers) and bool(ctx.get(Providers).seals.ids),
     }
@@ -59,34 +70,49 @@ async def _shown(
 @page_action(_PATH, allow=Permission.ADMIN)
 async def add_provider(ctx: Context, request: PageRequest, form: Form) -> Redirect | View:
     """Add a provider; what is wrong is told beside its field, with the form as it was filled, but for the key."""
-    given = {name: form.get(name, "").strip() for name in _FIELDS}
-    everywhere = given["scope"] == _INSTALLATION
+    given = provider_form.given(form)
     try:
-        body = _body(given, form.get("key", "").strip())
-        if everywhere:
+        body = provider_form.created(given, form.get("key", "").strip())
+        if form.get("scope") == _INSTALLATION:
             card = await invoke(find("providers.create_everywhere"), ctx.within(None), {"body": body})
         else:
             card = await invoke(find("providers.create"), ctx, {"project": request.project, "body": body})
     except GimbalError as problem:
-        return await _shown(ctx, request, given, problem)
+        return await _shown(ctx, request, given | {"scope": form.get("scope", "")}, problem)
     return Redirect(
         request.href(_PATH), flash=f"The provider {card.name} is added; every process knows it within a second."
     )
 
 
-def _body(given: Mapping[str, str], key: str) -> CreateProvider:
-    fields: dict[str, Any] = {name: value for name, value in given.items() if value and name != "scope"}
-    if "models" in fields:
-        fields["models"] = tuple(word for word in fields["models"].replace(",", " ").split() if word)
+@page_action("/gateway/providers/{name}/change", allow=Permission.ADMIN)
+async def change_provider(ctx: Context, request: PageRequest, form: Form) -> Redirect | View:
+    """Change what a provider is; what is wrong is told beside its field, with the form as it was filled, but for the key."""
+    name, given = request.path["name"], provider_form.given(form)
     try:
-        return msgspec.convert({**fields, "key": key}, CreateProvider)
-    except msgspec.ValidationError as problem:
-        place = str(problem).partition(" - at ")[2].strip("`$.").partition("[")[0]
-        if place in given:
-            raise BadInput(f"{given[place]!r:.60} cannot be the {place}.", where=place, todo="Correct it.") from None
-        raise BadInput(
-            "The name is missing." if not given["name"] else "The form is not complete.", where="name", todo="Fill it."
-        ) from None
+        card = await _as_shown(ctx, request, form)
+        body = provider_form.changed(given, card, form.get("key", "").strip())
+        await _changed(ctx, request, form, "update", {"name": name, "body": body})
+    except (Conflict, NotFound) as problem:
+        return _refused(request, problem)
+    except GimbalError as problem:
+        if problem.where == "source":
+            return _refused(request, problem)
+        return await _shown(ctx, request, given, problem, name)
+    return Redirect(
+        request.href(_PATH, show=name) + "#provider",
+        flash=f"{name} is changed; every process knows it within a second.",
+    )
+
+
+async def _as_shown(ctx: Context, request: PageRequest, form: Form) -> ProviderCard:
+    """Return the provider that a form was filled for; raise Conflict where it is not what the form showed any more."""
+    name = request.path["name"]
+    card: ProviderCard = await invoke(find("providers.show"), ctx, {"project": request.project, "name": name})
+    if (card.source, str(card.updated_at)) != (form.get("source"), form.get("as_of")):
+        raise Conflict(
+            f"The provider {name} was changed meanwhile.", where=name, todo="Look at it, and change it again."
+        )
+    return card
 
 
 @page_action("/gateway/providers/{name}/key", allow=Permission.ADMIN)

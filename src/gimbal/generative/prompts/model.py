@@ -58,18 +58,30 @@ class RetrievalSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Variable that takes the numbered passages."""
 
 
+class ForeignPrompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a prompt that another tool's client registered."""
+
+    format: Literal["mlflow"]
+    registration: str
+    """Id of its registration: the same text registered again is another version."""
+    unread: str = ""
+    """Why its template is none of ours; then it is kept as it is, and only that tool fills it."""
+
+
 class PromptManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The manifest of a version of kind `prompt`."""
 
     messages: Annotated[tuple[PromptMessage, ...], msgspec.Meta(min_length=1)]
     model: str
-    """Model it was written for, as `provider/model` or a name that the gateway routes."""
+    """Model it was written for, as `provider/model` or a name that the gateway routes; a foreign prompt may name none."""
     params: PromptParams = PromptParams()
     variables: tuple[str, ...] = ()
     """Names of the placeholders, sorted."""
     retrieval: RetrievalSetting | None = None
     description: str = ""
     """What it is for."""
+    foreign: ForeignPrompt | None = None
+    """Set when another tool's client registered it."""
 
 
 class RenderedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +181,12 @@ def format_messages(manifest: PromptManifest, values: Mapping[str, str]) -> list
 
     Strict on purpose: a forgotten variable must not reach a model as an empty hole.
     """
+    if manifest.foreign is not None and manifest.foreign.unread:
+        raise BadInput(
+            f"The prompt's template is {manifest.foreign.format}'s and cannot be filled here: {manifest.foreign.unread}",
+            where="messages",
+            todo="Load it with that client, or register it with {{name}} placeholders.",
+        )
     known = set(manifest.variables)
     missing, unknown = sorted(known - set(values)), sorted(set(values) - known)
     if missing or unknown:
@@ -190,14 +208,15 @@ def _fill(content: str, values: Mapping[str, str]) -> str:
 
 def check_manifest(manifest: PromptManifest) -> PromptManifest:
     """Return a manifest whose parts agree; raise BadInput naming the part that does not."""
-    used = variables_of(manifest.messages)
+    foreign = manifest.foreign
+    used = () if foreign is not None and foreign.unread else variables_of(manifest.messages)
     if used != manifest.variables:
         raise BadInput(
             f"The messages use the variables {list(used)}, the manifest names {list(manifest.variables)}.",
             where="variables",
             todo="Name exactly the placeholders that the messages use, sorted.",
         )
-    if not manifest.model.strip():
+    if not manifest.model.strip() and foreign is None:
         raise BadInput("The prompt names no model.", where="model", todo="Name one, such as local/extractive.")
     retrieval = manifest.retrieval
     if retrieval is not None:

@@ -7,7 +7,7 @@ from tests.generative.gateway.credentials.test_operations import called, new, ru
 from tests.generative.gateway.upstreams.loopback import KEY, Reply, loopback
 
 from gimbal.generative.gateway.credentials.sealing import Seals
-from gimbal.generative.gateway.providers.entries import completed, entry, key_of
+from gimbal.generative.gateway.providers.entries import completed, entry, key_of, variable_of
 from gimbal.generative.gateway.providers.model import ChangeProvider
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.kernel.errors import BadInput, ConfigurationError, Forbidden
@@ -31,6 +31,7 @@ async def test_a_project_has_a_client_of_its_own_and_never_the_servers_identity(
     own = [
         new(AZURE, name="a", kind="azure", key="", identity="managed"),
         new(AZURE, name="a", kind="azure", key="", identity="workload", identity_file="/etc/passwd", **TENANT),
+        new(AZURE, name="a", kind="azure", identity="app_service"),
         *[
             new(name="a", kind="bedrock", key="", region="eu-west-1", identity=identity, role=ROLE, identity_file="/x")
             for identity in ("web", "container", "instance", "profile")
@@ -47,6 +48,10 @@ async def test_a_project_has_a_client_of_its_own_and_never_the_servers_identity(
     with pytest.raises(Forbidden) as caught:
         await run(admin, "providers.create", body=body)
     assert caught.value.where == "metadata_url"
+    body = new(AZURE, name="a", kind="azure", identity="client", authority_host="evil.example", **TENANT)
+    with pytest.raises(Forbidden) as caught:
+        await run(admin, "providers.create", body=body)
+    assert caught.value.where == "authority_host"
 
 
 async def test_a_role_is_for_a_projects_own_key(admin):
@@ -62,6 +67,7 @@ async def test_what_cannot_prove_who_asks_is_refused_when_it_is_given(ctx):
         (new(AZURE, kind="azure", identity="client"), "tenant"),
         (new(AZURE, kind="azure", identity="sorcery"), "identity"),
         (new(kind="openai", identity="client"), "identity"),
+        (new(AZURE, kind="azure", identity="client", authority_host="two words", **TENANT), "authority_host"),
         (new(kind="bedrock", region="eu-west-1", role=ROLE), "role"),
         (new(AZURE, kind="azure", metadata_url="nowhere", **TENANT, identity="client"), "base_url"),
     ):
@@ -72,7 +78,11 @@ async def test_what_cannot_prove_who_asks_is_refused_when_it_is_given(ctx):
 
 async def test_the_secret_stays_with_where_it_was_given_for(ctx):
     await run(ctx, "providers.create", body=new(AZURE, kind="azure", identity="client", **TENANT))
-    for change in ({"token_url": "https://evil.example/token"}, {"metadata_url": "https://evil.example"}):
+    for change in (
+        {"token_url": "https://evil.example/token"},
+        {"metadata_url": "https://evil.example"},
+        {"authority_host": "evil.example"},
+    ):
         with pytest.raises(BadInput, match="needs the key again"):
             await run(ctx, "providers.update", name="mine", body=ChangeProvider(**change))
 
@@ -115,6 +125,22 @@ def test_the_clouds_own_variables_count_where_nothing_is_said():
     assert (settings.tenant, key) == ("", "of-the-resource")
     # Nor does what is meant for Entra go anywhere else.
     assert made(azure, kind="azure", base_url=AZURE, identity="client", token_url="https://other.example")[1] == ""
+    assert made(azure, kind="azure", base_url=AZURE, identity="client", authority_host="other.example")[1] == ""
+
+    cloud = azure | {"AZURE_AUTHORITY_HOST": "https://login.microsoftonline.us/"}
+    for identity in ("client", "managed", "workload"):
+        settings, _ = made(cloud, kind="azure", base_url=AZURE, identity=identity)
+        assert settings.authority_host == "https://login.microsoftonline.us/"
+    given = "login.chinacloudapi.cn"
+    settings, key = made(cloud, kind="azure", base_url=AZURE, identity="client", authority_host=given)
+    assert (settings.authority_host, key) == (given, "s")
+
+    app = {"IDENTITY_ENDPOINT": "http://127.0.0.1:41741/msi/token", "IDENTITY_HEADER": "proof", **azure}
+    settings, key = made(app, kind="azure", base_url=AZURE, identity="app_service")
+    assert (settings.metadata_url, key) == ("http://127.0.0.1:41741/msi/token", "proof")
+    there = "http://10.0.0.1/token"
+    settings, key = made(app, kind="azure", base_url=AZURE, identity="app_service", metadata_url=there)
+    assert (settings.metadata_url, key) == (there, "")
 
     amazon = {
         "AWS_REGION": "eu-west-1",
@@ -144,6 +170,24 @@ def test_the_clouds_own_variables_count_where_nothing_is_said():
     assert made(full, kind="bedrock", identity="container")[0].metadata_url == "http://169.254.170.23/v1/credentials"
     assert made(amazon, kind="bedrock", identity="profile")[0].profile == "team"
     assert "AKID" in made(amazon, kind="bedrock")[1]
+
+
+def test_which_variable_holds_a_key_is_told():
+    def told(environ, **settings):
+        return variable_of(entry(ProviderSettings(name="p", **settings), "settings"), environ)
+
+    google = {"GOOGLE_APPLICATION_CREDENTIALS": "/sa.json", "VERTEX": "x"}
+    assert told(google, kind="vertex", region="eu") == "GOOGLE_APPLICATION_CREDENTIALS"
+    assert told(google, kind="vertex", api_key_env="VERTEX") == "VERTEX"
+    assert told(google, kind="vertex", base_url="https://elsewhere.example") == ""
+    assert told({"IDENTITY_HEADER": "x"}, kind="azure", base_url=AZURE, identity="app_service") == "IDENTITY_HEADER"
+    amazon = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s"}
+    assert told(amazon, kind="bedrock") == "AWS_ACCESS_KEY_ID"
+    assert told(amazon | {"AWS_BEARER_TOKEN_BEDROCK": "b"}, kind="bedrock") == "AWS_BEARER_TOKEN_BEDROCK"
+    assert told(amazon, kind="bedrock", identity="instance") == ""
+    assert told({}, kind="openai") == ""
+    own = entry(ProviderSettings(name="p", kind="vertex"), "project", scope="default")
+    assert variable_of(own, google) == ""
 
 
 def test_a_projects_provider_takes_nothing_of_the_servers_variables():

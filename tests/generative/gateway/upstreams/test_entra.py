@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import pytest
 from tests.generative.gateway.upstreams.loopback import DEADLINES, KEY, Reply, call, loopback, make, texts
@@ -84,6 +84,93 @@ async def test_a_machine_asks_its_metadata_and_names_one_of_several_identities(u
         "&resource=https%3A%2F%2Fcognitiveservices.azure.com&client_id=c%2F1"
     )
     assert (entra.last.method, entra.last.header("metadata")) == ("GET", "true")
+
+
+@pytest.mark.parametrize(("ending", "path"), [("/msi/token", "/msi/token"), ("/MSI/token/", "/MSI/token/"), ("", "/")])
+async def test_an_app_asks_beside_itself_and_proves_that_it_is_the_app(up, entra, http_client, clock, ending, path):
+    def lasts(token, until):
+        return Reply(body=json.dumps({"access_token": token, "expires_on": str(until), "resource": "x"}).encode())
+
+    entra.replies = [lasts(TOKEN, 1_000_000 + 3600), lasts("another-0123456789", 1_000_000 + 7200)]
+    provider = make("azure", http_client, up.url, KEY, identity="app_service", metadata_url=entra.url + ending)
+    provider._tokens._now = lambda: clock[0]
+
+    assert await used(provider, up) == f"Bearer {TOKEN}"
+    query = "?api-version=2019-08-01&resource=https%3A%2F%2Fcognitiveservices.azure.com"
+    assert (entra.last.method, entra.last.target) == ("GET", path + query)
+    assert entra.last.header("x-identity-header") == KEY
+    assert KEY not in str(up.last.headers)
+    clock[0] += 3600 - 121
+    assert await used(provider, up) == f"Bearer {TOKEN}"
+    clock[0] += 2
+    assert await used(provider, up) == "Bearer another-0123456789"
+    assert len(entra.sent) == 2
+
+
+async def test_of_an_apps_identities_one_is_named(up, entra, http_client):
+    entra.replies = [Reply(body=json.dumps({"access_token": TOKEN, "expires_on": 4e9}).encode())]
+    provider = make(
+        "azure", http_client, up.url, KEY, identity="app_service", client_id="c/1", metadata_url=entra.url + "/t"
+    )
+    await used(provider, up)
+    assert entra.last.target.endswith("&client_id=c%2F1")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(400, json.dumps({"message": f"no identity for {KEY}"}).encode()), Reply(body=b'{"access_token":"t"}')],
+)
+async def test_an_app_without_an_identity_is_told_so_and_shows_no_secret(up, entra, http_client, reply):
+    entra.replies = [reply]
+    provider = make("azure", http_client, up.url, KEY, identity="app_service", metadata_url=entra.url + "/t")
+    with pytest.raises(Upstream, match="up gets no token of this app") as caught:
+        await used(provider, up)
+
+    assert KEY not in f"{caught.value}{caught.value.todo}{provider!r}"
+    assert up.sent == []
+
+
+GOV = "https://cognitiveservices.azure.us"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "more", "host", "scope"),
+    [
+        ("https://r.openai.azure.us", {}, "login.microsoftonline.us", GOV),
+        ("https://r.openai.azure.cn/", {}, "login.chinacloudapi.cn", "https://cognitiveservices.azure.cn"),
+        (
+            "https://proxy.example",
+            {"authority_host": "login.microsoftonline.us"},
+            "login.microsoftonline.us",
+            GOV,
+        ),
+        (
+            "https://proxy.example",
+            {"authority_host": "https://login.partner.microsoftonline.cn/"},
+            "login.partner.microsoftonline.cn",
+            "https://cognitiveservices.azure.cn",
+        ),
+        (
+            "https://r.openai.azure.us",
+            {"authority_host": "https://entra.example", "token_scope": "api://mine/.default"},
+            "entra.example",
+            "api://mine",
+        ),
+        ("https://r.openai.azure.us.example", {}, "login.microsoftonline.com", "https://cognitiveservices.azure.com"),
+    ],
+)
+async def test_a_sovereign_cloud_has_an_entra_and_a_scope_of_its_own(
+    up, entra, http_client, base_url, more, host, scope
+):
+    provider = make("azure", http_client, base_url, KEY, identity="client", **OF, **more)
+    assert provider._tokens._desk.url == f"https://{host}/{OF['tenant']}/oauth2/v2.0/token"
+
+    provider = make("azure", http_client, base_url, KEY, identity="client", token_url=entra.url, **OF, **more)
+    assert await provider._tokens.current() == f"{TOKEN}-0"
+    assert parse_qs(entra.last.body.decode())["scope"] == [f"{scope}/.default"]
+    provider = make("azure", http_client, base_url, "", identity="managed", metadata_url=entra.url, **more)
+    await provider._tokens.current()
+    assert f"&resource={quote(scope, safe='')}" in entra.last.target
 
 
 async def test_a_federated_token_is_read_anew_for_each_token(up, entra, http_client, tmp_path, clock):
@@ -220,6 +307,10 @@ async def test_the_token_is_in_nothing_that_is_said(by_secret, up):
         (KEY, {"identity": "managed"}, "key"),
         ("", {"identity": "workload", **OF}, "identity_file"),
         (KEY, {"identity": "instance"}, "identity"),
+        ("", {"identity": "app_service", "metadata_url": "http://127.0.0.1:9/t"}, "key"),
+        (KEY, {"identity": "app_service"}, "metadata_url"),
+        (KEY, {"identity": "client", **OF, "authority_host": "ftp://x"}, "authority_host"),
+        (KEY, {"identity": "client", **OF, "token_scope": "two words"}, "token_scope"),
         (KEY, {"identity": "client", **OF, "token_url": "ftp://x"}, "token_url"),
     ],
 )

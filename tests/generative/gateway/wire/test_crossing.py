@@ -11,7 +11,8 @@ from tests.wires import DOORS, MODELS, PROVIDERS, RICH, ask, converse, gathered,
 from gimbal.axis.pricing.model import Usage
 from gimbal.generative.gateway.conversation import Done, Piece
 from gimbal.generative.gateway.wire.hints import ANYWAY, HINTS, PARTS_LEFT_OUT, asks_nothing
-from gimbal.generative.gateway.wire.seals import opened
+from gimbal.generative.gateway.wire.openai_chat.encode import unsealed
+from gimbal.generative.gateway.wire.seals import GEMINI, claimed, opened, unpacked
 from gimbal.kernel.errors import BadInput, Upstream
 
 pairs = pytest.mark.parametrize(("door", "provider"), [(door, provider) for door in DOORS for provider in PROVIDERS])
@@ -225,7 +226,8 @@ def check(done: Done, provider: str) -> None:
     """Hold an answer against what every provider said."""
     assert done.text == SAID
     assert done.reasoning == THOUGHT
-    assert opened(done.signature)[1] == (SIGNATURE if provider in SIGNED else "")
+    cipher = opened(done.signature)[1]
+    assert unsealed("signature", cipher)["signature"] == (SIGNATURE if provider in SIGNED else "")
     assert [(call.index, call.id, call.name, json.loads(call.arguments)) for call in done.tool_calls] == [
         (0, "call_9", "weather", GIVEN)
     ]
@@ -268,7 +270,8 @@ def same_answer(back: Done, done: Done, door: str) -> None:
     assert back.reasoning == done.reasoning
     if door != "responses" or not done.signature:
         # To a reader we are a provider, whose seals it marks.
-        assert opened(back.signature)[1] == done.signature
+        seal = unpacked(unsealed("signature", opened(back.signature)[1])["signature"])[0]
+        assert (claimed(GEMINI, seal) if door == "gemini" else seal) == done.signature
     assert [(call.id, call.name, json.loads(call.arguments)) for call in back.tool_calls] == [
         (call.id, call.name, json.loads(call.arguments)) for call in done.tool_calls
     ]

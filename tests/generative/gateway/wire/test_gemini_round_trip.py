@@ -48,7 +48,12 @@ def exchanges(draw):
             for place in range(draw(st.integers(0, 2)))
         ]
         thoughts = draw(st.lists(st.builds(Thinking, text=words, signature=seals), max_size=1))
-        turns.append(Turn(role="assistant", parts=(*thoughts, draw(texts), *calls)))
+        said, signed = (draw(texts),), (Thinking(signature=draw(seals)),) if calls and draw(st.booleans()) else ()
+        between = draw(st.booleans())
+        # A signature stands on the call right after it, or where none follows on whatever does.
+        thoughts = [Thinking(text=thought.text) for thought in thoughts] if calls and said and between else thoughts
+        parts = (*thoughts, *said, *signed, *calls) if between or not calls else (*thoughts, *calls)
+        turns.append(Turn(role="assistant", parts=parts))
         if calls:
             answers = [draw(st.sampled_from(['{"x":1}', "plain", "[1]"])) for _ in calls]
             turns.append(

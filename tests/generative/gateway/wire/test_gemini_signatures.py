@@ -4,6 +4,7 @@ import json
 
 from gimbal.generative.gateway.conversation import Conversation, Text, Thinking, ToolUse, Turn
 from gimbal.generative.gateway.wire.gemini import WIRE
+from gimbal.generative.gateway.wire.seals import packed
 
 HI = Turn(role="user", parts=(Text(text="Hi"),))
 
@@ -54,8 +55,8 @@ def test_thoughts_that_another_provider_hid_are_left_to_it():
 
 def test_signatures_of_other_makers_do_not_go_on_by_the_same_wire():
     rows = [
-        {"functionCall": {"name": "f"}, "thoughtSignature": "claude:1"},
-        {"text": "a", "thought_signature": "claude:2", "new": 1},
+        {"functionCall": {"name": "f"}, "thoughtSignature": packed("claude:1")},
+        {"text": "a", "thought_signature": packed("claude:2", hidden=True), "new": 1},
         {"text": "b", "thoughtSignature": "gemini:3"},
         {"text": "c", "thoughtSignature": "4"},
     ]

@@ -122,7 +122,7 @@ def test_thoughts_are_read_in_every_form():
 
     assert (put_together(plainly)["reasoning"], put_together(plainly)["text"]) == ("abd", "e")
     assert put_together(in_detail)["reasoning"] == "c"
-    assert (in_detail[0].signature, in_detail[0].redacted) == ("chat:sig", "chat:hidden")
+    assert (in_detail[0].signature, in_detail[0].redacted) == ('chat:{"index":0,"signature":"sig"}', "chat:hidden")
 
 
 def test_thoughts_that_are_told_twice_count_once():

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Piece, Thoughts, ToolCall
+from gimbal.generative.gateway.conversation import Piece, ToolCall
 from gimbal.generative.gateway.guarding.looking import Aside, Looking, refused
+from gimbal.generative.gateway.order import answer_of, together
 from gimbal.generative.guards.prepared import TOO_LONG, Looked, Ready
 from gimbal.generative.guards.window import Window
 
@@ -46,19 +47,20 @@ class Outflow:
     async def feed(self, piece: Piece) -> list[Piece]:
         """Take a piece; return what may go on."""
         out: list[Piece] = []
-        for part in piece.thinking:
-            if part.text:
-                await self._say(_REASONING, part.text, out)
-            if part.signature or part.redacted:
-                await self._flush(out)
-                if not self._rethought:
-                    out.append(Piece(signature=part.signature, redacted=part.redacted))
-        if piece.text:
-            await self._say(_TEXT, piece.text, out)
-        if piece.refusal:
-            await self._say(_REFUSAL, piece.refusal, out)
-        for call in piece.tool_calls:
-            await self._call(call, out)
+        for one in [Piece(**answer_of((part,))) for part in piece.parts] or (piece,):
+            for part in one.thinking:
+                if part.text:
+                    await self._say(_REASONING, part.text, out)
+                if part.signature or part.redacted:
+                    await self._flush(out)
+                    if not self._rethought:
+                        out.append(Piece(signature=part.signature, redacted=part.redacted))
+            if one.text:
+                await self._say(_TEXT, one.text, out)
+            if one.refusal:
+                await self._say(_REFUSAL, one.refusal, out)
+            for call in one.tool_calls:
+                await self._call(call, out)
         if piece.finish:
             await self._flush(out)
         return self._with_the_rest(piece, out)
@@ -194,24 +196,9 @@ def _length(piece: Piece) -> int:
 
 def joined(pieces: list[Piece]) -> Piece:
     """Return the pieces of a whole answer as one."""
-    calls: dict[int, ToolCall] = {}
-    for call in (call for piece in pieces for call in piece.tool_calls):
-        before = calls.get(call.index, ToolCall(index=call.index))
-        calls[call.index] = ToolCall(
-            index=call.index,
-            id=call.id or before.id,
-            name=call.name or before.name,
-            arguments=before.arguments + call.arguments,
-        )
     usage = [piece.usage for piece in pieces if piece.usage is not None]
-    thoughts = Thoughts()
-    for piece in pieces:
-        thoughts.take(piece)
     return Piece(
-        text="".join(piece.text for piece in pieces),
-        **thoughts.said(),
-        refusal="".join(piece.refusal for piece in pieces),
-        tool_calls=tuple(calls.values()),
+        **together(pieces),
         finish="".join(piece.finish for piece in pieces),
         usage=usage[-1] if usage else None,
         model=next((piece.model for piece in pieces if piece.model), ""),

@@ -10,11 +10,14 @@ import msgspec
 
 from gimbal.generative.gateway.credentials.sealing import Seals
 from gimbal.generative.gateway.credentials.secret import Secret
-from gimbal.generative.gateway.providers.upstreams.identities import Identity, filled, identity_of
+from gimbal.generative.gateway.providers.upstreams.addressing import authority
+from gimbal.generative.gateway.providers.upstreams.identities import AUTHORITIES, Identity, filled, identity_of
 from gimbal.generative.gateway.providers.upstreams.kinds import Kind, kind_of, kinds
 from gimbal.kernel.errors import ConfigurationError
 from gimbal.kernel.settings_gateway import ProviderSettings
 
+_AWS = "AWS_ACCESS_KEY_ID"
+"""Beside others that a key of Amazon's consists of."""
 DEMO = "demo"
 LOCAL = "local"
 
@@ -111,21 +114,36 @@ def key_of(found: Entry, seals: Seals, environ: Mapping[str, str]) -> Secret:
         return seals.open(found.seal, found.scope, settings.name)
     if found.scope:
         return _none(found, kind, ())
-    # The variable that usually holds a key is meant for those who made it, not for any address.
-    variables = (settings.api_key_env,) if settings.api_key_env else _usual(found, kind, identity)
-    for variable in variables:
-        if environ.get(variable):
-            return Secret(_text(environ[variable], kind, variable))
-    if kind.by == "bedrock" and not settings.api_key_env and identity is None and environ.get("AWS_ACCESS_KEY_ID"):
+    variable = variable_of(found, environ)
+    if variable == _AWS and not settings.api_key_env:
         return _of_aws(environ)
-    return _none(found, kind, variables)
+    if environ.get(variable):
+        return Secret(_text(environ[variable], kind, variable))
+    return _none(found, kind, (variable,) if variable else _usual(found, kind, identity))
+
+
+def variable_of(found: Entry, environ: Mapping[str, str]) -> str:
+    """Return the variable that holds a provider's key; empty where none does, or it was given and is sealed."""
+    settings, kind = found.settings, kind_of(found.settings.kind)
+    if found.seal or found.scope:
+        return ""
+    if settings.api_key_env:
+        return settings.api_key_env
+    # The variable that usually holds a key is meant for those who made it, not for any address.
+    usual = _usual(found, kind, identity_of(settings, kind.by))
+    signs = kind.by == "bedrock" and not settings.identity
+    return next((name for name in (*usual, *((_AWS,) if signs else ())) if environ.get(name)), "")
 
 
 def _usual(found: Entry, kind: Kind, identity: Identity | None) -> tuple[str, ...]:
     """Return the variables that count though nobody has named them: where they go to those for whom they are made."""
     if identity is None:
         return kind.key_env if found.is_own else ()
-    return () if found.settings.token_url or found.settings.metadata_url else identity.key_env
+    settings = found.settings
+    elsewhere = settings.token_url or settings.metadata_url
+    if settings.authority_host and authority(settings.authority_host) not in AUTHORITIES:
+        elsewhere = settings.authority_host
+    return () if elsewhere else identity.key_env
 
 
 def _none(found: Entry, kind: Kind, variables: tuple[str, ...]) -> Secret:

@@ -14,6 +14,8 @@ IDENTIFYING = (
     "identity",
     "tenant",
     "client_id",
+    "authority_host",
+    "token_scope",
     "role",
     "external_id",
     "session_name",
@@ -58,12 +60,16 @@ class CreateProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     token_url: Text = ""
     """Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for Bedrock; empty means their own."""
     identity: Text = ""
-    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
-    `instance` or `profile` of Amazon."""
+    """How it proves who asks where no key alone does: `client`, `managed`, `app_service` or `workload` of Azure's Entra; `web`,
+    `container`, `instance` or `profile` of Amazon."""
     tenant: Text = ""
     """Directory of Entra, for Azure: its id or its domain."""
     client_id: Text = ""
     """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    authority_host: Text = ""
+    """Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in which the resource is."""
+    token_scope: Text = ""
+    """For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means that of the same cloud."""
     role: Text = ""
     """Role of Amazon that is assumed, as an ARN."""
     external_id: Text = ""
@@ -112,12 +118,16 @@ class ChangeProvider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     token_url: Text | None = None
     """Where tokens are given, which needs the key again."""
     identity: Text | None = None
-    """How it proves who asks where no key alone does: `client`, `managed` or `workload` of Azure's Entra; `web`, `container`,
-    `instance` or `profile` of Amazon."""
+    """How it proves who asks where no key alone does: `client`, `managed`, `app_service` or `workload` of Azure's Entra; `web`,
+    `container`, `instance` or `profile` of Amazon."""
     tenant: Text | None = None
     """Directory of Entra, for Azure: its id or its domain."""
     client_id: Text | None = None
     """Client of Entra, for Azure; of a machine's identities the one that is meant."""
+    authority_host: Text | None = None
+    """Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in which the resource is."""
+    token_scope: Text | None = None
+    """For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means that of the same cloud."""
     role: Text | None = None
     """Role of Amazon that is assumed, as an ARN."""
     external_id: Text | None = None
@@ -183,6 +193,10 @@ class ProviderCard(msgspec.Struct, frozen=True, kw_only=True):
     """Directory of Entra."""
     client_id: str = ""
     """Client of Entra."""
+    authority_host: str = ""
+    """Host of Entra."""
+    token_scope: str = ""
+    """For whom Entra's tokens are."""
     role: str = ""
     """Role of Amazon that is assumed."""
     external_id: str = ""

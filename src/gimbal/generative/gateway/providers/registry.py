@@ -22,7 +22,15 @@ from gimbal.generative.gateway.credentials.master import seals_of
 from gimbal.generative.gateway.credentials.sealing import Seals
 from gimbal.generative.gateway.provider import Provider
 from gimbal.generative.gateway.providers import store
-from gimbal.generative.gateway.providers.entries import Entry, completed, configured, entry, key_of, offered
+from gimbal.generative.gateway.providers.entries import (
+    Entry,
+    completed,
+    configured,
+    entry,
+    key_of,
+    offered,
+    variable_of,
+)
 from gimbal.generative.gateway.providers.upstreams.kinds import kind_of
 from gimbal.generative.gateway.providers.upstreams.local import LocalProvider
 from gimbal.generative.gateway.providers.upstreams.sending import Setup, Wires
@@ -153,6 +161,10 @@ class Providers:
             return await (await self.get(project, name)).models()
         except (ConfigurationError, NotFound):  # whoever calls one of its models is told
             return []
+
+    def variable(self, found: Entry) -> str:
+        """Return the variable of this process that holds a provider's key; empty where none does."""
+        return variable_of(found, self._environ)
 
     def is_given(self, name: str) -> bool:
         """Tell whether the settings have a provider of this name, or it is built in."""

@@ -6,7 +6,7 @@ installation.
 """
 
 from gimbal.generative.gateway.providers.entries import LOCAL
-from gimbal.generative.gateway.providers.upstreams.addressing import address, header
+from gimbal.generative.gateway.providers.upstreams.addressing import address, authority, header
 from gimbal.generative.gateway.providers.upstreams.identities import identity_of
 from gimbal.generative.gateway.providers.upstreams.kinds import Kind, kind_of
 from gimbal.kernel.errors import BadInput, ConfigurationError, Forbidden
@@ -23,6 +23,8 @@ def check(settings: ProviderSettings, *, scope: str, everywhere: bool) -> Kind:
         for url in (settings.base_url, settings.token_url, settings.metadata_url):
             if url:
                 address(url, settings.name)
+        if settings.authority_host:
+            address(authority(settings.authority_host), settings.name, "authority_host")
         for name, value in settings.headers.items():
             header(name, value)
     except ConfigurationError as problem:
@@ -53,9 +55,10 @@ def check(settings: ProviderSettings, *, scope: str, everywhere: bool) -> Kind:
 
 def _must_be_known(settings: ProviderSettings, kind: Kind) -> None:
     own = kind.owns(settings.base_url or kind.base_url) if settings.base_url or kind.base_url else True
-    if not own or settings.token_url or settings.metadata_url:
+    places = {name: getattr(settings, name) for name in ("token_url", "authority_host", "metadata_url")}
+    if not own or any(places.values()):
         raise Forbidden(
             "An address that is not of the kind's own makers is for an admin of the installation to set.",
-            where="base_url" if not own else "token_url" if settings.token_url else "metadata_url",
+            where="base_url" if not own else next(name for name, value in places.items() if value),
             todo="Leave it out, or ask an admin of the installation.",
         )

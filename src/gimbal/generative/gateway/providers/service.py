@@ -29,7 +29,7 @@ from gimbal.kernel.errors import BadInput, ConfigurationError, GimbalError, Name
 from gimbal.kernel.settings_gateway import ProviderSettings
 
 _SAMPLE = 5
-_PLACES = ("base_url", "token_url", "metadata_url")
+_PLACES = ("base_url", "token_url", "authority_host", "metadata_url")
 """Fields that say where a key goes."""
 _SHOWN = ("headers", "region", "account", "api_version", "deployments", "timeout_s", *IDENTIFYING)
 
@@ -212,8 +212,9 @@ class ProviderService:
         settings, kind = found.settings, kind_of(found.settings.kind)
         in_catalog = found.source in {"project", "installation"}
         row = rows.get((found.scope, found.name)) if in_catalog else None
-        problem = ""
+        problem, variable = "", settings.api_key_env
         try:
+            variable = self._providers.variable(found)
             self._providers.made(found)
         except ConfigurationError as error:
             problem = error.message
@@ -222,8 +223,8 @@ class ProviderService:
             kind=settings.kind,
             source=found.source,  # pyright: ignore[reportArgumentType]
             base_url=settings.base_url or kind.base_url,
-            key="sealed" if found.seal else "variable" if settings.api_key_env else "none",
-            key_env=settings.api_key_env,
+            key="sealed" if found.seal else "variable" if variable else "none",
+            key_env=variable,
             master_key=sealed_with(found.seal),
             key_set_at=row.key_set_at if row else None,
             key_set_by=row.key_set_by if row else "",

@@ -8,6 +8,7 @@ from gimbal.generative.gateway.call import Call
 from gimbal.generative.gateway.conversation import Piece
 from gimbal.generative.gateway.flight import EMBEDDINGS, Flight
 from gimbal.generative.gateway.guarding.answered import released, watched
+from gimbal.generative.gateway.parted import Parted
 from gimbal.generative.gateway.prompting import prompted
 from gimbal.generative.gateway.provider import Answer, Choice, Provider
 from gimbal.generative.gateway.providers.registry import Providers
@@ -37,7 +38,7 @@ async def provide(flight: Flight) -> None:
         begun = time.perf_counter()
         try:
             if flight.operation == EMBEDDINGS:
-                return await _embedded(provider, sent, choice.model, deadlines)
+                return await _embedded(flight, provider, sent, choice, deadlines)
             return await provider.open(sent, choice.model, deadlines)
         finally:
             flight.upstream_us += int((time.perf_counter() - begun) * 1e6)
@@ -56,14 +57,22 @@ async def provide(flight: Flight) -> None:
         flight.complete = True
 
 
-async def _embedded(provider: Provider, call: Call, model: str, deadlines: Deadlines) -> Answer:
+async def _embedded(flight: Flight, provider: Provider, call: Call, choice: Choice, deadlines: Deadlines) -> Answer:
     """Return vectors as a whole answer in the caller's wire; usage that nobody told is estimated from the inputs."""
+    model = choice.model
     if not isinstance(provider, HttpProvider):
         raise BadInput(f"{provider.name}/{model} makes no embeddings.", where="model", todo="Use another model.")
     wire = EMBEDDINGS_WIRE
-    found = await provider.embed(wire, call.asked, model, deadlines, headers=call.headers)
-    vectors = found.vectors
-    raw = vectors.raw if found.same else wire.write(call.asked, vectors, model=vectors.model or model)
+    parted = Parted(choice, flight.started_us + flight.elapsed_us())
+    attempts = flight.parted = flight.parted or []
+    attempts.append(parted)
+    try:
+        found = await provider.embed(wire, call.asked, model, deadlines, headers=call.headers, answered=parted.take)
+        vectors = found.vectors
+        raw = vectors.raw if found.same else wire.write(call.asked, vectors, model=vectors.model or model)
+        attempts.remove(parted)
+    finally:
+        parted.ended_us = flight.started_us + flight.elapsed_us()
     piece = Piece(usage=vectors.usage, model=vectors.model, raw=raw)
     return Answer(whole=piece, same=True, model=model, headers=found.headers)
 

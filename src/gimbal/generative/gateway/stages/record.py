@@ -8,15 +8,18 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.pricing.model import Usage
 from gimbal.axis.pricing.service import PriceSource
 from gimbal.axis.traces.model import Span
 from gimbal.generative.gateway.conversation import Conversation
 from gimbal.generative.gateway.flight import CANCELLED, Flight
+from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.recording import recorded
 from gimbal.generative.gateway.resilience.model import Attempt
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
+from gimbal.kernel.errors import ConfigurationError, NotFound
 from gimbal.kernel.ids import new_span_id
 
 _DIALECT = "gimbal"
@@ -30,6 +33,17 @@ _FIELDS = {
     "max_output_tokens": "gen_ai.request.max_tokens",
     "seed": "gen_ai.request.seed",
 }
+
+
+class _Stages(dict[str, str]):
+    """Attributes with the time of a stage, by its name."""
+
+    def __missing__(self, name: str) -> str:
+        found = self[name] = f"gimbal.stage.{name}_us"
+        return found
+
+
+_STAGES = _Stages()
 _json = msgspec.json.Encoder()
 _number = msgspec.json.Decoder(float | int | None)
 
@@ -37,7 +51,7 @@ _number = msgspec.json.Decoder(float | int | None)
 async def record(flight: Flight) -> None:
     """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
     if not flight.spans:
-        wasted = any(one.usage is not None for one in flight.attempts)
+        wasted = flight.parted or any(one.usage is not None for one in flight.attempts)
         flight.spans = [to_span(flight), *(await _wasted(flight.ctx, flight) if wasted else ())]
     await recorded(flight.ctx, flight.spans, at_once=flight.at_once)
 
@@ -85,36 +99,50 @@ def to_span(flight: Flight) -> Span:
 async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
     """Return a span for each attempt whose answer nobody got: it was billed all the same."""
     whole = to_span(flight)
-    prices = await ctx.get(PriceSource).of(ctx.project or "default")
     found: list[Span] = []
     for one in flight.attempts:
         if one.usage is None:
             continue
         begun = flight.started_us + int(one.started_ms * 1000)
-        pricing = (await ctx.get(Providers).get(ctx.project or "default", one.choice.provider)).pricing
-        cost = prices.price(pricing, one.choice.model, from_us(begun), one.usage)
-        found.append(
-            msgspec.structs.replace(
-                whole,
-                span_id=new_span_id(),
-                name=f"{flight.operation} {one.choice.provider}/{one.choice.model}",
-                start_us=begun,
-                end_us=begun + int(one.ms * 1000),
-                status=CANCELLED,
-                status_message=_OVERTAKEN if one.outcome == "wasted" else _FILTERED,
-                provider=pricing,
-                model=one.choice.model,
-                usage=one.usage,
-                cost=cost.amount,
-                parts=cost.parts,
-                unpriced=cost.unpriced_reason,
-                price_book=cost.book_version,
-                output="",
-                response_id="",
-                attributes={"gimbal.attempt": one.kind},
-            )
-        )
+        span = await _billed(ctx, whole, one.choice, one.usage, begun, begun + int(one.ms * 1000))
+        message = _OVERTAKEN if one.outcome == "wasted" else _FILTERED
+        found.append(msgspec.structs.replace(span, status_message=message, attributes={"gimbal.attempt": one.kind}))
+    for part in flight.parted or ():
+        if not part.parts:
+            continue
+        span = await _billed(ctx, whole, part.choice, part.usage, part.started_us, part.ended_us or whole.end_us)
+        message = f"{part.parts} of its requests had been answered; nobody got their vectors."
+        noted = {"gimbal.attempt": "parts", "gimbal.parts_answered": part.parts}
+        found.append(msgspec.structs.replace(span, status_message=message, attributes=noted, estimated=part.estimated))
     return found
+
+
+async def _billed(ctx: Context, whole: Span, choice: Choice, usage: Usage, begun: int, ended: int) -> Span:
+    """Return the span of what one attempt has used, at the price of its own provider."""
+    project = ctx.project or "default"
+    prices = await ctx.get(PriceSource).of(project)
+    try:
+        pricing = (await ctx.get(Providers).get(project, choice.provider)).pricing
+    except (NotFound, ConfigurationError):  # it was deleted, or lost its key, while it answered
+        pricing = choice.provider
+    cost = prices.price(pricing, choice.model, from_us(begun), usage)
+    return msgspec.structs.replace(
+        whole,
+        span_id=new_span_id(),
+        name=f"{whole.name.partition(' ')[0]} {choice.provider}/{choice.model}",
+        start_us=begun,
+        end_us=ended,
+        status=CANCELLED,
+        provider=pricing,
+        model=choice.model,
+        usage=usage,
+        cost=cost.amount,
+        parts=cost.parts,
+        unpriced=cost.unpriced_reason,
+        price_book=cost.book_version,
+        output="",
+        response_id="",
+    )
 
 
 def _message(flight: Flight) -> str:
@@ -192,7 +220,7 @@ def _attributes(flight: Flight) -> dict[str, Any]:
         found["gimbal.guards"] = flight.guards
     found["gimbal.upstream_us"] = flight.upstream_us
     for name, spent in flight.timings_us.items():
-        found[f"gimbal.stage.{name}_us"] = spent
+        found[_STAGES[name]] = spent
     return found
 
 

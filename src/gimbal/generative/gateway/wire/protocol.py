@@ -31,6 +31,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller says of the call: feature, session, tags … where the wire has a place for it."""
     said: bytes = b""
     """JSON of the messages as they came: what the trace shows as input."""
+    thoughts: bool = False
+    """Whether thoughts may stand in what is said that another wire sealed, for wires that can tell without looking for them."""
     array: bool = False
     """Whether a stream is one JSON array instead of server-sent events: Gemini's form where `alt=sse` was not asked for."""
 

@@ -5,6 +5,8 @@ make them refuses the whole request. Each is marked with its maker when it is re
 the bytes of a provider of the caller's own wire, or from elsewhere: then it is tried.
 """
 
+import base64
+import binascii
 import re
 
 CHAT, CLAUDE, GEMINI = "chat", "claude", "gemini"
@@ -37,3 +39,31 @@ def own(maker: str, seal: str) -> str:
 def sealed(raw: bytes) -> bool:
     """Tell whether there may be a marked seal in JSON."""
     return b'"chat:' in raw or b'"claude:' in raw or b'"gemini:' in raw or b'"rs_' in raw
+
+
+_HEAD = b"gimbal seal:"
+"""Its length is a multiple of three, so that all that begins with it begins with the same letters in base64."""
+_HEAD_64 = base64.b64encode(_HEAD).decode()
+_HIDDEN = "hidden:"
+
+
+def packed(seal: str, *, hidden: bool = False) -> str:
+    """Return a marked seal in base64, for wires whose seals are bytes; `hidden` says that it is all of a thought."""
+    return base64.b64encode(_HEAD + f"{_HIDDEN if hidden else ''}{seal}".encode()).decode()
+
+
+def unpacked(given: str) -> tuple[str, bool]:
+    """Return the seal that was packed, in either alphabet, and whether it hides; what was not packed is as it came."""
+    if not given.startswith(_HEAD_64):
+        return given, False
+    whole = given.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        seal = base64.b64decode(whole + "=" * (-len(whole) % 4), validate=True)[len(_HEAD) :].decode()
+    except (binascii.Error, ValueError):
+        return given, False
+    return seal.removeprefix(_HIDDEN), seal.startswith(_HIDDEN)
+
+
+def has_packed(raw: bytes) -> bool:
+    """Tell whether there may be a packed seal in JSON."""
+    return _HEAD_64.encode() in raw

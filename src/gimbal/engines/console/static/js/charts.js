@@ -20,22 +20,37 @@ const load = () => {
   return Promise.all([library, configs]);
 };
 
+const drawing = async (canvas, spec, background) => {
+  const [embed, themes] = await load();
+  return embed(canvas, spec, {
+    actions: false,
+    ast: true,
+    config: { ...themes[dark() ? "dark" : "light"], background },
+    // Both would put a style element into the page, which the policy forbids; our own styles stand in views.css.
+    defaultStyle: false,
+    tooltip: { disableDefaultStyle: true },
+    renderer: "canvas",
+  });
+};
+
+// Draws `spec` into the figure's canvas, in place of what was drawn before.
+export const paint = async (figure, spec) => {
+  await load();
+  figure.view?.finalize();
+  figure.view = await drawing(figure.querySelector("[data-chart-canvas]"), spec, "transparent");
+};
+
+// Draws `spec` outside the page, on the ground that cards have in the theme that is seen.
+export const drawAside = async (spec) => {
+  const [, themes] = await load();
+  return drawing(document.createElement("div"), spec, dark() ? themes.dark.background : "#ffffff");
+};
+
 const draw = async (figure) => {
   const canvas = figure.querySelector("[data-chart-canvas]");
   const spec = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   try {
-    const [embed, themes] = await load();
-    figure.view?.finalize();
-    const config = { ...themes[dark() ? "dark" : "light"], background: "transparent" };
-    figure.view = await embed(canvas, spec, {
-      actions: false,
-      ast: true,
-      config,
-      // Both would put a style element into the page, which the policy forbids; our own styles stand in views.css.
-      defaultStyle: false,
-      tooltip: { disableDefaultStyle: true },
-      renderer: "canvas",
-    });
+    await paint(figure, spec);
   } catch (problem) {
     figure.querySelector("details").open = true;
     canvas.hidden = true;

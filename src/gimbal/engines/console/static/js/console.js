@@ -5,6 +5,8 @@ import { startFinding } from "./finding.js";
 import { startForms } from "./forms.js";
 import { startGraphs } from "./graphs.js";
 import { startRefreshing } from "./refreshing.js";
+import { startRunCharts } from "./runs-charts.js";
+import { startRunTable } from "./runs-table.js";
 import { startTheme } from "./theme.js";
 
 // Parts of a page can be replaced later, so each part is told again what to look after.
@@ -14,6 +16,8 @@ const dress = (root) => {
   startCharts(root);
   startGraphs(root);
   startFinding(root, dress);
+  startRunCharts(root);
+  startRunTable(root);
 };
 
 document.documentElement.classList.add("scripted");

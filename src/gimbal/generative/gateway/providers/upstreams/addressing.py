@@ -56,6 +56,11 @@ def address(url: str, name: str, where: str = "base_url") -> tuple[Origin, str]:
     return Origin(parts.scheme, parts.hostname or "", port or _PORTS[parts.scheme]), parts.path.rstrip("/")
 
 
+def authority(host: str) -> str:
+    """Return the address of a host of Entra, which is often given without a scheme."""
+    return (host if "://" in host else f"https://{host}").rstrip("/")
+
+
 # Headers that we make ourselves, and those by which somebody proves who asks.
 _RESERVED_WORDS = """
 authorization proxy-authorization x-api-key api-key x-goog-api-key cookie host content-length content-type

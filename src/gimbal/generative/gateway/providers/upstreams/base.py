@@ -6,7 +6,7 @@ All of it that does not depend on the call is made once per model.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +34,15 @@ _AT_ONCE = 8
 _JSON = (b"content-type", b"application/json")
 _MAKE = msgspec.json.Encoder()
 _READ = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+Inputs = Sequence[str | tuple[int, ...]]
+Answered = Callable[[Inputs, Usage | None], None]
+"""Is told what went into a request that was answered, and what it used as far as it was told."""
+
+
+def _unheard(inputs: Inputs, usage: Usage | None) -> None:
+    """Tell nobody."""
 
 
 class Road(NamedTuple):
@@ -104,9 +113,19 @@ class HttpProvider(Sender):
                 await response.aclose()
 
     async def embed(
-        self, wire: EmbeddingWire, asked: Asked, model: str, deadlines: Deadlines, *, headers: HeaderList = ()
+        self,
+        wire: EmbeddingWire,
+        asked: Asked,
+        model: str,
+        deadlines: Deadlines,
+        *,
+        headers: HeaderList = (),
+        answered: Answered = _unheard,
     ) -> Embedded:
-        """Have vectors made of what was asked by `wire`; raise as `open` does."""
+        """Have vectors made of what was asked by `wire`; raise as `open` does.
+
+        What takes several requests tells `answered` of each as it is answered: it is billed though a later one fails.
+        """
         road = self._roads.get((model, wire.name)) or self._build(model, wire)
         wanted = wire.embeddings(asked)
         if road.same:
@@ -117,11 +136,13 @@ class HttpProvider(Sender):
         bodies = [road.wire.request(msgspec.structs.replace(wanted, inputs=part), model) for part in parts]
         several = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(body: Json, count: int) -> Embedded:
+        async def one(body: Json, part: Inputs) -> Embedded:
             async with several:
-                return await self._vectors(road, _MAKE.encode(body), road.headers, count, deadlines)
+                made = await self._vectors(road, _MAKE.encode(body), road.headers, len(part), deadlines)
+            answered(part, made.vectors.usage)
+            return made
 
-        found = await together([one(body, len(part)) for body, part in zip(bodies, parts, strict=True)])
+        found = await together([one(body, part) for body, part in zip(bodies, parts, strict=True)])
         return Embedded(vectors=joined([row.vectors for row in found]), same=False, headers=found[-1].headers)
 
     async def _vectors(

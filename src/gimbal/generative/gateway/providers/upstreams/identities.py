@@ -28,7 +28,17 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Variables that usually hold its key."""
 
 
-_ENTRA = {"tenant": ("AZURE_TENANT_ID",), "client_id": ("AZURE_CLIENT_ID",)}
+AUTHORITIES = frozenset(
+    {
+        "https://login.microsoftonline.com",
+        "https://login.microsoftonline.us",
+        "https://login.chinacloudapi.cn",
+        "https://login.partner.microsoftonline.cn",
+    }
+)
+"""Microsoft's own hosts of Entra, by cloud."""
+_CLOUD = {"authority_host": ("AZURE_AUTHORITY_HOST",)}
+_ENTRA = {"tenant": ("AZURE_TENANT_ID",), "client_id": ("AZURE_CLIENT_ID",), **_CLOUD}
 IDENTITIES: Mapping[str, Mapping[str, Identity]] = {
     "azure": {
         "client": Identity(
@@ -38,7 +48,13 @@ IDENTITIES: Mapping[str, Mapping[str, Identity]] = {
             variables=_ENTRA,
             key_env=("AZURE_CLIENT_SECRET",),
         ),
-        "managed": Identity(),
+        "managed": Identity(variables=_CLOUD),
+        "app_service": Identity(
+            needs=("metadata_url",),
+            key=True,
+            variables={"metadata_url": ("IDENTITY_ENDPOINT",), **_CLOUD},
+            key_env=("IDENTITY_HEADER",),
+        ),
         "workload": Identity(
             needs=("tenant", "client_id", "identity_file"),
             variables={**_ENTRA, "identity_file": ("AZURE_FEDERATED_TOKEN_FILE",)},
@@ -67,6 +83,14 @@ IDENTITIES: Mapping[str, Mapping[str, Identity]] = {
         ),
     },
 }
+_KEYS = {
+    "client": ("client secret", "Give it as the key."),
+    "app_service": (
+        "secret by which it may ask for its identity",
+        "Run in an app that has an identity, where IDENTITY_HEADER is set; or give it as the key.",
+    ),
+}
+"""The ways that cannot do without a key: what it is, and where it comes from."""
 _AT = "http://169.254.170.2"
 """Where containers of Amazon are told who they are."""
 
@@ -107,10 +131,9 @@ def keyed(settings: ProviderSettings, found: Identity, key: Secret) -> None:
             where="key",
             todo="Take the key away, or the identity.",
         )
-    if settings.identity == "client" and not key:
-        raise ConfigurationError(
-            f"The provider {settings.name!r} has no client secret.", where="key", todo="Give it as the key."
-        )
+    if settings.identity in _KEYS and not key:
+        what, todo = _KEYS[settings.identity]
+        raise ConfigurationError(f"The provider {settings.name!r} has no {what}.", where="key", todo=todo)
 
 
 def filled(settings: ProviderSettings, by: str, environ: Mapping[str, str]) -> ProviderSettings:

@@ -8,7 +8,8 @@ import msgspec
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, Thinking, ToolCall, said_of
+from gimbal.generative.gateway.conversation import AnswerPart, Json, Piece, Text, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.gateway.wire.answers import (
     count,
     decode_table,
@@ -71,21 +72,10 @@ class Reader(StreamReader[ServerEvent]):
         blocks = [table(block) for block in rows(raw.get("content"))]
         if not blocks and raw.get("stop_reason") is None and raw.get("usage") is None:
             raise garbage(self._provider, body)
-        said = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
-        tools = [block for block in blocks if block.get("type") == "tool_use"]
+        said = answer_of(_parts(blocks))
+        said["refusal"] = _refusal(raw)
         return Piece(
-            text=said,
-            **said_of([thought for block in blocks if (thought := _thought(block))]),
-            tool_calls=tuple(
-                ToolCall(
-                    index=place,
-                    id=text(tool.get("id")),
-                    name=text(tool.get("name")),
-                    arguments=_encode(tool.get("input") or {}).decode(),
-                )
-                for place, tool in enumerate(tools)
-            ),
-            refusal=_refusal(raw),
+            **said,
             finish=_FINISH.get(text(raw.get("stop_reason")), "stop"),
             usage=usage_of(raw.get("usage")),
             model=text(raw.get("model")),
@@ -185,6 +175,25 @@ class Reader(StreamReader[ServerEvent]):
             raw=raw,
             event=name,
         )
+
+
+def _parts(blocks: list[Json]) -> list[AnswerPart]:
+    """Return what the blocks of a whole answer say, in order."""
+    parts: list[AnswerPart] = []
+    calls = 0
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "text":
+            if said := text(block.get("text")):
+                parts.append(Text(text=said))
+        elif kind == "tool_use":
+            given = _encode(block.get("input") or {}).decode()
+            call = ToolCall(index=calls, id=text(block.get("id")), name=text(block.get("name")), arguments=given)
+            parts.append(call)
+            calls += 1
+        elif thought := _thought(block):
+            parts.append(thought)
+    return parts
 
 
 def _thought(block: Json) -> Thinking | None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Done, Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking, ToolCall
 from gimbal.generative.gateway.wire.answers import arguments
 from gimbal.generative.gateway.wire.anthropic.encode import error_body
 from gimbal.generative.gateway.wire.sse import named
@@ -36,17 +36,21 @@ class Writer:
     def whole(self, done: Done) -> bytes:
         """Return the body of an answer that was not streamed."""
         blocks: list[Json] = []
-        for part in done.thinking:
-            if part.redacted:
+        for part in done.order:
+            if isinstance(part, ToolCall):
+                given = arguments(part.arguments)
+                # A model may write what is no JSON; this is how their own documents hand such a text on.
+                whole = {"INVALID_JSON": part.arguments} if given is None else given
+                blocks.append(_call(part, part.index) | {"input": whole})
+            elif not isinstance(part, Thinking):
+                if blocks and blocks[-1]["type"] == "text":
+                    blocks[-1]["text"] += part.text
+                else:
+                    blocks.append({"type": "text", "text": part.text})
+            elif part.redacted:
                 blocks.append({"type": "redacted_thinking", "data": part.redacted})
             else:
                 blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
-        if said := done.text + done.refusal:
-            blocks.append({"type": "text", "text": said})
-        for place, call in enumerate(done.tool_calls):
-            given = arguments(call.arguments)
-            # A model may write what is no JSON; this is how their own documents hand such a text on.
-            blocks.append(_call(call, place) | {"input": {"INVALID_JSON": call.arguments} if given is None else given})
         usage = encode_usage(done.usage)
         message = self._message(blocks, usage, done.model) | _stopped(done.finish, done.refusal)
         return _encode(message | {"usage_estimated": True} if done.estimated else message)
@@ -59,13 +63,14 @@ class Writer:
             raw = piece.raw.replace(b"\n", b" ") if b"\n" in piece.raw else piece.raw
             return b"event: " + piece.event.encode() + b"\ndata: " + raw + b"\n\n"
         events = b"" if self._begun else self._start(piece)
-        for part in piece.thinking:
-            if part.text:
-                events += self._said("thinking", {"thinking": "", "signature": ""}, "thinking_delta", part.text)
-            if part.signature:
-                events += self._signed(part.signature)
-            if part.redacted:
-                events += self._opened("redacted_thinking", {"data": part.redacted}) + self._closed()
+        if piece.reasoning or piece.signature or piece.redacted or piece.thoughts:
+            for part in piece.thinking:
+                if part.text:
+                    events += self._said("thinking", {"thinking": "", "signature": ""}, "thinking_delta", part.text)
+                if part.signature:
+                    events += self._signed(part.signature)
+                if part.redacted:
+                    events += self._opened("redacted_thinking", {"data": part.redacted}) + self._closed()
         for said in (piece.text, piece.refusal):
             if said:
                 events += self._said("text", {"text": ""}, "text_delta", said)

@@ -4,7 +4,8 @@ import msgspec
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, Thinking, ToolCall, said_of
+from gimbal.generative.gateway.conversation import AnswerPart, Json, Piece, Text, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.gateway.wire.answers import (
     count,
     cut_short,
@@ -57,22 +58,23 @@ class Reader(StreamReader[Frame]):
             if raw.get("message") or raw.get("Message"):
                 raise failed(self._provider, raw.get("message") or raw.get("Message"), streamed=False)
             raise garbage(self._provider, body)
-        said, thoughts = list[str](), list[Thinking]()
-        calls: list[ToolCall] = []
+        parts: list[AnswerPart] = []
+        calls = 0
         for row in rows(message.get("content")):
             block = table(row)
-            said.append(text(block.get("text")) + _cited(block))
+            if said := text(block.get("text")) + _cited(block):
+                parts.append(Text(text=said))
             if thought := _thought(table(block.get("reasoningContent"))):
-                thoughts.append(thought)
+                parts.append(thought)
             use = table(block.get("toolUse"))
             if use and use.get("type") != "server_tool_use":
-                calls.append(_call(len(calls), use, _encode(use.get("input") or {}).decode()))
+                parts.append(_call(calls, use, _encode(use.get("input") or {}).decode()))
+                calls += 1
         finish, refusal = _why(raw.get("stopReason"))
+        answer = answer_of(parts)
+        answer["refusal"] = refusal
         return Piece(
-            text="".join(said),
-            **said_of(thoughts),
-            refusal=refusal,
-            tool_calls=tuple(calls),
+            **answer,
             finish=finish or "stop",
             usage=usage_of(raw),
             raw=body,

@@ -2,7 +2,8 @@
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import AnswerPart, Json, Piece, Text, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.gateway.wire.answers import (
     count,
     decode_table,
@@ -40,11 +41,19 @@ class Reader(StreamReader[ServerEvent]):
         finish = text(raw.get("finish_reason"))
         if finish in _FAILED:
             raise failed(self._provider, raw.get("error") or finish, streamed=False)
-        said = "".join(text(block.get("text")) for block in blocks)
+        parts: list[AnswerPart] = []
+        if plan := text(message.get("tool_plan")):
+            parts.append(Thinking(text=plan))
+        for block in blocks:
+            if thought := text(block.get("thinking")):
+                parts.append(Thinking(text=thought))
+            if said := text(block.get("text")):
+                parts.append(Text(text=said))
+        if said := text(message.get("content")):
+            parts.append(Text(text=said))
+        parts += [_call(place, table(row)) for place, row in enumerate(rows(message.get("tool_calls")))]
         return Piece(
-            text=said or text(message.get("content")),
-            reasoning=text(message.get("tool_plan")) + "".join(text(block.get("thinking")) for block in blocks),
-            tool_calls=tuple(_call(place, table(row)) for place, row in enumerate(rows(message.get("tool_calls")))),
+            **answer_of(parts),
             finish=_FINISH.get(finish, "stop"),
             usage=usage_of(raw.get("usage")),
             id=text(raw.get("id")),

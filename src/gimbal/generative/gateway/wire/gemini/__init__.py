@@ -10,7 +10,7 @@ from gimbal.generative.gateway.wire.gemini import decode, encode, opening
 from gimbal.generative.gateway.wire.gemini.reader import Reader
 from gimbal.generative.gateway.wire.gemini.writer import Writer
 from gimbal.generative.gateway.wire.protocol import Asked
-from gimbal.generative.gateway.wire.seals import sealed
+from gimbal.generative.gateway.wire.seals import has_packed
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.http import HttpReply
 
@@ -39,7 +39,7 @@ class GeminiGenerate:
 
         Signatures of other makers' models are left out: Gemini refuses what it did not sign.
         """
-        if not sealed(asked.said):
+        if not has_packed(asked.said):
             return _encode(asked.fields)
         contents = opening.contents(value_of(asked.fields["contents"], "contents"), model)
         return _encode({**asked.fields, "contents": contents})

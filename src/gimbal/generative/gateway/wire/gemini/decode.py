@@ -10,7 +10,6 @@ from typing import cast
 import msgspec
 
 from gimbal.generative.gateway.conversation import (
-    AnyPart,
     Conversation,
     Format,
     Json,
@@ -23,7 +22,7 @@ from gimbal.generative.gateway.conversation import (
     Turn,
 )
 from gimbal.generative.gateway.wire.fields import Table, bad, fields_of, value_of
-from gimbal.generative.gateway.wire.gemini.parts import Calls, camel, decode, table, tables
+from gimbal.generative.gateway.wire.gemini.parts import Calls, camel, decode, paired, table, tables
 from gimbal.generative.gateway.wire.gemini.schema import json_schema
 from gimbal.generative.gateway.wire.protocol import Asked
 
@@ -86,7 +85,13 @@ def conversation(asked: Asked) -> Conversation:
     calls = Calls()
     turns = _system(body, calls)
     for content in tables(body, "contents"):
-        turns += _content(content, calls)
+        for turn in _content(content, calls):
+            # Clients keep each event of a stream as a content of its own.
+            if turns and turn.role == turns[-1].role == "assistant":
+                turns[-1] = msgspec.structs.replace(turns[-1], parts=turns[-1].parts + turn.parts)
+            else:
+                turns.append(turn)
+    turns = [_paired(turn) for turn in turns]
     settings = table(body, "generationConfig") or Table({}, "generationConfig", extras)
     tools = tuple(tool for group in tables(body, "tools") for tool in _tools(group))
     tier = body.text("serviceTier").lower()
@@ -126,30 +131,17 @@ def _content(content: Table, calls: Calls) -> list[Turn]:
         for part in decode(row, calls):
             role = "tool" if isinstance(part, ToolResult) else _ROLES[said]
             if turns and turns[-1].role == role:
-                turns[-1] = msgspec.structs.replace(turns[-1], parts=_joined(turns[-1].parts, part))
+                turns[-1] = msgspec.structs.replace(turns[-1], parts=(*turns[-1].parts, part))
             else:
                 turns.append(Turn(role=role, parts=(part,), where=where))
     content.close()
     return turns or [Turn(role=_ROLES[said], where=where)]
 
 
-def _joined(parts: tuple[AnyPart, ...], part: AnyPart) -> tuple[AnyPart, ...]:
-    """Return parts with one more; a signature alone belongs to the last thoughts before it.
-
-    Thoughts of a stream come in many parts, and go on until one is signed.
-    """
-    before = parts[-1] if parts else None
-    if isinstance(part, Thinking) and part.text and isinstance(before, Thinking) and not before.signature:
-        return (*parts[:-1], Thinking(text=before.text + part.text, signature=part.signature))
-    if isinstance(part, Thinking) and not part.text:
-        for place in range(len(parts) - 1, -1, -1):
-            last = parts[place]
-            if isinstance(last, Thinking):
-                if last.signature:
-                    break
-                signed = Thinking(text=last.text, signature=part.signature)
-                return (*parts[:place], signed, *parts[place + 1 :])
-    return (*parts, part)
+def _paired(turn: Turn) -> Turn:
+    if not any(isinstance(part, Thinking) for part in turn.parts):
+        return turn
+    return msgspec.structs.replace(turn, parts=tuple(paired(turn.parts)))
 
 
 def _sampling(settings: Table, tier: str) -> Sampling:

@@ -19,7 +19,7 @@ from gimbal.generative.gateway.conversation import (
     ToolUse,
     Turn,
 )
-from gimbal.generative.gateway.wire.gemini.parts import SOUND_TYPES, answer_of, generation_of
+from gimbal.generative.gateway.wire.gemini.parts import SOUND_TYPES, answer_of, generation_of, sign
 from gimbal.generative.gateway.wire.hints import refuse_extras, refuse_sampling
 from gimbal.generative.gateway.wire.protocol import inexpressible
 from gimbal.generative.gateway.wire.seals import GEMINI, own
@@ -69,7 +69,7 @@ def request(conversation: Conversation, model: str) -> Json:
     settings |= _format(conversation) | _thinking(conversation)
     leading, turns = split(conversation.turns)
     system = _system(leading)
-    body: Json = {"contents": _contents(turns, strict=generation_of(model) >= STRICT)}
+    body: Json = {"contents": _contents(turns, generation_of(model))}
     optional: Json = {
         "systemInstruction": {"parts": system} if system else None,
         "generationConfig": settings or None,
@@ -94,7 +94,7 @@ def _system(turns: Sequence[Turn]) -> list[Json]:
     return parts
 
 
-def _contents(turns: Sequence[Turn], *, strict: bool) -> list[Json]:
+def _contents(turns: Sequence[Turn], generation: int) -> list[Json]:
     """Return the turns; neighbours of one role become one content."""
     contents: list[Json] = []
     names: dict[str, str] = {}
@@ -102,39 +102,33 @@ def _contents(turns: Sequence[Turn], *, strict: bool) -> list[Json]:
         if turn.role in SYSTEM:
             raise inexpressible("A system message after the first message", turn.where, WHOSE)
         names |= {part.id: part.name for part in turn.parts if isinstance(part, ToolUse)}
-        add(contents, role_of(turn, _ROLES, WHOSE), "parts", _parts(turn, names, strict=strict))
+        add(contents, role_of(turn, _ROLES, WHOSE), "parts", _parts(turn, names, generation))
     if not contents:
         raise BadInput("All messages are empty.", where="messages", todo="Say something.")
     return contents
 
 
-def _parts(turn: Turn, names: dict[str, str], *, strict: bool) -> list[Json]:
-    """Return the parts of a turn; a signature goes onto the call of a tool that follows the thoughts, or what follows."""
+def _parts(turn: Turn, names: dict[str, str], generation: int) -> list[Json]:
+    """Return the parts of a turn; a signature alone goes onto the part after it.
+
+    That of a thought goes onto the next call of a tool, which newer models always sign; older ones sign what comes next.
+    """
     found: list[Json] = []
-    signature, begin = "", 0
+    older = 0 < generation < STRICT
+    signature, begin, exactly = "", 0, False
     for part in turn.parts:
         if not isinstance(part, Thinking):
             found.append(_part(part, turn, names))
             continue
-        _sign(found, begin, signature)
+        sign(found, begin, signature, exactly=exactly)
         if part.text:
             found.append({"text": part.text, "thought": True})
-        signature, begin = own(GEMINI, part.signature), len(found)
-    _sign(found, begin, signature)
+        signature, begin, exactly = own(GEMINI, part.signature), len(found), not part.text or older
+    sign(found, begin, signature, exactly=exactly)
     calls = [part for part in found if "functionCall" in part]
-    if strict and calls and not any("thoughtSignature" in part for part in calls):
+    if generation >= STRICT and calls and not any("thoughtSignature" in part for part in calls):
         calls[0]["thoughtSignature"] = UNSIGNED
     return found
-
-
-def _sign(parts: list[Json], begin: int, signature: str) -> None:
-    """Put a signature onto one of the parts after the thoughts."""
-    if signature:
-        rows = parts[begin:]
-        if not rows:
-            rows = [{"text": ""}]
-            parts += rows
-        next((row for row in rows if "functionCall" in row), rows[0])["thoughtSignature"] = signature
 
 
 def _part(part: AnyPart, turn: Turn, names: dict[str, str]) -> Json:

@@ -6,7 +6,7 @@ from gimbal.generative.gateway.conversation import Json
 from gimbal.generative.gateway.wire.answers import rows, table, text
 from gimbal.generative.gateway.wire.gemini.encode import STRICT, UNSIGNED
 from gimbal.generative.gateway.wire.gemini.parts import generation_of
-from gimbal.generative.gateway.wire.seals import GEMINI, own
+from gimbal.generative.gateway.wire.seals import GEMINI, own, unpacked
 
 _NAMES = ("thoughtSignature", "thought_signature")
 
@@ -29,8 +29,9 @@ def _part(part: Any, *, strict: bool) -> Any:
     if not found:
         return part
     for name in _NAMES:
-        if seal := text(found.pop(name, None)):
-            cipher = own(GEMINI, seal)
+        if given := text(found.pop(name, None)):
+            seal, hidden = unpacked(given)
+            cipher = "" if hidden else own(GEMINI, seal)
             if not cipher and strict and ("functionCall" in found or "function_call" in found):
                 cipher = UNSIGNED
             if cipher:

@@ -5,7 +5,9 @@ a Thinking before that part.
 """
 
 import re
-from typing import Any, cast
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -17,14 +19,16 @@ from gimbal.generative.gateway.conversation import (
     Json,
     Text,
     Thinking,
+    ToolCall,
     ToolResult,
     ToolUse,
 )
 from gimbal.generative.gateway.wire.answers import arguments
 from gimbal.generative.gateway.wire.fields import Table, bad
-from gimbal.generative.gateway.wire.seals import GEMINI, claimed
+from gimbal.generative.gateway.wire.seals import GEMINI, claimed, opened, unpacked
 
 _encode = msgspec.json.Encoder().encode
+_P = TypeVar("_P")
 _KINDS = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
 _SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-aac": "aac", "x-flac": "flac"}
 SOUND_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
@@ -89,11 +93,13 @@ class Calls:
 def decode(part: Table, calls: Calls) -> list[AnyPart]:
     """Return what a part says; nothing for one without a place in the normal form, which is told among the extras."""
     kinds = [kind for kind in _KINDS if part.has(kind)]
-    signature = claimed(GEMINI, part.text("thoughtSignature"))
+    seal, hidden = unpacked(part.text("thoughtSignature"))
+    seal = claimed(GEMINI, seal)
+    sealed = Thinking(redacted=seal) if hidden else Thinking(signature=seal)
     thought = bool(part.flag("thought"))
     if len(kinds) != 1:
-        if signature and not kinds and not part.left():
-            return [Thinking(signature=signature)]
+        if seal and not kinds and not part.left():
+            return [sealed]
         part.whole()
         return []
     found = _READ[kinds[0]](part, calls)
@@ -102,8 +108,53 @@ def decode(part: Table, calls: Calls) -> list[AnyPart]:
         return []
     part.close()
     if thought and isinstance(found, Text):
-        return [Thinking(text=found.text, signature=signature)]
-    return [Thinking(signature=signature), found] if signature else [found]
+        if hidden:
+            return [sealed, Thinking(text=found.text)] if found.text else [sealed]
+        return [Thinking(text=found.text, signature=seal)]
+    if not seal:
+        # The last event of a stream has an empty text, which says nothing.
+        return [] if isinstance(found, Text) and not found.text else [found]
+    return [sealed, found]
+
+
+def paired(parts: Sequence[_P]) -> list[_P]:
+    """Return parts of which each signature is with the thought that ends right before it.
+
+    One of Gemini's own stays alone where `encode` would else put it onto another part than the one that had it.
+    """
+    found: list[_P] = []
+    for place, part in enumerate(parts):
+        before = found[-1] if found else None
+        if (
+            isinstance(part, Thinking)
+            and isinstance(before, Thinking)
+            and not (before.signature or before.redacted or part.redacted)
+            and (part.text or _finds_back(part, parts[place + 1 :]))
+        ):
+            found[-1] = Thinking(text=before.text + part.text, signature=part.signature)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        else:
+            found.append(part)
+    return found
+
+
+def _finds_back(signed: Thinking, after: Sequence[object]) -> bool:
+    """Tell whether the signature of a thought stands on the call that comes first after it, or on the next part."""
+    if opened(signed.signature)[0] != GEMINI:
+        return True
+    following = list(takewhile(lambda part: not isinstance(part, Thinking), after))
+    calls = [isinstance(part, ToolUse | ToolCall) for part in following]
+    return calls[:1] == [True] or not any(calls)
+
+
+def sign(parts: list[Json], begin: int, signature: str, *, exactly: bool) -> None:
+    """Put a signature onto one of the parts from `begin` on: the next, or `exactly` not said the first call of a tool."""
+    if not signature:
+        return
+    if begin == len(parts):
+        parts.append({"text": ""})
+    rows = parts[begin:]
+    called = None if exactly else next((row for row in rows if "functionCall" in row), None)
+    (called or rows[0])["thoughtSignature"] = signature
 
 
 def _text(part: Table, _: Calls) -> Text:

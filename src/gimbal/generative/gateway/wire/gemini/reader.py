@@ -3,16 +3,19 @@
 Every answer of a stream has the usage up to there, so the last one counts. A stream may come as events, or as one JSON array.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gimbal.axis.pricing import wires
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import AnswerPart, Json, Piece, Text, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of, runs
 from gimbal.generative.gateway.wire.answers import (
+    BrokeOff,
     count,
     cut_short,
     decode_table,
-    each,
     failed,
     garbage,
     rows,
@@ -21,7 +24,7 @@ from gimbal.generative.gateway.wire.answers import (
     usage_by,
 )
 from gimbal.generative.gateway.wire.gemini.array import ArrayParser
-from gimbal.generative.gateway.wire.gemini.parts import generation_of
+from gimbal.generative.gateway.wire.gemini.parts import generation_of, paired
 from gimbal.generative.gateway.wire.seals import GEMINI, marked
 from gimbal.generative.gateway.wire.sse import EventParser
 from gimbal.kernel.ids import new_id
@@ -61,7 +64,6 @@ class Reader:
         self._calls = 0
         self._finish = ""
         self._searches = 0
-        self._signed = False
 
     def whole(self, body: bytes) -> Piece:
         """Return the answer that was not streamed."""
@@ -70,8 +72,14 @@ class Reader:
             raise failed(self._provider, raw["error"], streamed=False)
         if not any(name in raw for name in ("candidates", "promptFeedback", "usageMetadata")):
             raise garbage(self._provider, body)
-        piece = self._piece(raw, body)
-        return piece if piece.finish else msgspec.structs.replace(piece, finish="stop")
+        candidates = [table(row) for row in rows(raw.get("candidates"))]
+        first = _first(candidates)
+        said = self._plain(first)
+        if said is None:
+            said = answer_of(paired(self._parts(first)))
+        said |= self._rest(raw, candidates, first)
+        said["finish"] = said["finish"] or "stop"
+        return Piece(**said, raw=body)
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """Return the pieces of the answers that these bytes complete."""
@@ -81,8 +89,8 @@ class Reader:
             array = chunk.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
             self._events = ArrayParser() if array else EventParser()
         if isinstance(self._events, ArrayParser):
-            return each(self._read, self._events.feed(chunk))
-        return each(self._read, (event.data for event in self._events.feed(chunk)))
+            return self._pieces(self._events.feed(chunk))
+        return self._pieces(event.data for event in self._events.feed(chunk))
 
     @property
     def done(self) -> bool:
@@ -91,21 +99,49 @@ class Reader:
 
     def end(self) -> list[Piece]:
         """Return what was complete when the stream ended; raise Upstream when it ended in the middle."""
-        last = [self._read(event.data) for event in self._events.end()] if isinstance(self._events, EventParser) else []
+        rows = self._events.end() if isinstance(self._events, EventParser) else ()
+        last = self._pieces(event.data for event in rows)
         if not self._finish:
             raise cut_short(self._provider)
         return last
 
-    def _read(self, raw: bytes) -> Piece:
+    def _pieces(self, answers: Iterable[bytes]) -> list[Piece]:
+        """Return the pieces of answers; where one breaks off, its error carries the pieces before it."""
+        pieces: list[Piece] = []
+        try:
+            for raw in answers:
+                pieces += self._read(raw)
+        except BrokeOff as problem:
+            problem.pieces = pieces
+            raise
+        return pieces
+
+    def _read(self, raw: bytes) -> list[Piece]:
+        """Return the pieces of one answer of a stream: one, but where thoughts stand between what is said and called."""
         told = decode_table(self._provider, raw, streamed=True)
         if told.get("error"):
             raise failed(self._provider, told["error"], streamed=True)
-        return self._piece(told, raw)
-
-    def _piece(self, told: Json, raw: bytes) -> Piece:
         candidates = [table(row) for row in rows(told.get("candidates"))]
-        first = next((row for row in candidates if not count(row.get("index"))), {})
-        found = self._content(first)
+        first = _first(candidates)
+        plain = self._plain(first)
+        said = [answer_of(run, whole=False) for run in runs(paired(self._parts(first)))] if plain is None else [plain]
+        # The bytes go on once, and the end comes last.
+        said[0]["raw"] = raw
+        said[-1] |= self._rest(told, candidates, first)
+        return [Piece(**fields) for fields in said]
+
+    def _plain(self, candidate: Json) -> Json | None:
+        """Return what a candidate says; None where some of it is thought."""
+        given = [table(row) for row in rows(table(candidate.get("content")).get("parts"))]
+        said = ""
+        for part in given:
+            if "thought" in part or "thoughtSignature" in part:
+                return None
+            said += text(part.get("text"))
+        return {"text": said, "tool_calls": tuple([self._call(call) for part in given if (call := _call_of(part))])}
+
+    def _rest(self, told: Json, candidates: list[Json], first: Json) -> Json:
+        """Return what an answer says beside its parts."""
         blocked = text(table(told.get("promptFeedback")).get("blockReason"))
         finish, refusal = self._why(first)
         if blocked and not candidates:
@@ -113,48 +149,42 @@ class Reader:
             finish, refusal = "content_filter", said or f"The prompt was blocked: {blocked}."
         self._finish = finish or self._finish
         model = text(told.get("modelVersion"))
-        return Piece(
-            text=found["text"],
-            reasoning=found["reasoning"],
-            signature=marked(GEMINI, self._signature(found["signature"])),
-            refusal=refusal,
-            tool_calls=tuple(found["calls"]),
-            finish=finish,
-            usage=self._usage(told, first, model),
-            model=model,
-            id=text(told.get("responseId")),
-            side_text="".join(_texts(row) for row in candidates if row is not first),
-            raw=raw,
-        )
+        return {
+            "refusal": refusal,
+            "finish": finish,
+            "usage": self._usage(told, first, model),
+            "model": model,
+            "id": text(told.get("responseId")),
+            "side_text": "".join(_texts(row) for row in candidates if row is not first),
+        }
 
-    def _content(self, candidate: Json) -> Json:
-        said, thought, signature = list[str](), list[str](), ""
-        calls: list[ToolCall] = []
+    def _parts(self, candidate: Json) -> list[AnswerPart]:
+        """Return what the parts of a candidate say, in order; a signature is a thought before the part that it stands on."""
+        found: list[AnswerPart] = []
         for row in rows(table(candidate.get("content")).get("parts")):
             part = table(row)
-            signature = signature or text(part.get("thoughtSignature"))
+            said, seal = text(part.get("text")), marked(GEMINI, text(part.get("thoughtSignature")))
             if part.get("thought"):
-                thought.append(text(part.get("text")))
-            elif part.get("text"):
-                said.append(text(part.get("text")))
-            call = table(part.get("functionCall"))
-            if call:
-                calls.append(
-                    ToolCall(
-                        index=self._calls,
-                        # Some models give none; one that comes again would mix up the calls of a conversation.
-                        id=text(call.get("id")) or f"call_{new_id().replace('-', '')}",
-                        name=text(call.get("name")),
-                        arguments=_encode(call.get("args") or {}).decode(),
-                    )
-                )
-                self._calls += 1
-        return {"text": "".join(said), "reasoning": "".join(thought), "signature": signature, "calls": calls}
+                if said or seal:
+                    found.append(Thinking(text=said, signature=seal))
+                continue
+            if seal:
+                found.append(Thinking(signature=seal))
+            if said:
+                found.append(Text(text=said))
+            if call := _call_of(part):
+                found.append(self._call(call))
+        return found
 
-    def _signature(self, given: str) -> str:
-        """Return the first signature of an answer: a call of a tool has it, or where there is none the last text."""
-        first, self._signed = not self._signed, self._signed or bool(given)
-        return given if first else ""
+    def _call(self, call: Json) -> ToolCall:
+        place, self._calls = self._calls, self._calls + 1
+        return ToolCall(
+            index=place,
+            # Some models give none; one that comes again would mix up the calls of a conversation.
+            id=text(call.get("id")) or f"call_{new_id().replace('-', '')}",
+            name=text(call.get("name")),
+            arguments=_encode(call.get("args") or {}).decode(),
+        )
 
     def _why(self, candidate: Json) -> tuple[str, str]:
         """Return why the answer ended, and what is to be told of it."""
@@ -172,6 +202,15 @@ class Reader:
             # Up to the second generation a grounded prompt is billed, however many searches it took.
             self._searches = max(self._searches, queries if generation_of(model) >= 3 else 1)
         return usage_by(wires.gemini, _as_far, told.get("usageMetadata"), searches=self._searches)
+
+
+def _first(candidates: list[Json]) -> Json:
+    """Return the first candidate, wherever it stands."""
+    return next((row for row in candidates if not count(row.get("index"))), {})
+
+
+def _call_of(part: Json) -> Json:
+    return table(part.get("functionCall"))
 
 
 def _texts(candidate: Json) -> str:

@@ -6,10 +6,11 @@ A call of a tool is never in parts there, so that calls are written when the ans
 import msgspec
 
 from gimbal.axis.pricing.model import Usage
-from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Refused, Text, Thinking, ToolCall
 from gimbal.generative.gateway.wire.answers import arguments
 from gimbal.generative.gateway.wire.gemini.encode import error_body
-from gimbal.generative.gateway.wire.seals import GEMINI, opened
+from gimbal.generative.gateway.wire.gemini.parts import sign
+from gimbal.generative.gateway.wire.seals import GEMINI, opened, packed
 from gimbal.kernel.errors import GimbalError
 
 _encode = msgspec.json.Encoder().encode
@@ -25,31 +26,52 @@ class Writer:
         self._model = model
         self._array = array
         self._begun = False
-        self._signed = False
-        """Whether a signature has been written with its thought."""
+        self._calls: dict[int, ToolCall] = {}
+        """Calls that are not written yet."""
+        self._pending = ""
+        """A signature of Gemini's own: it stands on what follows."""
+        self._malformed = ""
+        """What a call says that is no JSON."""
 
     def whole(self, done: Done) -> bytes:
         """Return the body of an answer that was not streamed."""
-        several = len(done.thoughts) > 1
-        thoughts = done.thoughts if several else (Thinking(text=done.reasoning),)
-        parts = [_thought(part) for part in thoughts if part.text or part.signature]
-        if said := done.text + done.refusal:
-            parts.append({"text": said})
-        return _encode(self._last(done, parts, done.signature))
+        parts: list[Json] = []
+        signature, begin, exactly = "", 0, False
+        for part in done.order:
+            if not isinstance(part, Thinking):
+                parts += self._part(part)
+                continue
+            sign(parts, begin, signature, exactly=exactly)
+            parts += _thought(part)
+            signature, begin, exactly = _own(part), len(parts), not part.text
+        sign(parts, begin, signature, exactly=exactly)
+        return _encode(self._last(done, parts))
+
+    def _part(self, part: Text | Refused | ToolCall) -> list[Json]:
+        """Return what is said or called; nothing for a call that is no JSON, of which the end tells."""
+        if not isinstance(part, ToolCall):
+            return [{"text": part.text}]
+        given = arguments(part.arguments)
+        if given is None:
+            self._malformed = f"Malformed function call: {part.name}({part.arguments})"
+            return []
+        return [{"functionCall": {"id": part.id, "name": part.name, "args": given}}]
 
     def piece(self, piece: Piece, *, same: bool) -> bytes:
         """Return the event for a piece, which may be none."""
         if same:
-            return self._framed(piece.raw)
+            return self._framed(piece.raw) if piece.raw else b""
         parts: list[Json] = []
-        for part in piece.thinking:
-            # Their own signature stands on what follows the thoughts, once it is there.
-            own = opened(part.signature)[0] == GEMINI
-            if part.text or (part.signature and not own):
-                parts.append(_thought(Thinking(text=part.text) if own else part))
-            self._signed = self._signed or bool(part.signature and not own)
+        if piece.reasoning or piece.signature or piece.redacted or piece.thoughts:
+            parts += self._thoughts(piece)
         if said := piece.text + piece.refusal:
+            if self._calls:
+                parts += self._ended()
             parts.append({"text": said})
+            if self._pending:
+                self._signed(parts[-1:])
+        for call in piece.tool_calls:
+            self._called(call)
         if not parts:
             return b""
         candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
@@ -60,9 +82,44 @@ class Writer:
 
     def end(self, done: Done, *, same: bool) -> bytes:
         """Return the calls of tools, why it ended, and the usage."""
-        signature = "" if self._signed else done.signature
-        last = b"" if same else self._framed(_encode(self._last(done, [], signature)))
-        return last + self._closed()
+        if same:
+            return self._closed()
+        parts = self._ended()
+        # They have no answer without a part: their own clients forget a conversation that has one.
+        parts = parts if parts and not self._pending else [*parts, *self._signed([{"text": ""}])]
+        return self._framed(_encode(self._last(done, parts))) + self._closed()
+
+    def _thoughts(self, piece: Piece) -> list[Json]:
+        parts = self._ended()
+        for part in piece.thinking:
+            if self._pending:
+                parts += self._signed([{"text": ""}])
+            parts += _thought(part)
+            self._pending = _own(part)
+        return parts
+
+    def _called(self, call: ToolCall) -> None:
+        before = self._calls.get(call.index, ToolCall(index=call.index))
+        self._calls[call.index] = ToolCall(
+            index=call.index,
+            id=call.id or before.id,
+            name=call.name or before.name,
+            arguments=before.arguments + call.arguments,
+        )
+
+    def _ended(self) -> list[Json]:
+        """Return the calls up to here: what comes after one comes after all of it."""
+        if not self._calls:
+            return []
+        calls, self._calls = self._calls, {}
+        return self._signed([row for place in sorted(calls) for row in self._part(calls[place])])
+
+    def _signed(self, parts: list[Json]) -> list[Json]:
+        """Return parts of which the first has the signature that waits."""
+        if parts and self._pending:
+            parts[0]["thoughtSignature"] = self._pending
+            self._pending = ""
+        return parts
 
     def error(self, problem: GimbalError) -> bytes:
         """Return the event that tells of a stream that broke off."""
@@ -80,29 +137,15 @@ class Writer:
             return b""
         return b"]" if self._begun else b"[]"
 
-    def _last(self, done: Done, parts: list[Json], signature: str) -> Json:
-        malformed = ""
-        for call in done.tool_calls:
-            given = arguments(call.arguments)
-            if given is None:
-                malformed = f"Malformed function call: {call.name}({call.arguments})"
-                continue
-            parts.append({"functionCall": {"id": call.id, "name": call.name, "args": given}})
-        if signature:
-            # It stands on what follows the thoughts.
-            place = next((part for part in parts if not part.get("thought")), None)
-            if place is None:
-                parts.append({"text": "", "thoughtSignature": signature})
-            else:
-                place["thoughtSignature"] = signature
+    def _last(self, done: Done, parts: list[Json]) -> Json:
         candidate: Json = {
             "content": {"role": "model", "parts": parts},
             "finishReason": _FINISH.get(done.finish, "STOP"),
         }
         if done.refusal and done.finish in {"", "stop"}:
             candidate["finishReason"] = "SAFETY"
-        if malformed:
-            candidate |= {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": malformed}
+        if self._malformed:
+            candidate |= {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": self._malformed}
         answer: Json = {
             "candidates": [candidate | {"index": 0}],
             "usageMetadata": encode_usage(done.usage),
@@ -112,9 +155,19 @@ class Writer:
         return answer | {"usageEstimated": True} if done.estimated else answer
 
 
-def _thought(part: Thinking) -> Json:
+def _own(part: Thinking) -> str:
+    """Return a signature of Gemini's own, which stands on what follows the thought."""
+    mark, cipher = opened(part.signature)
+    return cipher if mark == GEMINI else ""
+
+
+def _thought(part: Thinking) -> list[Json]:
+    """Return a thought, with the seal of another maker; one that is hidden is nothing but its seal."""
+    seal = part.redacted or ("" if _own(part) else part.signature)
+    if not (part.text or seal):
+        return []
     told: Json = {"text": part.text, "thought": True}
-    return told | {"thoughtSignature": part.signature} if part.signature else told
+    return [told | {"thoughtSignature": packed(seal, hidden=bool(part.redacted))} if seal else told]
 
 
 def encode_usage(usage: Usage) -> Json:

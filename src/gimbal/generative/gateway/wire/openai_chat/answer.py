@@ -30,6 +30,9 @@ class Detail(msgspec.Struct, gc=False):
     summary: str | None = None
     signature: str | None = None
     data: str | None = None
+    id: str | None = None
+    format: str | None = None
+    index: int | None = None
 
 
 class Said(msgspec.Struct, gc=False):
@@ -99,7 +102,9 @@ def _choice(raw: dict[str, Any]) -> Choice:
 
 
 def _detail(raw: dict[str, Any]) -> Detail:
-    return Detail(**{name: text(raw.get(name)) for name in Detail.__struct_fields__})
+    index = raw.get("index")
+    said = {name: text(raw.get(name)) or None for name in Detail.__struct_fields__ if name != "index"}
+    return Detail(**said, index=index if isinstance(index, int) else None)
 
 
 def _content(value: Any) -> str:

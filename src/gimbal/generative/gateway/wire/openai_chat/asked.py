@@ -10,10 +10,12 @@ import msgspec
 
 from gimbal.generative.gateway.conversation import Json
 from gimbal.generative.gateway.wire.fields import bad, request_of, value_of
+from gimbal.generative.gateway.wire.openai_chat import opening
 from gimbal.generative.gateway.wire.protocol import Asked
 
 _encode = msgspec.json.Encoder().encode
 _USAGE = msgspec.Raw(b'{"include_usage":true}')
+_NONE = msgspec.Raw(b"")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 """A model's name."""
@@ -64,6 +66,7 @@ class _Assistant(msgspec.Struct, frozen=True, gc=False, tag_field="role", tag="a
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
+    reasoning_details: msgspec.Raw = _NONE
 
 
 class _OldTool(msgspec.Struct, frozen=True, gc=False, tag_field="role", tag="function"):
@@ -134,7 +137,10 @@ def asked(body: bytes) -> Asked:
         ("prompt:", "route:")
     ):  # prompts bring messages of their own
         raise bad("There is no message.", "messages", "Send at least one.")
+    thoughts = False
     for number, message in enumerate(request.messages):
+        if type(message) is _Assistant and message.reasoning_details is not _NONE:
+            thoughts = True
         if type(message.content) is list:
             for place, part in enumerate(message.content):
                 if part.type == "text" and part.text is None:
@@ -148,15 +154,18 @@ def asked(body: bytes) -> Asked:
         user=request.user or request.safety_identifier or "",
         metadata=request.metadata or {},
         said=bytes(fields["messages"]),
+        thoughts=thoughts,
     )
 
 
 def same(asked: Asked, model: str) -> bytes:
-    """Return the request as it goes on to a provider of this wire."""
+    """Return the request as it goes on to a provider of this wire, without what models of other wires thought and sealed."""
     fields: dict[str, Any] = {**asked.fields, "model": model}
     if asked.stream:
         said = asked.fields.get("stream_options")
         fields["stream_options"] = _USAGE if said is None else _with_usage(said)
+    if asked.thoughts:
+        fields["messages"] = opening.messages(value_of(asked.fields["messages"], "messages"))
     return _encode(fields)
 
 

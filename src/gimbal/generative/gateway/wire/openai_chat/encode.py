@@ -20,6 +20,7 @@ from gimbal.generative.gateway.conversation import (
     ToolUse,
     Turn,
 )
+from gimbal.generative.gateway.wire.answers import arguments
 from gimbal.generative.gateway.wire.hints import refuse_extras, refuse_sampling
 from gimbal.generative.gateway.wire.protocol import inexpressible
 from gimbal.generative.gateway.wire.seals import CHAT, opened
@@ -32,6 +33,8 @@ _CAN = frozenset(
     }
 )
 _TIERS = {"standard": "default"}
+KEPT = ("id", "format", "index")
+"""What a provider knows its own details by: it stands with the cipher, as JSON."""
 _EFFORT_BY_BUDGET = ((0, "none"), (2048, "low"), (8192, "medium"))
 
 
@@ -176,12 +179,19 @@ def thoughts_of(thoughts: Sequence[Thinking]) -> Json:
     for part in thoughts:
         mark, cipher = opened(part.redacted or part.signature)
         if mark == CHAT:
-            found = Thinking(redacted=cipher) if part.redacted else Thinking(text=part.text, signature=cipher)
-            details.append(detail(found))
+            name = "data" if part.redacted else "signature"
+            told = Thinking(redacted=cipher) if part.redacted else Thinking(text=part.text, signature=cipher)
+            details.append(detail(told) | unsealed(name, cipher))
         elif not cipher:
             text += part.text
     plain: Json = {"reasoning_content": text} if text else {}
     return plain | {"reasoning_details": details} if details else plain
+
+
+def unsealed(name: str, cipher: str) -> Json:
+    """Return the fields of a detail that its maker wants to have back: the cipher, and what was kept with it."""
+    kept = arguments(cipher) if cipher.startswith("{") else None
+    return {key: value for key, value in kept.items() if key in {name, *KEPT}} if kept else {name: cipher}
 
 
 def detail(part: Thinking) -> Json:

@@ -22,6 +22,7 @@ from gimbal.generative.gateway.conversation import (
 )
 from gimbal.generative.gateway.wire import fields
 from gimbal.generative.gateway.wire.fields import Table, bad
+from gimbal.generative.gateway.wire.openai_chat import places
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _DATA = re.compile(r"data:(?P<kind>[^;,]*)(?:;[^;,]*)*?;base64,", re.IGNORECASE)
@@ -48,7 +49,8 @@ def turns_of(messages: Sequence[Table]) -> tuple[Turn, ...]:
 
 def _said(message: Table, names: dict[str, str], place: int) -> Turn:
     """Return what the model said, in the order in which it thinks, speaks and calls."""
-    parts: list[AnyPart] = [*_thoughts(message), *parts_of(message)]
+    thoughts, parts = list(_thoughts(message)), list(parts_of(message))
+    calls: list[ToolUse] = []
     if refusal := message.text("refusal"):
         parts.append(Refused(text=refusal))
     for call in message.tables("tool_calls"):
@@ -60,7 +62,7 @@ def _said(message: Table, names: dict[str, str], place: int) -> Turn:
             raise bad("A tool call has no function.", call.at("function"))
         use = ToolUse(id=call.required("id"), name=function.required("name"), arguments=function.text("arguments"))
         names[use.id] = use.name
-        parts.append(use)
+        calls.append(use)
         call.take("index")
         call.close()
         function.close()
@@ -68,28 +70,34 @@ def _said(message: Table, names: dict[str, str], place: int) -> Turn:
         # The deprecated form has no ids: the next function message answers the last call of its name.
         use = ToolUse(id=f"call_{place}", name=old.required("name"), arguments=old.text("arguments"))
         names[use.id] = use.name
-        parts.append(use)
+        calls.append(use)
         old.close()
     # Clients hand an answer back as they got it, empty lists included.
     message.tell("annotations", list(message.rows("annotations")), [])
-    return Turn(role="assistant", parts=tuple(parts), name=message.text("name"), where=message.where)
+    found = tuple(places.woven(thoughts, parts, calls))
+    return Turn(role="assistant", parts=found, name=message.text("name"), where=message.where)
 
 
-def _thoughts(message: Table) -> Iterator[Thinking]:
+def _thoughts(message: Table) -> Iterator[tuple[places.Place, Thinking | None]]:
     plain = message.text("reasoning_content")
     also = message.text("reasoning")
     details = message.tables("reasoning_details")
+    place = places.FIRST
     for detail in details:
         kind = detail.word("type", "reasoning.text", "reasoning.encrypted", "reasoning.summary")
         said = detail.text("summary" if kind == "reasoning.summary" else "text")
         signature, hidden = detail.text("signature"), detail.text("data")
+        known = detail.take("id")
+        place = places.place_of(known, place) if isinstance(known, str) else place
         if said or signature or hidden:
-            yield Thinking(text=said, signature=signature, redacted=hidden)
-        for name in ("index", "format", "id"):
+            yield place, Thinking(text=said, signature=signature, redacted=hidden)
+        elif places.ours(known):
+            yield place, None
+        for name in ("index", "format"):
             detail.take(name)
         detail.close()
     if not details and (plain or also):
-        yield Thinking(text=plain or also)
+        yield place, Thinking(text=plain or also)
 
 
 def _answer(message: Table, role: str, names: dict[str, str], found: list[Turn]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from gimbal.generative.gateway.conversation import Json, Piece, Thinking, Thoughts, ToolCall
 from gimbal.generative.gateway.wire.answers import BrokeOff, cut_short, decode_table, failed, garbage
 from gimbal.generative.gateway.wire.openai_chat.answer import Answer, Call, Detail, Function, Said, as_far
+from gimbal.generative.gateway.wire.openai_chat.encode import KEPT
 from gimbal.generative.gateway.wire.openai_chat.usage import chat_usage
 from gimbal.generative.gateway.wire.seals import CHAT, marked
 from gimbal.generative.gateway.wire.sse import EventParser, ServerEvent
@@ -210,7 +211,8 @@ def _thoughts(details: list[Detail], reasoning: str, *, told: bool) -> Json:
     parts: list[Thinking] = []
     for row in details:
         text = "" if told else row.text or row.summary or ""
-        found = Thinking(text=text, signature=marked(CHAT, row.signature or ""), redacted=marked(CHAT, row.data or ""))
+        signature, hidden = (marked(CHAT, _kept(row, name)) for name in ("signature", "data"))
+        found = Thinking(text=text, signature=signature, redacted=hidden)
         if found != _EMPTY:
             parts.append(found)
     if reasoning and not any(part.text for part in parts):
@@ -218,3 +220,10 @@ def _thoughts(details: list[Detail], reasoning: str, *, told: bool) -> Json:
     thoughts = Thoughts()
     thoughts.take(Piece(thoughts=tuple(parts)))
     return thoughts.said() | ({"reasoning": reasoning} if reasoning else {})
+
+
+def _kept(row: Detail, name: str) -> str:
+    """Return a cipher, with what its maker knows the detail by."""
+    cipher = getattr(row, name) or ""
+    kept = {key: value for key in KEPT if (value := getattr(row, key)) is not None}
+    return msgspec.json.encode(kept | {name: cipher}).decode() if cipher and kept else cipher

@@ -4,12 +4,13 @@ Chunks of a provider of this wire go on as their bytes. The caller's wish for us
 with `include_usage` it stands in one last chunk without choices, else in none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking, ToolCall
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Text, Thinking, ToolCall
+from gimbal.generative.gateway.wire.openai_chat import places
 from gimbal.generative.gateway.wire.openai_chat.encode import detail
 from gimbal.generative.gateway.wire.openai_chat.errors import error_body
 from gimbal.generative.gateway.wire.openai_chat.usage import write_chat_usage
@@ -45,6 +46,21 @@ class ChatWriter:
         """The event that it stood in alone."""
         self._first = True
         self._thought = ""
+        """What is thought and not signed yet."""
+        self._place = places.FIRST
+        """Where it began."""
+        self._length = 0
+        """Characters of the content so far."""
+        self._count = 0
+        """Calls so far."""
+        self._turned = 0
+        """Calls before the last text that came after one."""
+        self._late: list[Json] = []
+        """What is told of such texts once there are thoughts: an answer without them has no order to keep."""
+        self._thoughtful = False
+        """Whether anything was thought."""
+        self._detailed = False
+        """Whether thoughts were told in detail: then all are."""
         self._finished = False
 
     def whole(self, done: Done) -> bytes:
@@ -58,8 +74,8 @@ class ChatWriter:
             message |= self._calls(done.tool_calls)
         if done.reasoning:
             message["reasoning_content"] = done.reasoning
-        if details := [detail(part) for part in done.thinking if part.signature or part.redacted]:
-            message["reasoning_details"] = details
+        if done.parts or any(part.signature or part.redacted for part in done.thinking):
+            message["reasoning_details"] = list(_details(done))
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish(done.finish)}
         body = self._head | {"object": "chat.completion", "model": done.model or self._head["model"]}
         body |= {"choices": [choice], "usage": write_chat_usage(done.usage)}
@@ -109,26 +125,62 @@ class ChatWriter:
 
     def _delta(self, piece: Piece) -> Json:
         delta: Json = {}
-        if piece.reasoning:
-            delta["reasoning_content"] = piece.reasoning
-        details: list[Json] = []
-        for part in piece.thinking:
-            self._thought += part.text
-            # Each thought once and whole, so that a caller hands back what came without putting it together.
-            if part.redacted:
-                details.append(detail(part))
-            elif part.signature:
-                details.append(detail(Thinking(text=self._thought, signature=part.signature)))
-                self._thought = ""
-        if details:
-            delta["reasoning_details"] = details
+        if piece.reasoning or piece.signature or piece.redacted or piece.thoughts:
+            delta |= self._thoughts(piece)
         if piece.text:
             delta["content"] = piece.text
+            if self._count > self._turned and (told := self._said_after_calls()):
+                delta["reasoning_details"] = [*delta.get("reasoning_details", ()), *told]
+            self._length += len(piece.text)
+        if piece.finish and (self._detailed or self._place != places.FIRST) and (told := self._unsigned()):
+            delta["reasoning_details"] = [*delta.get("reasoning_details", ()), *told]
         if piece.refusal:
             delta["refusal"] = piece.refusal
         if piece.tool_calls:
             delta |= self._parts(piece.tool_calls)
         return delta
+
+    def _thoughts(self, piece: Piece) -> Json:
+        delta: Json = {"reasoning_content": piece.reasoning} if piece.reasoning else {}
+        here = places.Place(self._length, self._count)
+        details: list[Json] = []
+        for part in piece.thinking:
+            if part.redacted or self._place != here:
+                details += self._unsigned()
+            if not self._thought:
+                self._place = here
+            self._thought += part.text
+            # Each thought once and whole, so that a caller hands back what came without putting it together.
+            if part.redacted:
+                details.append(detail(part) | places.said(here))
+            elif part.signature:
+                whole = Thinking(text=self._thought, signature=part.signature)
+                details.append(detail(whole) | places.said(self._place))
+                self._thought = ""
+        self._thoughtful = True
+        if details:
+            details, self._late = [*self._late, *details], []
+            self._detailed = True
+        return delta | {"reasoning_details": details} if details else delta
+
+    def _unsigned(self) -> list[Json]:
+        """Return the thought that has ended without a signature."""
+        if not self._thought:
+            return []
+        told = [*self._late, detail(Thinking(text=self._thought)) | places.said(self._place)]
+        self._thought, self._late = "", []
+        return told
+
+    def _said_after_calls(self) -> list[Json]:
+        """Return what tells that text comes after calls, where it is told; else it waits for a thought."""
+        self._turned = self._count
+        told = places.empty(places.Place(self._length, self._count))
+        if self._thoughtful:
+            thought = self._unsigned()
+            self._detailed = True
+            return [*thought, told]
+        self._late.append(told)
+        return []
 
     def end(self, done: Done, *, same: bool) -> bytes:
         """Return what ends the stream."""
@@ -165,7 +217,23 @@ class ChatWriter:
         if self._old:
             first = next((call for call in calls if call.index == 0), None)
             return {"function_call": _part(first)} if first else {}
+        self._count = max(self._count, calls[-1].index + 1)
         return {"tool_calls": [{"index": call.index} | _opened(call) for call in calls]}
+
+
+def _details(done: Done) -> Iterator[Json]:
+    """Yield all thoughts in detail, with where they stand."""
+    length, calls, turned = 0, 0, 0
+    for part in done.order:
+        if isinstance(part, Thinking):
+            yield detail(part) | places.said(places.Place(length, calls))
+        elif isinstance(part, ToolCall):
+            calls += 1
+        elif isinstance(part, Text):
+            if calls > turned:
+                yield places.empty(places.Place(length, calls))
+                turned = calls
+            length += len(part.text)
 
 
 def _call(call: ToolCall) -> Json:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import msgspec
 
 from gimbal.generative.gateway.conversation import Json
-from gimbal.generative.gateway.wire.fields import bad, request_of
+from gimbal.generative.gateway.wire.fields import bad, request_of, value_of
 from gimbal.generative.gateway.wire.openai_chat.asked import Limit, Name
+from gimbal.generative.gateway.wire.openai_responses import opening
 from gimbal.generative.gateway.wire.protocol import Asked
 
 _encode = msgspec.json.Encoder().encode
@@ -26,6 +27,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     call_id: str | None = None
     name: str | None = None
     arguments: Any = None
+    encrypted_content: Any = None
 
 
 class _Kind(msgspec.Struct, frozen=True, gc=False):
@@ -85,9 +87,12 @@ def asked(body: bytes) -> Asked:
     given = request.input
     if given is None and request.prompt is None and request.previous_response_id is None and not request.conversation:
         raise bad("There is no input.", "input", "Send a string or a list of items.")
+    thoughts = False
     if type(given) is list:
         for number, item in enumerate(given):
             _check(item, f"input[{number}]")
+            if item.encrypted_content is not None:
+                thoughts = True
     return Asked(
         model=request.model,
         fields=fields,
@@ -95,6 +100,7 @@ def asked(body: bytes) -> Asked:
         user=request.user or request.safety_identifier or "",
         metadata=request.metadata or {},
         said=_said(fields),
+        thoughts=thoughts,
     )
 
 
@@ -134,5 +140,11 @@ def _said(fields: dict[str, msgspec.Raw]) -> bytes:
 
 
 def same(asked: Asked, model: str) -> bytes:
-    """Return the request as it goes on to a provider of this wire; usage is told in every stream of it."""
-    return _encode({**asked.fields, "model": model})
+    """Return the request as it goes on to a provider of this wire; usage is told in every stream of it.
+
+    Thoughts that other makers' models had in this conversation are left out: OpenAI refuses what it did not seal.
+    """
+    fields: dict[str, Any] = {**asked.fields, "model": model}
+    if asked.thoughts:
+        fields["input"] = opening.items(value_of(asked.fields["input"], "input"))
+    return _encode(fields)

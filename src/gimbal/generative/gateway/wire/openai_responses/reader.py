@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Json, Piece, ToolCall, said_of
+from gimbal.generative.gateway.conversation import AnswerPart, Json, Piece, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.gateway.wire.answers import cut_short, decode_table, each, failed, garbage, rows, table, text
 from gimbal.generative.gateway.wire.openai_chat.usage import responses_usage
 from gimbal.generative.gateway.wire.seals import marked
@@ -181,17 +182,21 @@ class ResponsesReader:
         output = [table(row) for row in rows(raw.get("output"))]
         if (status := text(raw.get("status"))) in {"failed", "cancelled"}:
             raise failed(self._provider, raw.get("error") or f"it was {status}", streamed=streamed)
-        calls = [item for item in output if item.get("type") == "function_call"]
-        thoughts = [_thought(item) for item in output if item.get("type") == "reasoning"]
-        messages = [_message(item) for item in output if item.get("type") == "message"]
-        said = said_of([part for thought in thoughts for part in thought.thinking])
-        said["reasoning"] = "\n\n".join(thought.reasoning for thought in thoughts if thought.reasoning)
+        parts: list[AnswerPart] = []
+        calls = 0
+        for item in output:
+            kind = item.get("type")
+            if kind == "function_call":
+                parts.append(_call(item, calls))
+                calls += 1
+            elif kind in {"reasoning", "message"}:
+                parts += (_thought(item) if kind == "reasoning" else _message(item)).order
+        said = answer_of(parts)
+        if "reasoning" in said:
+            said["reasoning"] = "\n\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
         self._id, self._model = text(raw.get("id")) or self._id, text(raw.get("model")) or self._model
         return Piece(
-            text="".join(message.text for message in messages),
-            refusal="".join(message.refusal for message in messages),
             **said,
-            tool_calls=tuple(_call(item, place) for place, item in enumerate(calls)),
             finish=_finish(raw, called=bool(calls)),
             usage=responses_usage(raw.get("usage"), raw.get("service_tier"), raw.get("output")),
             model=self._model,

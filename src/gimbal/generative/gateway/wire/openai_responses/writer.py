@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from gimbal.generative.gateway.conversation import Done, Json, Piece, ToolCall
+from gimbal.generative.gateway.conversation import Done, Json, Piece, Thinking, ToolCall
+from gimbal.generative.gateway.order import answer_of
 from gimbal.generative.gateway.wire.openai_chat.errors import error_body
 from gimbal.generative.gateway.wire.openai_chat.usage import write_responses_usage
 from gimbal.generative.gateway.wire.openai_responses.items import SIGNATURE
@@ -59,18 +60,24 @@ class ResponsesWriter:
 
     def whole(self, done: Done) -> bytes:
         """Return the body of an answer that was not streamed."""
-        self._grow(
-            Piece(
-                text=done.text,
-                reasoning=done.reasoning,
-                signature=done.signature,
-                redacted=done.redacted,
-                thoughts=done.thoughts,
-                refusal=done.refusal,
-                tool_calls=done.tool_calls,
-                finish=done.finish,
+        if not done.parts:
+            self._grow(
+                Piece(
+                    text=done.text,
+                    reasoning=done.reasoning,
+                    signature=done.signature,
+                    redacted=done.redacted,
+                    thoughts=done.thoughts,
+                    refusal=done.refusal,
+                    tool_calls=done.tool_calls,
+                )
             )
-        )
+        for part in done.parts:
+            if isinstance(part, Thinking):
+                # Each is an item of its own, whether it is signed or not.
+                self._closed()
+            self._grow(Piece(**answer_of((part,))))
+        self._finish = done.finish
         self._close_all()
         return msgspec.json.encode(self._ended(done))
 
