@@ -1,8 +1,9 @@
 """Run the bars: `python -m bench` all that need nothing but this machine, `python -m bench start spans` those named.
 
-Some run only when they are named: `ingest` and `beside` measure mlflow and arize-phoenix in the same run, `http_clients`
-aiohttp and pyreqwest, `gateway` litellm, Portkey's gateway, SGLang's router and nginx, and install them into `.bench/` at
-first, for which they need a network; `soak` takes ten minutes, and `growth` about as long.
+Some run only when they are named: `ingest`, `beside`, `runs_write`, `runs_search` and `runs_history` measure mlflow, the first
+two arize-phoenix as well, in the same run, `http_clients` aiohttp and pyreqwest, `gateway` litellm, Portkey's gateway, SGLang's
+router and nginx, and install them into `.bench/` at first, for which they need a network; `artifacts` writes some 30 GB, `soak`
+takes ten minutes, and `growth` about as long.
 """
 
 import os
@@ -10,6 +11,7 @@ import platform
 import sys
 
 from bench import (
+    artifacts,
     beside,
     gateway,
     gateway_delays,
@@ -17,11 +19,15 @@ from bench import (
     http_clients,
     ingest,
     latency,
+    log_call,
     memory,
     metrics,
     pages,
     queries,
     redaction,
+    runs_history,
+    runs_search,
+    runs_write,
     soak,
     spans,
     start,
@@ -33,6 +39,7 @@ BARS = {
     "spans": spans,
     "gateway_delays": gateway_delays,
     "latency": latency,
+    "log_call": log_call,
     "memory": memory,
     "metrics": metrics,
     "pages": pages,
@@ -41,11 +48,15 @@ BARS = {
     "trace_page": trace_page,
 }
 NAMED_ONLY = {
+    "artifacts": artifacts,
     "beside": beside,
     "gateway": gateway,
     "growth": growth,
     "http_clients": http_clients,
     "ingest": ingest,
+    "runs_history": runs_history,
+    "runs_search": runs_search,
+    "runs_write": runs_write,
     "soak": soak,
 }
 

@@ -14,10 +14,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gimbal.faces.client.autolog.turning_on import autolog
     from gimbal.faces.client.client import Client
     from gimbal.faces.client.instrument import instrument
     from gimbal.faces.client.models import log_model, predict
-    from gimbal.faces.client.runs import log, run
+    from gimbal.faces.client.plots import plot
+    from gimbal.faces.client.run_start import run
+    from gimbal.faces.client.runs import log
     from gimbal.faces.client.session import drift, evaluate, promote, prompt, score
     from gimbal.faces.client.tracing import carry, current_span, flush, span, trace
     from gimbal.kernel.errors import GimbalError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "GimbalError",
+    "autolog",
     "carry",
     "current_span",
     "drift",
@@ -33,6 +37,7 @@ __all__ = [
     "instrument",
     "log",
     "log_model",
+    "plot",
     "predict",
     "promote",
     "prompt",
@@ -45,6 +50,7 @@ __all__ = [
 _HOMES = {
     "Client": "gimbal.faces.client.client",
     "GimbalError": "gimbal.kernel.errors",
+    "autolog": "gimbal.faces.client.autolog.turning_on",
     "carry": "gimbal.faces.client.tracing",
     "current_span": "gimbal.faces.client.tracing",
     "drift": "gimbal.faces.client.session",
@@ -53,10 +59,11 @@ _HOMES = {
     "instrument": "gimbal.faces.client.instrument",
     "log": "gimbal.faces.client.runs",
     "log_model": "gimbal.faces.client.models",
+    "plot": "gimbal.faces.client.plots",
     "predict": "gimbal.faces.client.models",
     "promote": "gimbal.faces.client.session",
     "prompt": "gimbal.faces.client.session",
-    "run": "gimbal.faces.client.runs",
+    "run": "gimbal.faces.client.run_start",
     "score": "gimbal.faces.client.session",
     "span": "gimbal.faces.client.tracing",
     "trace": "gimbal.faces.client.tracing",

@@ -99,6 +99,7 @@ def fill(url: str) -> Places:
         "home": ("", "Home", "Home"),
         "runs": ("/runs", "Runs", "Runs"),
         "run": (f"/runs/{run}", f"train {SCRIPT}", "Runs"),
+        "runs-compared": (f"/runs/compare?runs={run}", "Compare runs", "Runs"),
         "assets": ("/assets", "Assets", "Assets"),
         "dataset": ("/assets/dataset:flights%2Ftrain", "flights/train", "Assets"),
         "model": (model, "flights/delay", "Assets"),

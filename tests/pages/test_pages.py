@@ -19,7 +19,7 @@ from gimbal.faces.server.capabilities import load_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 NAMES = (
-    *("home", "runs", "run", "assets", "dataset", "model", "prompt", "suite", "index"),
+    *("home", "runs", "run", "runs-compared", "assets", "dataset", "model", "prompt", "suite", "index"),
     *("versions", "history", "lineage", "files", "difference"),
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "sessions", "session", "monitors", "monitor"),

@@ -134,6 +134,10 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     filename: str = ""
     size: int | None = None
     """Bytes in all, when known."""
+    etag: str = ""
+    """What the bytes are known by, without quotes: the same text means the same bytes for ever."""
+    between: Callable[[int, int], AsyncIterator[bytes]] | None = None
+    """Yields the bytes from one place to before another, where that can be had; needs `size`."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +158,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Returns when the caller has gone away."""
     several: dict[str, list[str]] = {}
     """All values of the query parameters that came several times."""
+    scheme: str = "http"
+    """`http` or `https`, as the caller asked."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

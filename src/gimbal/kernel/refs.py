@@ -22,11 +22,11 @@ from gimbal.kernel.errors import BadInput
 
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(?:/[a-z0-9][a-z0-9._-]{0,63}){0,7}")
-ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VERSION = re.compile(r"v([1-9][0-9]{0,8})")
-# Names that could be taken for a selector of another sort are no aliases: latest, v7, also v0 and v0000000007.
-_RESERVED = re.compile(r"latest|v[0-9]+")
+# Names that could be taken for a selector of another sort are no aliases: latest, v7, also V7, v0 and v0000000007.
+_RESERVED = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 _DIGEST = re.compile(r"b3:([0-9a-f]{8,64})")
 
 
@@ -158,7 +158,7 @@ def check_alias(alias: str) -> str:
         raise BadInput(
             f"{alias!r} cannot be an alias.",
             where="alias",
-            todo="Use a lower-case word such as production; latest and v1, v2 … have a meaning already.",
+            todo="Use a word of letters, digits, '_', '-' and '.', such as production; latest and v1, v2 … have a meaning already.",
         )
     return alias
 

@@ -117,6 +117,20 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Metric points in one request."""
 
 
+class RunsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tracked runs."""
+
+    journal_max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 1_073_741_824
+    """Metric points that may wait on this server's disk for stores that are away; then senders get 429 with Retry-After."""
+
+
+class MlflowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What MLflow's clients are told."""
+
+    truncate_long_values: bool = True
+    """Cut parameters at 6,000 and tags at 8,000 characters, as MLflow's server does; otherwise they are refused."""
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The process that runs jobs, schedules, monitors and evaluations."""
 
@@ -205,6 +219,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Group commit of telemetry."""
     limits: LimitSettings = LimitSettings()
     """Sizes of single things."""
+    runs: RunsSettings = RunsSettings()
+    """Tracked runs."""
+    mlflow: MlflowSettings = MlflowSettings()
+    """MLflow's clients."""
     worker: WorkerSettings = WorkerSettings()
     """Jobs and schedules."""
     gateway: GatewaySettings = GatewaySettings()
@@ -249,6 +267,7 @@ _OTHER_VARIABLES = frozenset(
         "GIMBAL_DEMO_LLM_URL",
         "GIMBAL_PROJECT",
         "GIMBAL_RESOLVED_SETTINGS",
+        "GIMBAL_RUN_ID",
         "GIMBAL_SPOOL",
         "GIMBAL_SPOOL_BYTES",
     }

@@ -190,7 +190,22 @@ async def test_concurrent_moves_make_one_chain(
 
 
 @pytest.mark.parametrize(
-    "alias", ["latest", "v1", "v0", "v99999999999", "Production", "a b", "", "a~b", "b3:12345678", "a" * 65, "é"]
+    "alias",
+    [
+        "latest",
+        "v1",
+        "v0",
+        "v99999999999",
+        "Latest",
+        "V2",
+        "-production",
+        "a b",
+        "",
+        "a~b",
+        "b3:12345678",
+        "a" * 256,
+        "é",
+    ],
 )
 async def test_what_is_no_alias_is_refused(assets: Assets, ctx: Context, versions: list[Version], alias: str) -> None:
     """Words that have a meaning as a selector already, or are no words."""

@@ -217,7 +217,8 @@ async def test_a_long_curve_is_thinned_and_keeps_its_end(runs: Runs, ctx: Contex
     curve = await runs.curve(ctx, run.id, "loss", cells=100)
 
     steps = [p.step for p in curve]
-    assert len(steps) == 100
+    # Of a line that only rises the ends of each stretch are its extremes.
+    assert len(steps) == 50
     assert steps == sorted(steps)
     assert steps[-1] == 4_999
 
@@ -254,8 +255,8 @@ async def test_a_run_of_another_project_is_not_there(runs: Runs, ctx: Context) -
     [
         (LogRun(params={"": 1}), "params."),
         (LogRun(params={"n" * 300: 1}), f"params.{'n' * 40}"),
-        (LogRun(params={"text": "x" * 20_000}), "params.text"),
-        (LogRun(tags={"note": "x" * 20_000}), "tags.note"),
+        (LogRun(params={"text": "x" * 70_000}), "params.text"),
+        (LogRun(tags={"note": "x" * 70_000}), "tags.note"),
         (LogRun(metrics=[LogMetric(name="m", value=1, at=datetime(2026, 1, 1))]), ""),  # noqa: DTZ001 - no zone is the point
     ],
 )

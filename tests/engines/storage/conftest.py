@@ -37,6 +37,7 @@ class Installation:
         migrate.catalog(sqlite_url(self.folder / "catalog.sqlite"), MIGRATIONS / "catalog")
         await migrate.columns(self.columns, MIGRATIONS / "columns")
         await self.columns.insert("run_metrics", pa.table(METRICS))
+        await self.columns.insert("run_points", pa.table(METRICS))
         await self.columns.command(f"{LABEL} ('default', 'delay', 'p1', 1, 7, 'é\n\\0')")
         for content in (b"", b"a blob", bytes(range(256)) * 5000):
             self.digests.append((await self.blobs.put(content)).digest)

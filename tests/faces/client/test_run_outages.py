@@ -29,17 +29,20 @@ def test_an_outage_costs_nothing_when_the_server_comes_back(cable: Cable, client
     assert client.runs.show(run.id).status == "finished"
 
 
-def test_a_server_that_stays_away_is_named_with_what_waits(cable: Cable, client: gimbal.Client) -> None:
-    """The end of the block says what was kept and what waits; once the server is back the run can be ended."""
+def test_a_server_that_stays_away_is_named_with_what_waits(
+    cable: Cable, client: gimbal.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no disk for it, the end of the block says what waits; once the server is back the run can be ended."""
+    monkeypatch.setenv("GIMBAL_SPOOL_BYTES", "0")
     far = gimbal.Client(cable.url, patience=0.3)
-    with pytest.raises(Unavailable) as caught, gimbal.run("away", client=far) as run:  # noqa: PT012 - the block is what is tested
+    with pytest.raises(Unavailable) as caught, gimbal.run("away", environment=False, client=far) as run:  # noqa: PT012 - the block is what is tested
         run.log({"loss": 1.0})
         until_done(run.flush)
         cable.pull()
         run.log({"loss": 0.5, "auc": 0.7}, step=1, params={"p": 1})
 
     assert f"Gimbal does not answer at {cable.url}" in caught.value.message
-    assert "2 metric points, 1 parameters wait in this process" in caught.value.kept
+    assert "2 metric points, 1 parameters, 1 ends wait in this process" in caught.value.kept
     assert "gimbal up" in caught.value.todo
     assert client.runs.show(run.id).status == "running"
 
@@ -50,20 +53,25 @@ def test_a_server_that_stays_away_is_named_with_what_waits(cable: Cable, client:
     far.close()
 
 
-def test_a_full_queue_waits_and_then_says_so(cable: Cable) -> None:
-    """What waits is bounded: the call that does not fit raises, and what was logged before it still waits."""
+def test_a_full_queue_drops_and_says_so(
+    cable: Cable, client: gimbal.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits is bounded: without a disk, what does not fit is counted and told, and the program does not wait for it."""
+    monkeypatch.setenv("GIMBAL_SPOOL_BYTES", "0")
+    monkeypatch.setattr("gimbal.faces.client.run_courier.MOST_WAITING_BYTES", 100_000)
     far = gimbal.Client(cable.url, patience=0.2)
-    run = gimbal.run("full", client=far)
+    run = gimbal.run("full", environment=False, client=far)
+    until_done(run.flush)
     cable.pull()
-    points = {f"m{i}": 1.0 for i in range(1000)}
-    with pytest.raises(gimbal.GimbalError) as caught:  # noqa: PT012 - which call it is depends on the network
-        for step in range(200):
-            run.log(points, step=step)
+    for step in range(5_000):
+        run.log({"loss": 1.0}, step=step)
 
-    assert caught.value.code == "busy"
-    assert "it waits in this process" in caught.value.kept
+    assert "calls that logged into runs were dropped" in caplog.text
     cable.plug()
     until_done(run.finish)
+    kept = [point.step for point in client.every(client.runs.metric, run.id, "loss", limit=1000)]
+    assert 1_000 < len(kept) < 5_000
+    assert kept == list(range(len(kept)))
     far.close()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gimbal
+from gimbal.axis.runs.model import MAX_PARAM_BYTES, MAX_TAG_BYTES
 from gimbal.kernel.errors import BadInput, Conflict, TooLarge
 
 
@@ -89,17 +90,17 @@ def holds_itself() -> dict[str, object]:
         ({"metrics": {"x" * 251: 0.8}}, BadInput, "metrics.xxx"),
         ({"metrics": {"auc": 0.8}, "step": 1.5}, BadInput, "step"),
         ({"metrics": {"auc": 0.8}, "step": 2**62 + 1}, BadInput, "step"),
-        ({"params": {"big": "x" * 16_400}}, TooLarge, "params.big"),
+        ({"params": {"big": "x" * (MAX_PARAM_BYTES + 1)}}, TooLarge, "params.big"),
         ({"params": {"loop": holds_itself()}}, BadInput, "params.loop"),
         ({"params": {"p": 2}}, Conflict, "params.p"),
-        ({"tags": {"note": "x" * 16_400}}, TooLarge, "tags.note"),
+        ({"tags": {"note": "x" * (MAX_TAG_BYTES + 1)}}, TooLarge, "tags.note"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_where_it_is_logged(
     client: gimbal.Client, given: dict[str, object], error: type[gimbal.GimbalError], where: str
 ) -> None:
     """The error comes from the call itself, names the place, and takes nothing else with it."""
-    with gimbal.run("refused", params={"p": 1}, client=client) as run:
+    with gimbal.run("refused", params={"p": 1}, environment=False, client=client) as run:
         with pytest.raises(error) as caught:
             run.log(**{"metrics": {"fine": 1}, "tags": {"fine": "yes"}, **given})  # type: ignore[arg-type]
         run.log({"after": 2.0})

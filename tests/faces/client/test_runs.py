@@ -13,7 +13,7 @@ from gimbal.kernel.errors import NotReady
 
 def test_a_run_is_there_as_it_was_logged(client: gimbal.Client) -> None:
     """The lines of the README: parameters, metrics by step, and the run has finished."""
-    with gimbal.run("first", experiment="sdk", tags={"team": "blue"}, client=client) as run:
+    with gimbal.run("first", experiment="sdk", tags={"team": "blue"}, environment=False, client=client) as run:
         run.log(params={"depth": 3})
         run.log({"auc": 0.79}, step=0)
         run.log({"auc": 0.81}, step=1)
@@ -37,7 +37,7 @@ def test_what_is_flushed_can_be_seen_while_the_run_goes_on(client: gimbal.Client
 
 def test_runs_nest(client: gimbal.Client) -> None:
     """`gimbal.log` means the innermost run, and after it the outer one again."""
-    with gimbal.run("outer", client=client) as outer:
+    with gimbal.run("outer", environment=False, client=client) as outer:
         with gimbal.run("inner", client=client) as inner:
             gimbal.log({"depth": 2})
             assert current_run() is inner
@@ -46,6 +46,7 @@ def test_runs_nest(client: gimbal.Client) -> None:
 
     assert client.runs.show(inner.id).metrics == {"depth": 2.0}
     kept = client.runs.show(outer.id)
+    assert client.runs.show(inner.id).parent_id == outer.id
     assert (kept.metrics, kept.params, kept.tags) == ({"depth": 1.0}, {"a": 1}, {"t": "x"})
 
 
@@ -98,7 +99,7 @@ def test_inputs_and_files_belong_to_the_run(client: gimbal.Client, tmp_path: Pat
     version = client.assets.add("prompt:sdk/inputs", manifest=PROMPT)
     picture = tmp_path / "roc.png"
     picture.write_bytes(bytes(range(256)) * 8)
-    with gimbal.run("files", inputs=["prompt:sdk/inputs@v1"], client=client) as run:
+    with gimbal.run("files", inputs=["prompt:sdk/inputs@v1"], environment=False, client=client) as run:
         assert run.use("prompt:sdk/inputs") == [f"prompt:sdk/inputs@v{version.number}"]
         run.artifact("notes/readme.txt", "Grüße")
         run.artifact("raw", b"\x00\x01")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from tests.faces.server.asking import told
 
-from gimbal.faces.server.app import disposition, plain_error
+from gimbal.faces.server.app import plain_error
+from gimbal.faces.server.downloads import disposition
 from gimbal.kernel import errors
 
 RUNS = "/api/v1/projects/default/runs"

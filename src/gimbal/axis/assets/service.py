@@ -1,6 +1,6 @@
 """The verbs of assets: add a version, move an alias, note a use; each within one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from gimbal.axis.assets.model import (
     VersionAdded,
 )
 from gimbal.axis.assets.reading import AssetReader
+from gimbal.axis.assets.registry.rows import enlist
 from gimbal.axis.assets.store import alias_moves, aliases, assets, uses, versions
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -49,11 +50,12 @@ class Assets(AssetReader):
         run_id: str | None = None,
         note: str = "",
         after: int | None = None,
+        also: Callable[[AsyncConnection, Version], Awaitable[None]] | None = None,
     ) -> Version:
         """Add a version, or return the one that has this content already; lineage is noted in both cases.
 
-        Raise BadInput when the manifest does not fit its kind or a file's blob is missing, StaleVersion when the newest
-        version is not `after` any more; then nothing is stored.
+        `also` writes what belongs to it in the same transaction. Raise BadInput when the manifest does not fit its kind or
+        a file's blob is missing, StaleVersion when the newest version is not `after` any more; then nothing is stored.
         """
         owner = content.known_kind(kind)
         check_name(name)
@@ -96,6 +98,8 @@ class Assets(AssetReader):
                 ctx.emit(VersionAdded(project=project, version=version))
             ctx.audit(version=str(version.ref))
             await _note_origin(tx, ctx, version, inputs, run_id)
+            if also is not None:
+                await also(tx, version)
         return version
 
     async def _asset_for_update(
@@ -111,6 +115,7 @@ class Assets(AssetReader):
             }  # fmt: skip
             await insert_missing(tx, assets, values)
             row = (await tx.execute(query)).mappings().one()
+            await enlist(tx, ctx, row["id"], kind, name)
         return dict(row)
 
     async def move_alias(

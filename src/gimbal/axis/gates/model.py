@@ -13,7 +13,7 @@ from gimbal.kernel.events import Event
 from gimbal.kernel.refs import Ref, ResolvedRef
 
 # What references are made of, and `*`; nothing else has a meaning, so that no pattern is more specific than it looks.
-_PATTERN = re.compile(r"[a-z0-9_*-]{1,64}:[a-z0-9._/*-]{1,600}@[a-z0-9._*-]{1,64}")
+_PATTERN = re.compile(r"[a-z0-9_*-]{1,64}:[a-z0-9._/*-]{1,600}@[A-Za-z0-9._*-]{1,255}")
 DATASET_METRICS = {"auc": True, "log_loss": False, "brier": False}
 """What a model's probabilities on labelled rows are judged by, and whether more of it is better."""
 _SOURCE_KINDS = {"evaluation": "suite", "dataset": "dataset"}

@@ -76,7 +76,7 @@ RUN_METRICS = add(
     DataClass(
         name="run_metrics",
         meaning="Histories of the metrics of runs; the last value of each stays with its run.",
-        tables=(Table(name="run_metrics", clock="at_us"),),
+        tables=(Table(name="run_points", clock="at_us"),),
     )
 )
 COSTS = add(

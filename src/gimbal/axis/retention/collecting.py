@@ -21,10 +21,36 @@ from gimbal.engines.storage.columns import Columns
 GRACE_S = 86_400
 # What a person asked to have erased waits for no longer than an upload of the same bytes might take to be referred to.
 SHORT_GRACE_S = 30
+LOST_S = 86_400
 DIGEST = re.compile(r"b3:[0-9a-f]{64}")
 SILENT = frozenset({"audit", "audit_head", "erasures", "retention_proofs", "retention_policies"})
-# Of spans only the mark counts that ingest set, which is among these.
-MARKED = {"spans": ("attributes", "resource"), "span_events": ("attributes", "resource")}
+# Of spans only the mark counts that ingest set, which is among these. Runs refer to blobs by their files alone: what they
+# logged may be billions of rows, and a parameter that looks like a digest keeps nothing alive.
+MARKED: dict[str, tuple[str, ...]] = {
+    "spans": ("attributes", "resource"),
+    "span_events": ("attributes", "resource"),
+    "run_points": (),
+    "run_metrics": (),
+    "run_metrics_latest": (),
+}
+NOTED: dict[str, tuple[str, ...]] = {
+    "artifact_files": ("digest",),
+    "input_datasets": ("profile",),
+    "experiments": (),
+    "experiment_tags": (),
+    "runs": (),
+    "run_params": (),
+    "run_tags": (),
+    "run_latest": (),
+    "run_datasets": (),
+    "run_models": (),
+    "metric_names": (),
+    "logged_model_params": (),
+    "logged_model_tags": (),
+    "logged_model_metrics": (),
+    "uploads": (),
+}
+"""Tables of the catalog of which only some columns, or none, refer to blobs."""
 TEXTS = ("String", "LowCardinality(String)", "Nullable(String)")
 _BATCH = 1000
 _PAUSE_S = 5.0
@@ -39,7 +65,8 @@ class Collecting:
         self._blobs = blobs
 
     async def collect(self, before_us: int) -> BlobProof:
-        """Delete every blob without a reference that was last put before a moment."""
+        """Delete every blob without a reference that was last put before a moment, and what lost uploads left."""
+        await self._blobs.sweep(LOST_S)
         old = {
             one.digest: one.size async for batch in self._blobs.listing() for one in batch if one.touched_us < before_us
         }
@@ -77,7 +104,8 @@ class Collecting:
         found: set[str] = set()
         async with self._catalog.read() as tx:
             for table in metadata.sorted_tables:
-                texts = [c for c in table.c if isinstance(c.type, sa.Text | Json)]
+                noted = NOTED.get(table.name, table.c.keys())
+                texts = [c for c in table.c if isinstance(c.type, sa.Text | Json) and c.name in noted]
                 if table.name in SILENT or not texts:
                     continue
                 raw = [sa.type_coerce(column, sa.Text).label(column.name) for column in texts]
@@ -95,7 +123,7 @@ class Collecting:
         )
         found: set[str] = set()
         for row in rows:
-            for name in MARKED.get(str(row["table"])) or list[str](row["names"]):
+            for name in MARKED.get(str(row["table"]), list[str](row["names"])):
                 found |= await self.digests(f"`{row['table']}`", (name,), f"position(`{name}`, 'b3:') > 0", {})
         return found
 

@@ -10,16 +10,20 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from gimbal.axis.runs.artifacts.paths import safe_path
 from gimbal.kernel.errors import BadInput, TooLarge
 from gimbal.kernel.events import Event
 from gimbal.kernel.refs import ResolvedRef
 
 MAX_NAME = 250
-MAX_PARAM_BYTES = 16_384
-MAX_TAG_BYTES = 16_384
+MAX_PARAM_BYTES = 65_536
+MAX_TAG_BYTES = 65_536
 MAX_TAGS = 500
+MOST_US = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
 
-RunStatus = Literal["running", "finished", "failed", "killed"]
+RunStatus = Literal["scheduled", "running", "finished", "failed", "killed", "dead"]
+"""`dead`: its sender was not heard of any more."""
 EndStatus = Literal["finished", "failed", "killed"]
 MetricValue = float | Literal["NaN", "Infinity", "-Infinity"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
@@ -47,8 +51,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     """Null while it runs."""
     created_by: str
+    stage: Literal["active", "deleted"] = "active"
+    """A deleted run is out of lists until it is restored."""
+    user: str = ""
+    """Who ran it, as its sender said."""
+    updated_at: datetime | None = None
+    """When its status, name or note changed last."""
+    parent_id: str | None = None
+    """The run that it is a part of."""
+    group: str = ""
+    """What runs share that are one study, sweep or distributed job."""
     error: str = ""
     """Why it failed, as its sender said."""
+    note: str = ""
+    """What people wrote about it, in Markdown."""
     params: dict[str, Any] = {}
     """What it was given; a parameter never changes."""
     tags: dict[str, str] = {}
@@ -79,6 +95,13 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class DeletedArtifacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed."""
+
+    files: int
+    """How many files."""
+
+
 class CreateRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A run that starts."""
 
@@ -94,8 +117,18 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """References of versions that it reads: `dataset:flights/train@v1`."""
     started_at: datetime | None = None
     """When it started, if not now; for runs that are sent later."""
+    user: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
+    """Who runs it; whoever asks when empty."""
+    parent_id: str | None = None
+    """Id of the run that it is a part of."""
+    group: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = ""
+    """What runs share that are one study, sweep or distributed job."""
+    note: Annotated[str, msgspec.Meta(max_length=100_000)] = ""
+    """What there is to say about it, in Markdown."""
     id: str | None = None
     """UUIDv7 chosen by the sender, so that a repeated request makes one run."""
+    beat_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    """The sender promises to be heard of so often, in seconds; a run that is silent for three times that is dead."""
 
 
 class LogMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +144,21 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When it was measured; now when left out."""
 
 
+class MetricColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Many metric points, column by column: the lists but `names` have one entry per point."""
+
+    names: list[Name]
+    """Names of the metrics, each once."""
+    index: list[Annotated[int, msgspec.Meta(ge=0)]]
+    """Of each point, the place of its name in `names`, counted from 0."""
+    steps: list[Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]]
+    """Places in the run."""
+    times: list[Annotated[int, msgspec.Meta(ge=0, le=MOST_US)]]
+    """When they were measured, in microseconds since 1970."""
+    values: list[MetricValue]
+    """Numbers, or "NaN", "Infinity", "-Infinity"."""
+
+
 class LogRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to log, all in one request."""
 
@@ -120,6 +168,8 @@ class LogRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Tags; a tag may change."""
     metrics: list[LogMetric] = []
     """Metric points, in any order."""
+    columns: MetricColumns | None = None
+    """Metric points as columns: smaller and faster where there are many."""
     inputs: list[str] = []
     """References of versions that the run reads."""
 
@@ -143,6 +193,37 @@ class FinishRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Why, when it failed."""
     ended_at: datetime | None = None
     """When it ended, if not now."""
+
+
+class BeatRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That the sender of a run is there."""
+
+    every_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    """How often it promises to be heard of, in seconds; as before when left out."""
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run stands, for its sender: somebody may have ended or deleted it."""
+
+    status: RunStatus
+    stage: Literal["active", "deleted"]
+
+
+class UpdateRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall be changed of a run; what is left out stays."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)] | None = None
+    """Its new name."""
+    note: Annotated[str, msgspec.Meta(max_length=100_000)] | None = None
+    """What there is to say about it, in Markdown."""
+    status: RunStatus | None = None
+    """`running` goes on with a run that had ended."""
+    ended_at: datetime | None = None
+    """When it ended, with a status that says so; now when left out."""
+    error: Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
+    """Why it failed."""
+    tags: dict[str, str | None] = {}
+    """Tags to set; null takes one away."""
 
 
 class RunFinished(Event, frozen=True, kw_only=True):
@@ -185,13 +266,4 @@ def check_values(params: dict[str, Any], tags: dict[str, str], *, most_params: i
 
 def check_path(path: str) -> str:
     """Return the path of an artifact when it stays inside the run; raise BadInput otherwise."""
-    parts = path.split("/")
-    unsafe = any(part in {"", ".", ".."} for part in parts) or any(ord(c) < 32 or c == "\\" for c in path)
-    if unsafe or len(path) > 1_000:
-        raise BadInput(
-            f"{path[:80]!r} is not a path inside a run.",
-            where="path",
-            kept="nothing",
-            todo="Give a relative path with '/', such as plots/roc.png.",
-        )
-    return path
+    return safe_path(path)

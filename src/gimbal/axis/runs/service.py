@@ -1,105 +1,124 @@
-"""The verbs of runs: start, log, finish, keep artifacts, read back. What `log` acknowledged is on disk and seen at once."""
+"""The verbs of runs: start, log, change, finish, delete, read back. What `log` acknowledged is on disk and seen at once."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.assets.runs import of_runs
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.runs import store
+from gimbal.axis.runs.artifacts.service import Artifacts, Owner
+from gimbal.axis.runs.desk import COLUMNS, WITH_EXPERIMENT, RunDesk, RunRow, row_of
+from gimbal.axis.runs.experiments.model import DEFAULT, Experiment, Stage
+from gimbal.axis.runs.experiments.service import Experiments
+from gimbal.axis.runs.filling import filled
+from gimbal.axis.runs.liveness import Liveness
 from gimbal.axis.runs.model import (
     Artifact,
+    Beat,
+    BeatRun,
     CreateRun,
     FinishRun,
     Logged,
-    LogMetric,
     LogRun,
     MetricPoint,
     Run,
     RunFinished,
     RunStatus,
+    UpdateRun,
     check_path,
     check_values,
     to_wire,
 )
-from gimbal.axis.runs.store import run_artifacts, run_params, run_tags, runs
-from gimbal.engines.storage.blobs import Blobs
+from gimbal.axis.runs.points.model import Place, Point, place_of
+from gimbal.axis.runs.points.service import Points
+from gimbal.axis.runs.store import experiments, runs
+from gimbal.axis.runs.values import batch_of, put_params, put_tags, remove_tags
 from gimbal.engines.storage.catalog import Catalog
-from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.tables import insert_missing
-from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotFound, NotReady, TooLarge
 from gimbal.kernel.http import Download, Upload
 from gimbal.kernel.ids import new_id, parse_id
-from gimbal.kernel.pages import Page, check_limit, cursor_number, cursor_text, encode_cursor
+from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
 from gimbal.kernel.refs import Ref, ResolvedRef
 from gimbal.kernel.settings import Settings
 
-# Step and time before every point that can be.
-_BEFORE_ALL = (-(1 << 63), -(1 << 63))
+_OPEN = frozenset({"running", "scheduled", "dead"})
 
 
 class Runs:
-    """Runs on the catalog, metric points in the columns, artifacts in the blobs."""
+    """Runs on the catalog; their points and files have services of their own."""
 
-    def __init__(self, *, catalog: Catalog, columns: Columns, writer: Writer, blobs: Blobs, assets: Assets) -> None:
+    def __init__(self, *, catalog: Catalog, points: Points, artifacts: Artifacts, assets: Assets) -> None:
         self._catalog = catalog
-        self._columns = columns
-        self._writer = writer
-        self._blobs = blobs
+        self._points = points
+        self._artifacts = artifacts
         self._assets = assets
+        self.desk = RunDesk(catalog)
+        self.liveness = Liveness(catalog, self.desk)
+        self.experiments = Experiments(catalog)
 
     async def create(self, ctx: Context, body: CreateRun) -> Run:
-        """Start a run; the same id again is the same run. Raise NotFound when an input does not exist."""
+        """Start a run; the same id again is the same run. Raise NotFound when an input or the parent does not exist."""
         limits = ctx.get(Settings).limits
         check_values(body.params, body.tags, most_params=limits.params_per_run)
         inputs = await self._resolved(ctx, body.inputs)
+        parent = (await self.desk.of(ctx, body.parent_id)).id if body.parent_id else None
         now = ctx.now()
         run_id = parse_id(body.id) if body.id else new_id()
         values = {
             "id": run_id,
             "project": ctx.project or "default",
             "name": body.name or f"run {now:%Y-%m-%d %H:%M:%S}",
-            "experiment": body.experiment or "default",
             "status": "running",
+            "stage": "active",
+            "user": body.user or ctx.principal.name,
             "started_at": body.started_at or now,
             "ended_at": None,
+            "updated_at": now,
+            "parent_id": parent,
+            "group": body.group,
             "created_by": ctx.principal.name,
             "error": "",
+            "note": body.note,
+            "beat_at": now if body.beat_s else None,
+            "beat_s": body.beat_s,
         }
         async with self._catalog.write(ctx) as tx:
-            if await insert_missing(tx, runs, values):
-                await _put_params(tx, run_id, body.params, most=limits.params_per_run)
-                await _put_tags(tx, run_id, body.tags)
+            experiment = await self.experiments.ensure(ctx, tx, body.experiment or DEFAULT)
+            if await insert_missing(tx, runs, values | {"experiment_key": experiment}):
+                key = (await tx.execute(sa.select(runs.c.key).where(runs.c.id == run_id))).scalar_one()
+                await put_params(tx, key, body.params, most=limits.params_per_run)
+                await put_tags(tx, key, body.tags)
+        self.desk.forget(run_id)
+        row = await self.desk.of(ctx, run_id)
         await self._assets.record_use(ctx, "run", run_id, inputs)
-        return await self.get(ctx, run_id)
+        return (await filled(self._catalog, self._points, ctx, [row]))[0]
 
-    async def log(self, ctx: Context, run_id: str, body: LogRun) -> Logged:
+    async def log(self, ctx: Context, run_id: str, body: LogRun, *, late: bool = False) -> Logged:
         """Store parameters, tags, metric points and inputs durably.
 
         Metrics and tags may come after the run has ended (an evaluation that takes longer); parameters and inputs may
-        not. Raise Conflict for a parameter that changed, NotReady for one that comes too late.
+        not, unless `late`. Raise Conflict for a parameter that changed, NotReady for what comes too late.
         """
         limits = ctx.get(Settings).limits
-        if len(body.metrics) > limits.metrics_per_request:
+        points = len(body.metrics) + (len(body.columns.index) if body.columns else 0)
+        if points > limits.metrics_per_request:
             raise TooLarge(
-                f"{len(body.metrics)} points in one request; {limits.metrics_per_request} is the most.",
+                f"{points} points in one request; {limits.metrics_per_request} is the most.",
                 where="metrics",
                 kept="nothing of this request",
                 todo="Send several requests.",
             )
         check_values(body.params, body.tags, most_params=limits.params_per_run)
-        row = await self._row(ctx, run_id)
-        if row["status"] != "running" and (body.params or body.inputs):
+        batch = batch_of(body, to_us(ctx.now()))
+        row = await self.desk.of(ctx, run_id)
+        row.must_be_active()
+        if row.status not in _OPEN and (body.params or body.inputs) and not late:
             raise NotReady(
-                f"The run is {row['status']}; its parameters and inputs stand.",
+                f"The run is {row.status}; its parameters and inputs stand.",
                 where="params" if body.params else "inputs",
                 kept="nothing of this request",
                 todo="Log parameters and inputs while it runs; metrics and tags may come later.",
@@ -107,44 +126,117 @@ class Runs:
         inputs = await self._resolved(ctx, body.inputs)
         if body.params or body.tags:
             async with self._catalog.write(ctx) as tx:
-                await _put_params(tx, run_id, body.params, most=limits.params_per_run)
-                await _put_tags(tx, run_id, body.tags)
-        if body.metrics:
-            points = _points(ctx.project or "default", run_id, body.metrics, ctx.now())
+                await put_params(tx, row.key, body.params, most=limits.params_per_run)
+                await put_tags(tx, row.key, body.tags)
+        if len(batch):
             try:
-                await self._writer.write(store.METRICS, points)
+                await self._points.put(row, batch)
             except GimbalError as error:
                 if body.params or body.tags:
                     error.kept = "the parameters and tags, none of the metric points"
                 raise
-        await self._assets.record_use(ctx, "run", run_id, inputs)
+        await self._assets.record_use(ctx, "run", row.id, inputs)
+        await self.liveness.heard(ctx, row)
         return Logged(
             params=len(body.params),
             tags=len(body.tags),
-            metrics=len(body.metrics),
+            metrics=points,
             inputs=[str(ref) for ref in inputs],
         )
 
+    async def beat(self, ctx: Context, run_id: str, body: BeatRun) -> Beat:
+        """Note that the sender of a run is there; one that was held for dead lives again."""
+        row = await self.desk.of(ctx, run_id)
+        await self.liveness.heard(ctx, row, body.every_s)
+        row = await self.desk.of(ctx, run_id)
+        return msgspec.convert({"status": row.status, "stage": row.stage}, Beat)
+
     async def finish(self, ctx: Context, run_id: str, body: FinishRun) -> Run:
         """End a run; ending it again in the same way changes nothing, in another way is a Conflict."""
-        row = await self._row(ctx, run_id)
-        if row["status"] not in {"running", body.status}:
-            raise Conflict(
-                f"The run is {row['status']} already.", where="status", kept="how it ended", todo="Start another run."
-            )
-        if row["status"] == "running":
+        row = await self.desk.of(ctx, run_id)
+        row.must_be_active()
+        if row.status in _OPEN:
             values = {"status": body.status, "ended_at": body.ended_at or ctx.now(), "error": body.error}
             async with self._catalog.write(ctx) as tx:
                 # Of two that end it at once, one does.
-                still = sa.and_(runs.c.id == run_id, runs.c.status == "running")
-                if not (await tx.execute(runs.update().where(still).values(values))).rowcount:
-                    raise Conflict("The run was ended just now.", where="status", todo="Read it again.")
-                ctx.emit(RunFinished(project=ctx.project or "default", run_id=run_id, status=body.status))
-        return await self.get(ctx, run_id)
+                still = sa.and_(runs.c.key == row.key, runs.c.status.in_(_OPEN))
+                changed = await tx.execute(runs.update().where(still).values(**values, updated_at=ctx.now()))
+                if changed.rowcount:
+                    ctx.emit(RunFinished(project=row.project, run_id=row.id, status=body.status))
+            self.desk.forget(row.id)
+            row = await self.desk.of(ctx, row.id)
+        if row.status != body.status:
+            raise Conflict(
+                f"The run is {row.status} already.", where="status", kept="how it ended", todo="Start another run."
+            )
+        return (await filled(self._catalog, self._points, ctx, [row]))[0]
+
+    async def update(self, ctx: Context, run_id: str, body: UpdateRun) -> Run:
+        """Rename a run, write its note, set and take away tags, end it or go on with it; raise NotReady when deleted."""
+        row = await self.desk.of(ctx, run_id)
+        row.must_be_active()
+        tags = {name: value for name, value in body.tags.items() if value is not None}
+        check_values({}, tags, most_params=0)
+        values = {name: value for name in ("name", "note", "error") if (value := getattr(body, name)) is not None}
+        if body.status is not None:
+            ended = None if body.status in _OPEN else body.ended_at or row.ended_at or ctx.now()
+            values |= {"status": body.status, "ended_at": ended}
+            if body.status == "running":
+                values = {"error": "", "beat_at": ctx.now()} | values
+        elif body.ended_at is not None and row.status not in _OPEN:
+            values["ended_at"] = body.ended_at
+        async with self._catalog.write(ctx) as tx:
+            await tx.execute(runs.update().where(runs.c.key == row.key).values(**values, updated_at=ctx.now()))
+            await put_tags(tx, row.key, tags)
+            await remove_tags(tx, row.key, [name for name, value in body.tags.items() if value is None])
+            if body.status is not None and body.status not in _OPEN and row.status in _OPEN:
+                ctx.emit(RunFinished(project=row.project, run_id=row.id, status=body.status))
+        self.desk.forget(row.id)
+        return await self.get(ctx, row.id)
+
+    async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> Run:
+        """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing."""
+        row = await self.desk.of(ctx, run_id)
+        if row.stage != stage:
+            async with self._catalog.write(ctx) as tx:
+                values = {"stage": stage, "updated_at": ctx.now()}
+                await tx.execute(runs.update().where(runs.c.key == row.key).values(**values))
+            self.desk.forget(row.id)
+        return await self.get(ctx, row.id)
+
+    async def set_experiment_stage(self, ctx: Context, key: int, stage: Stage) -> Experiment:
+        """Delete (`deleted`) or restore (`active`) an experiment and its runs with it."""
+        found = await self.experiments.set_stage(ctx, key, stage)
+        self.desk.forget()
+        return found
 
     async def get(self, ctx: Context, run_id: str) -> Run:
-        """Return a run with parameters, newest metrics, inputs and outputs; raise NotFound."""
-        return (await self._filled(ctx, [await self._row(ctx, run_id)]))[0]
+        """Return a run with parameters, newest metrics, inputs and outputs, also a deleted one; raise NotFound."""
+        return (await filled(self._catalog, self._points, ctx, [await self.desk.of(ctx, run_id)]))[0]
+
+    async def some(self, ctx: Context, run_ids: Sequence[str]) -> list[Run]:
+        """Return runs by their ids, whole, in the order of the ids; raise NotFound that names the first that is not there."""
+        return await filled(self._catalog, self._points, ctx, await self.rows(ctx, run_ids))
+
+    async def rows(self, ctx: Context, run_ids: Sequence[str]) -> list[RunRow]:
+        """Return the rows of runs by their ids, in that order; raise NotFound that names the first that is not there."""
+        ids = list(dict.fromkeys(parse_id(run_id) for run_id in run_ids))
+        query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT).where(runs.c.project == ctx.project)
+        async with self._catalog.read() as tx:
+            found = [row_of(row) for row in (await tx.execute(query.where(runs.c.id.in_(ids)))).mappings()]
+        rows = {row.id: row for row in found}
+        if missing := [run_id for run_id in ids if run_id not in rows]:
+            raise NotFound(f"There is no run {missing[0]}.", where="runs", todo="`gimbal runs list` shows the runs.")
+        return [rows[run_id] for run_id in ids]
+
+    async def children(self, ctx: Context, run_id: str, limit: int = 100) -> list[Run]:
+        """Return the newest runs that are a part of a run and not deleted."""
+        query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT)
+        mine = (runs.c.project == ctx.project, runs.c.stage == "active", runs.c.parent_id == parse_id(run_id))
+        query = query.where(*mine).order_by(runs.c.started_at.desc(), runs.c.key.desc()).limit(limit)
+        async with self._catalog.read() as tx:
+            rows = [row_of(row) for row in (await tx.execute(query)).mappings()]
+        return await filled(self._catalog, self._points, ctx, rows)
 
     async def page(
         self,
@@ -155,8 +247,9 @@ class Runs:
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Run]:
-        """Return runs, newest first."""
-        query = sa.select(runs).where(runs.c.project == ctx.project)
+        """Return runs that are not deleted, newest first."""
+        query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT)
+        query = query.where(runs.c.project == ctx.project, runs.c.stage == "active")
         if status and status not in get_args(RunStatus):
             raise BadInput(
                 f"{status!r} is not a status.", where="status", todo=f"Use {', '.join(get_args(RunStatus))}."
@@ -164,48 +257,18 @@ class Runs:
         if status:
             query = query.where(runs.c.status == status)
         if experiment:
-            query = query.where(runs.c.experiment == experiment)
+            query = query.where(experiments.c.name == experiment)
         if cursor:
-            query = query.where(runs.c.id < cursor_text(cursor, "id"))
-        query = query.order_by(runs.c.id.desc()).limit(check_limit(limit) + 1)
+            at, key = from_us(cursor_number(cursor, "at")), cursor_number(cursor, "key")
+            earlier = sa.or_(runs.c.started_at < at, sa.and_(runs.c.started_at == at, runs.c.key < key))
+            query = query.where(earlier)
+        query = query.order_by(runs.c.started_at.desc(), runs.c.key.desc()).limit(check_limit(limit) + 1)
         async with self._catalog.read() as tx:
-            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-        items = await self._filled(ctx, rows[:limit])
-        return Page(items=items, next=encode_cursor({"id": items[-1].id}) if len(rows) > limit else None)
-
-    async def _row(self, ctx: Context, run_id: str) -> dict[str, Any]:
-        query = sa.select(runs).where(runs.c.id == run_id, runs.c.project == ctx.project)
-        async with self._catalog.read() as tx:
-            row = (await tx.execute(query)).mappings().first()
-        if row is None:
-            raise NotFound(f"There is no run {run_id}.", where="id", todo="`gimbal runs list` shows them.")
-        return dict(row)
-
-    async def _filled(self, ctx: Context, rows: Sequence[Mapping[str, Any]]) -> list[Run]:
-        """Return records of rows: four questions for a whole page, however many runs are on it."""
-        ids = [row["id"] for row in rows]
-        params: dict[str, dict[str, Any]] = {}
-        tags: dict[str, dict[str, str]] = {}
-        async with self._catalog.read() as tx:
-            for row in (await tx.execute(sa.select(run_params).where(run_params.c.run_id.in_(ids)))).mappings():
-                params.setdefault(row["run_id"], {})[row["name"]] = msgspec.json.decode(row["value"])
-            for row in (await tx.execute(sa.select(run_tags).where(run_tags.c.run_id.in_(ids)))).mappings():
-                tags.setdefault(row["run_id"], {})[row["name"]] = row["value"]
-        metrics: dict[str, dict[str, Any]] = {}
-        for point in await store.latest(self._columns, ctx.project or "default", ids):
-            metrics.setdefault(point["run_id"], {})[point["name"]] = to_wire(point["value"])
-        inputs, outputs = await of_runs(self._catalog, ctx, ids)
-        return [
-            Run(
-                **row,
-                params=params.get(row["id"], {}),
-                tags=tags.get(row["id"], {}),
-                metrics=metrics.get(row["id"], {}),
-                inputs=inputs.get(row["id"], []),
-                outputs=outputs.get(row["id"], []),
-            )
-            for row in rows
-        ]
+            rows = [row_of(row) for row in (await tx.execute(query)).mappings()]
+        items = await filled(self._catalog, self._points, ctx, rows[:limit])
+        last = rows[limit - 1] if len(rows) > limit else None
+        place = encode_cursor({"at": to_us(last.started_at), "key": last.key}) if last else None
+        return Page(items=items, next=place)
 
     async def _resolved(self, ctx: Context, refs: Sequence[str]) -> list[ResolvedRef]:
         return [(await self._assets.resolve(ctx, Ref.parse(text))).ref for text in refs]
@@ -214,114 +277,46 @@ class Runs:
         self, ctx: Context, run_id: str, name: str, *, cursor: str | None = None, limit: int = 1000
     ) -> Page[MetricPoint]:
         """Return the points of one metric by step and time."""
-        await self._row(ctx, run_id)
-        after = (cursor_number(cursor, "step"), cursor_number(cursor, "at")) if cursor else _BEFORE_ALL
-        rows = await store.history(
-            self._columns, ctx.project or "default", run_id, name, after=after, limit=check_limit(limit) + 1
-        )
-        items = [_point(row) for row in rows[:limit]]
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Page(items=items, next=encode_cursor({"step": last["step"], "at": last["at_us"]}) if last else None)
+        row = await self.desk.of(ctx, run_id)
+        after = Place(*(cursor_number(cursor, part) for part in Place._fields)) if cursor else None
+        rows = await self._points.history(row, name, after=after, limit=check_limit(limit) + 1)
+        more = encode_cursor(place_of(rows[limit - 1])._asdict()) if len(rows) > limit else None
+        return Page(items=[_point(one) for one in rows[:limit]], next=more)
 
     async def curve(self, ctx: Context, run_id: str, name: str, cells: int = 500) -> list[MetricPoint]:
-        """Return at most `cells` points of one metric, for a chart."""
-        rows = await store.curve(self._columns, ctx.project or "default", run_id, name, cells)
-        return [_point(row) for row in rows]
+        """Return at most `cells` points of one metric, for a chart, extremes among them."""
+        row = await self.desk.of(ctx, run_id)
+        found = await self._points.curves([row], name, most=cells)
+        return [_point(one) for one in found.get(row.id, [])]
+
+    async def curves(
+        self, rows: Sequence[RunRow], name: str, *, order: Literal["step", "time"] = "step", most: int
+    ) -> dict[str, list[Point]]:
+        """Return by run id at most so many points of one metric of each run, extremes among them, in one question."""
+        return await self._points.curves(rows, name, order=order, most=most)
 
     async def put_artifact(self, ctx: Context, run_id: str, path: str, body: Upload) -> Artifact:
         """Keep a file with a run; the same path again replaces it."""
-        check_path(path)
-        await self._row(ctx, run_id)
-        blob = await self._blobs.put(body)
-        artifact = Artifact(
-            path=path,
-            digest=blob.digest,
-            size=blob.size,
-            media_type=body.media_type or "application/octet-stream",
-            at=ctx.now(),
-        )
-        values = msgspec.structs.asdict(artifact)
-        same = (run_artifacts.c.run_id == run_id, run_artifacts.c.path == path)
-        async with self._catalog.write(ctx) as tx:
-            if not await insert_missing(tx, run_artifacts, {"run_id": run_id, **values}):
-                await tx.execute(run_artifacts.update().where(*same).values(values))
-        return artifact
+        row = await self.desk.of(ctx, run_id)
+        row.must_be_active()
+        return await self._artifacts.put(ctx, Owner("run", row.id), path, body)
 
-    async def artifacts(self, ctx: Context, run_id: str) -> list[Artifact]:
-        """Return the files of a run by path."""
-        await self._row(ctx, run_id)
-        query = sa.select(run_artifacts).where(run_artifacts.c.run_id == run_id).order_by(run_artifacts.c.path)
-        async with self._catalog.read() as tx:
-            rows = (await tx.execute(query)).mappings()
-            return [Artifact(**{str(k): v for k, v in row.items() if k != "run_id"}) for row in rows]
+    async def artifacts(self, ctx: Context, run_id: str, folder: str = "") -> list[Artifact]:
+        """Return the files of a run by path, those in a folder of it when one is given."""
+        row = await self.desk.of(ctx, run_id)
+        return await self._artifacts.listing(Owner("run", row.id), folder)
+
+    async def delete_artifact(self, ctx: Context, run_id: str, path: str) -> int:
+        """Remove a file of a run, or a folder with all in it; return how many files. Raise NotFound, NotReady."""
+        row = await self.desk.of(ctx, run_id)
+        row.must_be_active()
+        return await self._artifacts.delete(ctx, Owner("run", row.id), check_path(path))
 
     async def artifact(self, ctx: Context, run_id: str, path: str) -> Download:
         """Return one file of a run; raise NotFound."""
-        found = next((a for a in await self.artifacts(ctx, run_id) if a.path == path), None)
-        if found is None:
-            raise NotFound(f"The run has no artifact {path!r}.", where="path", todo="`gimbal runs artifacts`.")
-        return Download(
-            chunks=self._blobs.stream(found.digest),
-            media_type=found.media_type,
-            filename=path.rpartition("/")[2],
-            size=found.size,
-        )
+        row = await self.desk.of(ctx, run_id)
+        return await self._artifacts.open(Owner("run", row.id), path)
 
 
-async def _put_params(tx: AsyncConnection, run_id: str, params: Mapping[str, Any], *, most: int) -> None:
-    """Add parameters; one that is there with another value raises Conflict, and nothing is added."""
-    if not params:
-        return
-    # The run's row is the lock: two requests that log for one run come one after the other.
-    await tx.execute(sa.select(runs.c.id).where(runs.c.id == run_id).with_for_update())
-    query = sa.select(run_params.c.name, run_params.c.value).where(
-        run_params.c.run_id == run_id, run_params.c.name.in_(list(params))
-    )
-    known = {row.name: row.value for row in await tx.execute(query)}
-    count = sa.select(sa.func.count()).where(run_params.c.run_id == run_id)
-    total = int((await tx.execute(count)).scalar_one()) + len(params) - len(known)
-    if total > most:
-        raise TooLarge(
-            f"The run would have {total} parameters; {most} is the most.",
-            where="params",
-            kept="nothing of this request",
-            todo="Store long lists as an artifact, or raise limits.params_per_run.",
-        )
-    for name, value in params.items():
-        text = msgspec.json.encode(value).decode()
-        if name not in known:
-            await tx.execute(run_params.insert().values(run_id=run_id, name=name, value=text))
-        elif known[name] != text:
-            raise Conflict(
-                f"The parameter {name!r} is {known[name]} already and cannot become {text}.",
-                where=f"params.{name}",
-                kept="nothing of this request",
-                todo="Use another name, or a tag: tags may change.",
-            )
-
-
-async def _put_tags(tx: AsyncConnection, run_id: str, tags: Mapping[str, str]) -> None:
-    for name, value in tags.items():
-        row = {"run_id": run_id, "name": name, "value": value}
-        if not await insert_missing(tx, run_tags, row):
-            same = (run_tags.c.run_id == run_id, run_tags.c.name == name)
-            await tx.execute(run_tags.update().where(*same).values(value=value))
-
-
-def _points(project: str, run_id: str, metrics: Sequence[LogMetric], now: datetime) -> pa.Table:
-    n = len(metrics)
-    return pa.table(
-        {
-            "project": pa.repeat(project, n),
-            "run_id": pa.repeat(run_id, n),
-            "name": [m.name for m in metrics],
-            "step": [m.step for m in metrics],
-            "at_us": [to_us(m.at or now) for m in metrics],
-            "value": [float(m.value) for m in metrics],
-        },
-        schema=store.POINTS,
-    )
-
-
-def _point(row: Mapping[str, Any]) -> MetricPoint:
-    return MetricPoint(value=to_wire(row["value"]), step=row["step"], at=from_us(row["at_us"]))
+def _point(point: Point) -> MetricPoint:
+    return MetricPoint(value=to_wire(point.value), step=point.step, at=from_us(point.at_us))

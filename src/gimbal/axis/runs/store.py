@@ -1,136 +1,162 @@
-"""Tables of runs in the catalog, and the statements on metric points in the columns.
+"""Tables of runs in the catalog. Metric points are in the columns (`points`); of each metric the newest point is here.
 
-`run_metrics` holds every point; `run_metrics_latest` follows it inside the columns and holds the newest per metric,
-so a list of runs costs the same however long their histories are.
+Keys are whole numbers: a million runs have tens of millions of parameters, and texts in each of them would cost gigabytes.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
-import pyarrow as pa
 import sqlalchemy as sa
 
-from gimbal.engines.storage.catalog import Utc, metadata
-from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.catalog import Json, Utc, metadata
+
+Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A whole number that the engine counts up."""
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("key", Key, primary_key=True, autoincrement=True),
+    sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    # Where another tool keeps the files of its runs; ours are in the blobs.
+    sa.Column("artifact_location", sa.Text, nullable=False),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("updated_at", Utc, nullable=False),
+    sa.UniqueConstraint("project", "name"),
+)
+
+experiment_tags = sa.Table(
+    "experiment_tags",
+    metadata,
+    sa.Column("experiment_key", Key, sa.ForeignKey("experiments.key"), primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("key", Key, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+    sa.Column("experiment_key", Key, sa.ForeignKey("experiments.key"), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("experiment", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
     sa.Column("started_at", Utc, nullable=False),
     sa.Column("ended_at", Utc, nullable=True),
+    sa.Column("updated_at", Utc, nullable=False),
+    # When its sender was last heard of, and how often it promised to be; null where it promised nothing.
+    sa.Column("beat_at", Utc, nullable=True),
+    sa.Column("beat_s", sa.Integer, nullable=True),
+    sa.Column("parent_id", sa.Text, nullable=True),
+    sa.Column("group", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
-    # Lists are newest first; ids are UUIDv7, so the id is the time.
-    sa.Index("ix_runs_project_id", "project", "id"),
-    sa.Index("ix_runs_project_experiment_id", "project", "experiment", "id"),
-    sa.Index("ix_runs_project_status_id", "project", "status", "id"),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Index("ix_runs_experiment_key_stage_started_at", "experiment_key", "stage", "started_at", "key"),
+    sa.Index("ix_runs_project_stage_started_at", "project", "stage", "started_at", "key"),
+    sa.Index("ix_runs_parent_id", "parent_id"),
+    sa.Index("ix_runs_project_group", "project", "group"),
+    # Those whose senders promised to be heard of: a few of all.
+    sa.Index(
+        "ix_runs_beat_at",
+        "beat_at",
+        sqlite_where=sa.text("status = 'running' AND beat_s IS NOT NULL"),
+        postgresql_where=sa.text("status = 'running' AND beat_s IS NOT NULL"),
+    ),
 )
 
 run_params = sa.Table(
     "run_params",
     metadata,
-    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("run_key", Key, sa.ForeignKey("runs.key"), primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, primary_key=True),
     # JSON text rather than Json: a number keeps the form in which it was given, so that "the same" can be told.
     sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 run_tags = sa.Table(
     "run_tags",
     metadata,
-    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("run_key", Key, sa.ForeignKey("runs.key"), primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
-run_artifacts = sa.Table(
-    "run_artifacts",
+metric_names = sa.Table(
+    "metric_names",
     metadata,
-    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("key", Key, primary_key=True, autoincrement=True),
+    sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.UniqueConstraint("project", "name"),
+)
+
+run_latest = sa.Table(
+    "run_latest",
+    metadata,
+    sa.Column("run_key", Key, sa.ForeignKey("runs.key"), primary_key=True, autoincrement=False),
+    sa.Column("name_key", Key, sa.ForeignKey("metric_names.key"), primary_key=True, autoincrement=False),
+    sa.Column("experiment_key", Key, nullable=False),
+    sa.Column("started_at", Utc, nullable=False),
+    # Null where the newest point is no number (NaN).
+    sa.Column("value", sa.Double, nullable=True),
+    sa.Column("step", sa.BigInteger, nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Index("ix_run_latest_value", "experiment_key", "name_key", "value", "started_at", "run_key"),
+    sqlite_with_rowid=False,
+)
+
+input_datasets = sa.Table(
+    "input_datasets",
+    metadata,
+    sa.Column("key", Key, primary_key=True, autoincrement=True),
+    sa.Column("experiment_key", Key, sa.ForeignKey("experiments.key"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("source_type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("schema", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.UniqueConstraint("experiment_key", "name", "digest"),
+)
+
+run_datasets = sa.Table(
+    "run_datasets",
+    metadata,
+    sa.Column("run_key", Key, sa.ForeignKey("runs.key"), primary_key=True, autoincrement=False),
+    sa.Column("dataset_key", Key, sa.ForeignKey("input_datasets.key"), primary_key=True, autoincrement=False),
+    sa.Column("tags", Json, nullable=False),
+    sa.Index("ix_run_datasets_dataset_key", "dataset_key"),
+    sqlite_with_rowid=False,
+)
+
+artifact_files = sa.Table(
+    "artifact_files",
+    metadata,
+    # `run`, `model` (one that a run logged), `trace`, or `free` for a file of the project.
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("owner_id", sa.Text, primary_key=True),
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.Text, nullable=False),
     sa.Column("at", Utc, nullable=False),
+    sqlite_with_rowid=False,
 )
 
-METRICS = "run_metrics"
-
-POINTS = pa.schema(
-    [
-        pa.field("project", pa.string()),
-        pa.field("run_id", pa.string()),
-        pa.field("name", pa.string()),
-        pa.field("step", pa.int64()),
-        pa.field("at_us", pa.int64()),
-        pa.field("value", pa.float64()),
-    ]
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, sa.ForeignKey("projects.slug"), nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("owner_id", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("parts", sa.Integer, nullable=False),
+    sa.Column("created_at", Utc, nullable=False),
 )
-
-_LATEST = """
-SELECT run_id, name, tupleElement(point, 1) AS value, tupleElement(point, 2) AS step, tupleElement(point, 3) AS at_us
-FROM (
-    SELECT run_id, name, argMaxMerge(latest) AS point
-    FROM run_metrics_latest
-    WHERE project = {project:String} AND run_id IN {runs:Array(String)}
-    GROUP BY run_id, name
-)
-ORDER BY run_id, name
-"""
-
-_HISTORY = """
-SELECT step, at_us, value FROM run_metrics FINAL
-WHERE project = {project:String} AND run_id = {run:String} AND name = {name:String}
-    AND (step, at_us) > ({after_step:Int64}, {after_us:Int64})
-ORDER BY step, at_us
-LIMIT {limit:UInt32}
-"""
-
-# Every point of the nearest grid cell's last step: a curve of a million points becomes at most `cells`.
-_CURVE = """
-SELECT step, at_us, value FROM (
-    SELECT step, at_us, value, row_number() OVER (PARTITION BY cell ORDER BY step DESC, at_us DESC) AS rank
-    FROM (
-        SELECT step, at_us, value,
-            intDiv((row_number() OVER (ORDER BY step, at_us) - 1) * {cells:UInt32}, count() OVER ()) AS cell
-        FROM run_metrics FINAL
-        WHERE project = {project:String} AND run_id = {run:String} AND name = {name:String}
-    )
-)
-WHERE rank = 1
-ORDER BY step, at_us
-"""
-
-
-async def latest(columns: Columns, project: str, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the newest point of every metric of these runs: run_id, name, value, step, at_us."""
-    if not run_ids:
-        return []
-    return await columns.query(_LATEST, {"project": project, "runs": list(run_ids)})
-
-
-async def history(
-    columns: Columns, project: str, run_id: str, name: str, *, after: tuple[int, int], limit: int
-) -> list[dict[str, Any]]:
-    """Return the points of one metric behind the place (step, at_us), by step and time."""
-    return await columns.query(
-        _HISTORY,
-        {
-            "project": project,
-            "run": run_id,
-            "name": name,
-            "after_step": after[0],
-            "after_us": after[1],
-            "limit": limit,
-        },
-    )
-
-
-async def curve(columns: Columns, project: str, run_id: str, name: str, cells: int) -> list[dict[str, Any]]:
-    """Return at most `cells` points of one metric, evenly spread over its history, the last one among them."""
-    return await columns.query(_CURVE, {"project": project, "run": run_id, "name": name, "cells": cells})

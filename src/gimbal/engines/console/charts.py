@@ -258,6 +258,8 @@ def theme_config(theme: Theme) -> Spec:
     token = tokens(theme)
     ink, quiet, grid = token["ink"], token["ink-quiet"], token["line"]
     series = [token[f"series-{i}"] for i in range(1, 7)]
+    # Numbers as colours; the end that is like the ground is left out.
+    ramp = {"scheme": "viridis", "extent": [0, 0.88] if theme == "light" else [0.22, 1]}
     font = "Inter, Segoe UI, Roboto, Helvetica Neue, Liberation Sans, Arial, sans-serif"
     text = {"labelColor": quiet, "titleColor": quiet, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": 500}
     return {
@@ -279,7 +281,7 @@ def theme_config(theme: Theme) -> Spec:
         "axisX": {"grid": False, "labelSeparation": 10},
         "axisY": {"domain": False, "ticks": False, "tickCount": 4},
         "legend": {**text, "labelColor": ink, "orient": "top", "symbolSize": 80, "offset": 4},
-        "range": {"category": series},
+        "range": {"category": series, "ramp": ramp},
         "style": {
             "series": {"strokeWidth": 1.75, "strokeJoin": "round"},
             "band": {"fillOpacity": 0.16, "strokeOpacity": 0},

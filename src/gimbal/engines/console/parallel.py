@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from gimbal.engines.console.charts import SCHEMA, Spec
-from gimbal.engines.console.run_charts import RAMP
 from gimbal.kernel.errors import BadInput
 
 MOST_AXES = 12
@@ -34,11 +33,12 @@ def parallel(runs: Sequence[Line], axes: Sequence[str], *, height: int = 360) ->
         tint = last.number(run.values.get(last.name))
         for place, scale in enumerate(scales):
             value = run.values.get(scale.name)
-            row = {"series": run.name, "axis": place, "level": scale.level(value), "value": value, "colour": tint}
-            rows.append(row)
+            level_of = scale.level(value)
+            shown = None if level_of is None else value
+            rows.append({"series": run.name, "axis": place, "level": level_of, "value": shown, "colour": tint})
     if not any(row["level"] is not None for row in rows):
         raise BadInput("No run has any of these columns.", where="by", todo="Choose columns that these runs have.")
-    ends = [{"axis": place, "name": scale.name} for place, scale in enumerate(scales)]
+    ends = [{"axis": place, "name": _short(scale.name)} for place, scale in enumerate(scales)]
     ticks = [
         {"axis": place, "level": level, "text": text}
         for place, scale in enumerate(scales)
@@ -49,7 +49,7 @@ def parallel(runs: Sequence[Line], axes: Sequence[str], *, height: int = 360) ->
     level: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": [0, 1.1]}}
     y: Spec = {**level, "field": "level"}
     tooltip = [{"field": "series", "type": "nominal", "title": "run"}]
-    colour: Spec = {"field": "colour", "type": "quantitative", "title": last.name, "scale": RAMP}
+    colour: Spec = {"field": "colour", "type": "quantitative", "title": _short(last.name)}
     many = len(runs) > 40
     line: Spec = {
         "mark": {"type": "line", "strokeWidth": 1 if many else 1.75, "opacity": 0.5 if many else 0.85},
@@ -84,6 +84,12 @@ def parallel(runs: Sequence[Line], axes: Sequence[str], *, height: int = 360) ->
         "data": {"values": rows},
         "layer": [rule, line, words, heads],
     }
+
+
+def _short(column: str) -> str:
+    """Return the name in `params.depth`: that it is a parameter is seen from where it stands."""
+    kind, dot, name = column.partition(".")
+    return name if dot and kind in {"params", "metrics", "tags"} else column
 
 
 class _Scale:

@@ -17,6 +17,8 @@ Log = Literal["", "x", "y", "xy"]
 Across = Literal["step", "time", "relative"]
 MOST_NAMED = 10
 """Up to so many series have a legend; more are told by what the pointer is on."""
+LEAST_DOTS = 4
+"""So many runs are needed for a surface."""
 _MOST_MARKED = 3_000
 _FAINT = 12
 
@@ -48,8 +50,8 @@ class Dot(msgspec.Struct, frozen=True, kw_only=True):
 def smoothed(xs: Sequence[float], ys: Sequence[float | None], weight: float) -> list[float | None]:
     """Return the exponential moving average without the pull of its start; `weight` 0 leaves the values as they are.
 
-    The weight is that of one average distance between points: points that lie closer count for less, so that a curve
-    of which the server left points out is smoothed as the whole one would be.
+    The weight is that of one average distance between points; points that lie closer count for less, so that it does
+    not matter that the server keeps more of them where a curve is wild.
     """
     known = [x for x, y in zip(xs, ys, strict=True) if y is not None]
     if not weight or len(known) < 2:
@@ -101,7 +103,7 @@ def lines(
     layers: list[Spec] = []
     if any(curve.low is not None for curve in curves):
         band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}
-        layers.append({"mark": {"type": "area", "style": "band", "clip": True}, "encoding": band})
+        layers.append({"mark": {"type": "area", "opacity": 0.16, "clip": True}, "encoding": band})
     faint = any(curve.raw is not None for curve in curves) and len(curves) <= _FAINT
     if faint:
         encoding = {"x": x, "y": {**y, "field": "raw"}, "color": colour}
@@ -140,7 +142,7 @@ def scatter(
             encoding[place]["scale"] = {"type": "log"} if place in log else {"zero": False}
     encoding["tooltip"] = [_told("series", "run"), _any("x", x_title, rows), _any("y", y_title, rows)]
     if colour_title and any(row["colour"] is not None for row in rows):
-        encoding["color"] = {"field": "colour", "type": "quantitative", "title": colour_title, "scale": RAMP}
+        encoding["color"] = {"field": "colour", "type": "quantitative", "title": colour_title}
         encoding["tooltip"].append(_number("colour", colour_title))
     return _spec(rows, {"mark": {"type": "point", "style": "dot", "opacity": 0.85}, "encoding": encoding}, height)
 
@@ -152,7 +154,7 @@ def contour(dots: Sequence[Dot], *, x_title: str, y_title: str, value_title: str
     """
     known = [(dot.name, float(dot.x), float(dot.y), dot.colour) for dot in dots if _whole(dot)]
     xs, ys = [x for _, x, _, _ in known], [y for _, _, y, _ in known]
-    if len(known) < 4 or min(xs) == max(xs) or min(ys) == max(ys):
+    if len(known) < LEAST_DOTS or min(xs) == max(xs) or min(ys) == max(ys):
         raise BadInput(
             "A surface needs four runs or more whose two columns are numbers that differ.",
             where="by",
@@ -163,27 +165,29 @@ def contour(dots: Sequence[Dot], *, x_title: str, y_title: str, value_title: str
     rows: list[dict[str, Any]] = []
     for i in range(cells):
         for j in range(cells):
-            x, y = min(xs) + i * wide, min(ys) + j * tall
-            value = _weighted(known, x + wide / 2, y + tall / 2, wide, tall)
-            rows.append({"x": x, "x2": x + wide, "y": y, "y2": y + tall, "value": value})
+            left, foot = min(xs) + i * wide, min(ys) + j * tall
+            value = _weighted(known, left + wide / 2, foot + tall / 2, wide, tall)
+            rows.append({"x": left, "x2": left + wide, "y": foot, "y2": foot + tall, "value": value})
     x: Spec = {"field": "x", "type": "quantitative", "title": x_title, "scale": {"zero": False, "nice": False}}
     y: Spec = {"field": "y", "type": "quantitative", "title": y_title, "scale": {"zero": False, "nice": False}}
-    colour = {"field": "value", "type": "quantitative", "title": value_title, "scale": {**RAMP, "type": "quantize"}}
+    colour = {"field": "value", "type": "quantitative", "title": value_title, "scale": STEPS}
     surface = {"x": x, "x2": {"field": "x2"}, "y": y, "y2": {"field": "y2"}, "color": colour}
-    found = [{"series": name, "x": x, "y": y, "value": value} for name, x, y, value in known]
+    # Edges in the colour of the inside: without them the ground shows between the cells.
+    surface["stroke"] = {**colour, "legend": None}
+    found = [{"series": name, "x": at, "y": level, "value": value} for name, at, level, value in known]
     tooltip = [_told("series", "run"), _number("x", x_title), _number("y", y_title), _number("value", value_title)]
     points = {
         "data": {"values": found},
         "mark": {"type": "point", "filled": True, "size": 40, "color": "white", "stroke": "black", "opacity": 1},
         "encoding": {"x": x, "y": y, "tooltip": tooltip},
     }
-    layers = [{"data": {"values": rows}, "mark": {"type": "rect", "strokeOpacity": 0}, "encoding": surface}, points]
+    layers = [{"data": {"values": rows}, "mark": {"type": "rect", "strokeWidth": 1}, "encoding": surface}, points]
     # The runs are the data of the chart; the surface is made of them.
     return _spec(found, {"layer": layers}, height)
 
 
-RAMP: Spec = {"scheme": "viridis"}
-"""From dark to light, told apart by everyone, on light and dark ground."""
+STEPS: Spec = {"type": "quantize", "scheme": {"name": "viridis", "count": 9}}
+"""From dark to light, told apart by everyone."""
 
 
 def _whole(dot: Dot) -> bool:
@@ -222,10 +226,12 @@ def _shown(value: float | None, log: Log) -> float | None:
 
 
 def _log_axis(rows: Sequence[dict[str, Any]]) -> Spec:
-    """Return a logarithmic axis as wide as the lines, whatever their bands reach down to, with few ticks."""
-    values = [value for row in rows for name in ("y", "raw") if (value := row.get(name)) is not None]
-    low, high = min(values), max(values)
-    low, high = low / 1.15, high * 1.15
+    """Return a logarithmic axis with few ticks, that goes down no further than a tenth of the lowest line."""
+    lines_ = [value for row in rows for name in ("y", "raw") if (value := row.get(name)) is not None]
+    highs = [value for row in rows if (value := row.get("high")) is not None]
+    lows = [value for row in rows if (value := row.get("low")) is not None]
+    low = max(min([*lines_, *lows]), min(lines_) / 10) / 1.1
+    high = max([*lines_, *highs]) * 1.1
     for row in rows:
         if row.get("low", 0) is None and row.get("high") is not None:
             # The band goes below zero, where this axis does not.
@@ -233,15 +239,16 @@ def _log_axis(rows: Sequence[dict[str, Any]]) -> Spec:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     apart = max(1, (last - first) // 6)
     within = (1, 2, 5) if last - first <= 3 else (1,)
-    ticks = [step * 10.0**power for power in range(first, last + 1, apart) for step in within]
+    ticks = [float(f"{step}e{power}") for power in range(first, last + 1, apart) for step in within]
     ticks = [tick for tick in ticks if low <= tick <= high]
-    axis: Spec = {"format": ".3~g"} | ({"values": ticks} if len(ticks) > 1 else {"tickCount": 3})
+    axis: Spec = {"format": "~r" if low > 1e-6 and high < 1e6 else "~e"}
+    axis |= {"values": ticks} if len(ticks) > 1 else {"tickCount": 3}
     return {"scale": {"type": "log", "domain": [low, high], "nice": False}, "axis": axis}
 
 
 def _colour(field: str, names: Sequence[str], *, named: bool) -> Spec:
     few = named and 1 < len(names) <= MOST_NAMED
-    shape = {"columns": 3, "labelLimit": 150, "symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 2}
+    shape = {"columns": 3, "labelLimit": 150, "symbolOpacity": 1, "symbolType": "circle"}
     legend = shape if few else None
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(names)}, "legend": legend}
 

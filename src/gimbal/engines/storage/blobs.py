@@ -10,20 +10,22 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import obstore
 from blake3 import blake3
 
-from gimbal.kernel.errors import BadInput, ConfigurationError, CorruptUpload, DiskFull, NotFound, Unavailable
+from gimbal.engines.storage.parts import PartFiles, sweep
+from gimbal.engines.storage.ranges import read_between
+from gimbal.engines.storage.uploads import Kept, Spool, gather, sync_folder
+from gimbal.kernel.errors import BadInput, ConfigurationError, CorruptUpload, NotFound, Unavailable
 
 PREFIX = "b3:"
 _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}")
 _CHUNK = 1 << 20
-_IN_MEMORY = 8 << 20
 # A blob in an object store that is put again after so long is written again: that it is wanted is told by its date.
 _RENEW_S = 3600.0
 
@@ -59,20 +61,14 @@ def key_of(digest: str) -> str:
     return f"{hexes[:2]}/{hexes[2:4]}/{hexes}"
 
 
-async def _chunks(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(content, bytes):
-        yield content
-        return
-    async for chunk in content:
-        yield chunk
-
-
 class Blobs:
     """A content-addressed store; made by `Blobs.open`."""
 
     def __init__(self, store: Any, folder: Path | None) -> None:
         self._store = store
         self._folder = folder
+        self.parts = PartFiles(folder / "tmp", folder) if folder else None
+        """Uploads in parts; None where the store is no folder, and takes a file only as a whole."""
 
     @classmethod
     def open(cls, url: str, *, endpoint: str = "") -> "Blobs":
@@ -99,15 +95,11 @@ class Blobs:
 
         Raise CorruptUpload when the bytes have another digest; then nothing is kept.
         """
-        hasher, size = blake3(), 0
-        with tempfile.SpooledTemporaryFile(
-            _IN_MEMORY, dir=str(self._folder / "tmp") if self._folder else None
-        ) as spool:
-            async for chunk in _chunks(content):
-                hasher.update(chunk)
-                size += len(chunk)
-                await asyncio.to_thread(spool.write, chunk) if len(chunk) > 65_536 else spool.write(chunk)
-            digest = PREFIX + hasher.hexdigest()
+        spool = Spool(self._folder / "tmp" if self._folder else Path(tempfile.gettempdir()))
+        try:
+            pieces = [content] if isinstance(content, bytes) else await gather(content, spool.take)
+            kept = await asyncio.to_thread(spool.sealed, pieces)
+            digest = PREFIX + kept.hexes
             if expect is not None and digest != expect:
                 raise CorruptUpload(
                     f"The bytes have the digest {digest}, not {expect}.",
@@ -116,21 +108,36 @@ class Blobs:
                     todo="Send again.",
                 )
             if not await self._renewed(digest):
-                spool.seek(0)
-                await self._keep(key_of(digest), spool)
-        return BlobRef(digest=digest, size=size)
+                await self._keep(key_of(digest), spool, pieces)
+        finally:
+            # In a thread of its own, after whichever writes to it still; also when the caller went away.
+            await asyncio.shield(asyncio.to_thread(spool.discard))
+        return BlobRef(digest=digest, size=kept.size)
 
-    async def _keep(self, key: str, spool: IO[bytes]) -> None:
+    async def _keep(self, key: str, spool: Spool, pieces: list[bytes]) -> None:
         if self._folder is not None:
-            try:
-                await asyncio.to_thread(_write_durably, self._folder, key, spool)
-            except OSError as problem:
-                raise DiskFull(
-                    f"The blob could not be stored: {problem.strerror}.", kept="nothing of it", todo="Make room."
-                ) from problem
-            return
+            return await asyncio.to_thread(spool.move, self._folder / key, pieces, root=self._folder)
+        path = spool.path()
         with _mapped():
-            await obstore.put_async(self._store, key, spool)
+            await obstore.put_async(self._store, key, b"".join(pieces) if path is None else path)
+        return None
+
+    async def complete(self, upload: str, digests: Mapping[int, str]) -> BlobRef:
+        """Store what came in parts (`parts.begin`, `parts.put`); raise BadInput when one is missing or is another one."""
+        folder, parts = self._folder, self.parts
+        if folder is None or parts is None:
+            raise NotFound("This store takes no uploads in parts.", where="upload_id", todo="Send the file as a whole.")
+
+        def target_of(kept: Kept) -> Path | None:
+            path = folder / key_of(PREFIX + kept.hexes)
+            return None if _touched(path) else path
+
+        kept = await parts.complete(upload, digests, target_of)
+        return BlobRef(digest=PREFIX + kept.hexes, size=kept.size)
+
+    async def sweep(self, age_s: float) -> int:
+        """Remove what uploads left that ended long ago without being complete; return how many files that were."""
+        return await asyncio.to_thread(sweep, self._folder / "tmp", age_s) if self._folder else 0
 
     async def exists(self, digest: str) -> bool:
         """Tell whether the blob is here."""
@@ -145,11 +152,7 @@ class Blobs:
     async def _renewed(self, digest: str) -> bool:
         """Tell whether a blob is here that counts as put just now: the collector leaves it alone for its grace."""
         if self._folder is not None:
-            try:
-                os.utime(self._folder / key_of(digest))
-            except FileNotFoundError:
-                return False
-            return True
+            return _touched(self._folder / key_of(digest))
         try:
             with _mapped(digest):
                 found = await obstore.head_async(self._store, key_of(digest))
@@ -205,17 +208,24 @@ class Blobs:
             result = await obstore.get_async(self._store, key_of(digest))
             content = bytes(await result.bytes_async())
         if digest_of(content) != digest:
-            raise Unavailable(
-                "The stored bytes do not have their digest any more.",
-                where=digest,
-                todo="Restore this blob from a backup; see that the disk is sound.",
-            )
+            raise _damaged(digest)
         return content
 
-    async def stream(self, digest: str) -> AsyncIterator[bytes]:
-        """Yield the bytes in chunks; raise NotFound."""
+    async def stream(self, digest: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` to before `end` in chunks, for the caller alone; raise NotFound."""
+        if self._folder is not None:
+            with _mapped(digest):
+                file = await asyncio.to_thread(os.open, self._folder / key_of(digest), os.O_RDONLY)
+            async for chunk in read_between(file, start, end):
+                yield chunk
+            return
+        if end is not None and end <= start:
+            return
+        options: Any = (
+            {} if end is None and not start else {"range": {"offset": start} if end is None else (start, end)}
+        )
         with _mapped(digest):
-            result = await obstore.get_async(self._store, key_of(digest))
+            result = await obstore.get_async(self._store, key_of(digest), options=options)
             async for chunk in result.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
 
@@ -236,39 +246,36 @@ class Blobs:
 
     async def save(self, digest: str, path: Path) -> None:
         """Write a blob to a file of its own, checked; raise NotFound or Unavailable."""
-        content = await self.get(digest)
-
-        def write() -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-        await asyncio.to_thread(write)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        spool = Spool(path.parent)
+        try:
+            pieces = await gather(self.stream(digest), spool.take)
+            kept = await asyncio.to_thread(spool.sealed, pieces)
+            if PREFIX + kept.hexes != digest:
+                raise _damaged(digest)
+            await asyncio.to_thread(spool.move, path, pieces, root=path.parent)
+        finally:
+            await asyncio.shield(asyncio.to_thread(spool.discard))
 
     async def ping(self) -> None:
         """Raise Unavailable when the store does not answer."""
         await self.exists(digest_of(b""))
 
 
-def _write_durably(folder: Path, key: str, spool: IO[bytes]) -> None:
-    target = folder / key
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder / "tmp")
+def _touched(path: Path) -> bool:
     try:
-        with os.fdopen(handle, "wb") as file:
-            while chunk := spool.read(_CHUNK):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    for parent in (target.parent, target.parent.parent, folder):
-        entry = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(entry)
-        finally:
-            os.close(entry)
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _damaged(digest: str) -> Unavailable:
+    return Unavailable(
+        "The stored bytes do not have their digest any more.",
+        where=digest,
+        todo="Restore this blob from a backup; see that the disk is sound.",
+    )
 
 
 def _remove_unwanted(folder: Path, key: str, before_us: int) -> bool:
@@ -284,11 +291,7 @@ def _remove_unwanted(folder: Path, key: str, before_us: int) -> bool:
         aside.rename(path)
         return False
     aside.unlink()
-    entry = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
+    sync_folder(path.parent)
     return True
 
 

@@ -1,7 +1,7 @@
 """A journal on local disk: what was put down survives the process, and `carrier` takes it to its store.
 
 For telemetry of hot paths, whose callers cannot wait for a store. `append` writes into a mapped file, so a process that is
-killed loses nothing; the disk has it some tens of milliseconds later. Each process writes a folder of its own under a lock,
+killed loses nothing; the disk has it some tens of milliseconds later, or when `durable` returns. Each process writes a folder of its own under a lock,
 in segments; who carries them, in this process or another, removes those it is done with.
 
 A segment has its whole length from the beginning, so that a full disk is found when it is made. Its first eight bytes say up
@@ -61,6 +61,10 @@ class Journal:
         self._dirty = False
         self._ended: list[tuple[int, mmap.mmap]] = []
         """Segments that are full and not on the disk yet."""
+        self._unlisted: list[Path] = []
+        """Folders whose entries are not on the disk yet."""
+        self._syncing: asyncio.Task[None] | None = None
+        self._synced = 0
         self.appended = 0
         """Records that were put down."""
         self.refused = 0
@@ -76,6 +80,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever carries sees it only once it is locked: else it would pass for that of a dead process.
             self._folder = making.rename(self._base / name)
+            self._unlisted = [self._base.parent, self._base]
             self._begin()
         except OSError as problem:
             raise _full(problem) from None
@@ -99,15 +104,27 @@ class Journal:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _SYNC_S)
             if self._dirty or self._ended:
-                await asyncio.to_thread(self._sync)
+                await asyncio.shield(self._one_sync())
             elif self._size > START and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
                 # What has been carried is given back to the disk by whoever carries once it is not the newest segment.
                 with contextlib.suppress(OSError):
                     self._begin()
 
+    async def durable(self) -> None:
+        """Return when the disk has what was put down until now; raise DiskFull when it does not take it.
+
+        One sync at a time serves all who wait: those who come while it runs wait for the next one.
+        """
+        wanted = self.appended
+        while self._synced < wanted:
+            try:
+                await asyncio.shield(self._one_sync())
+            except OSError as problem:
+                raise _full(problem) from None
+
     def close(self) -> None:
         """End it; what has not been carried waits for whoever carries next."""
-        self._sync()
+        _to_disk(self._file, self._ended, self._unlisted)
         if self._map is not None:
             self._map.close()
         for file in (self._file, self._lock):
@@ -161,16 +178,28 @@ class Journal:
             raise
         if self._map is not None:
             self._ended.append((self._file, self._map))
+        if self._folder not in self._unlisted:
+            self._unlisted.append(self._folder)
         self._file, self._map, self._number, self._size, self._length = file, mapped, number, START, length
 
-    def _sync(self) -> None:
-        self._dirty = False
-        while self._ended:
-            file, mapped = self._ended.pop()
-            os.fdatasync(file)
-            mapped.close()
-            os.close(file)
-        os.fdatasync(self._file)
+    def _one_sync(self) -> "asyncio.Task[None]":
+        """Return the sync that runs, or begin one: a second at once could close what the first has in hand."""
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._sync())
+        return self._syncing
+
+    async def _sync(self) -> None:
+        reach, self._dirty = self.appended, False
+        ended, self._ended = self._ended, []
+        unlisted, self._unlisted = self._unlisted, []
+        try:
+            await asyncio.to_thread(_to_disk, self._file, ended, unlisted)
+            self._synced = max(self._synced, reach)
+        finally:
+            # After a failure they are tried again.
+            self._dirty = self._dirty or self._synced < reach
+            self._ended, self._unlisted = ended + self._ended, unlisted + self._unlisted
+            self._syncing = None
 
 
 async def settled(base: Path, seconds: float) -> bool:
@@ -234,6 +263,24 @@ def announced(raw: bytes) -> int | None:
 def framed(record: bytes) -> bytes:
     """Return a record as it stands in a segment."""
     return _HEAD.pack(len(record), zlib.crc32(record, _SEED)) + record
+
+
+def _to_disk(file: int, ended: list[tuple[int, mmap.mmap]], folders: list[Path]) -> None:
+    """Bring segments and the entries of folders to the disk; what has been brought is taken off the lists."""
+    while ended:
+        full, mapped = ended[0]
+        os.fdatasync(full)
+        mapped.close()
+        os.close(full)
+        ended.pop(0)
+    os.fdatasync(file)
+    while folders:
+        folder = os.open(folders[0], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        folders.pop(0)
 
 
 def _all(base: Path) -> list[Path]:

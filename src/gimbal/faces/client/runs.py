@@ -1,84 +1,67 @@
 """Tracked runs from a script: `with gimbal.run("name") as run: run.log(...)`.
 
-Logging does not wait for the network: an `Outbox` sends what has come together, in order. What cannot be kept is
-refused where it is logged; the end of the run waits until everything is stored.
+Logging never waits, neither for the network nor for the disk: a thread sends what has come together, and keeps it on disk
+while the server is away (`run_courier`). What cannot be kept is refused where it is logged.
 """
 
 import asyncio
 import atexit
 import contextvars
-import operator
+import logging
+import os
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
-from gimbal.axis.runs.model import MAX_NAME, Artifact, EndStatus, LogMetric, check_values, to_wire
-from gimbal.faces.client.client import Client, default_client
-from gimbal.faces.client.outbox import PASSING, Outbox
-from gimbal.faces.client.wire import jsonable, text
-from gimbal.kernel.clock import SystemClock
-from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotReady, TooLarge, Unprocessable
-from gimbal.kernel.ids import new_id
+from gimbal.axis.runs.model import Artifact, EndStatus, check_path, check_values
+from gimbal.faces.client.client import Client
+from gimbal.faces.client.run_courier import AGAIN, RunCourier, settle_all
+from gimbal.faces.client.run_media import Media
+from gimbal.faces.client.run_parcels import Parcel
+from gimbal.faces.client.run_values import MOST_STEP, numbers, plain, texts, whole_step
+from gimbal.faces.client.wire import text
+from gimbal.kernel.clock import SystemClock, iso
+from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotReady, TooLarge
 
 _current: contextvars.ContextVar["ActiveRun | None"] = contextvars.ContextVar("gimbal_run", default=None)
-_MOST_WAITING = 100_000
-_MOST_PER_REQUEST = 20_000
-# A parameter may be long and is stored as a row of its own: it counts as many points.
-_PARAM_WEIGHT = 50
-_MOST_STEP = 2**62
+_log = logging.getLogger("gimbal")
 _FAREWELL_S = 5.0
+_MOST_FILE_OFFLINE = 64 * 2**20
 _unended: "weakref.WeakSet[ActiveRun]" = weakref.WeakSet()
 
 
-class _Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call logged."""
-
-    metrics: list[LogMetric] = []
-    params: dict[str, Any] = {}
-    tags: dict[str, str] = {}
-
-
-def _weight(entry: _Entry) -> int:
-    return 1 + len(entry.metrics) + _PARAM_WEIGHT * (len(entry.params) + len(entry.tags))
-
-
-def _described(entries: Iterable[_Entry]) -> str:
-    rows = list(entries)
-    counts = (("metric points", "metrics"), ("parameters", "params"), ("tags", "tags"))
-    found = [(sum(len(getattr(row, field)) for row in rows), words) for words, field in counts]
-    return ", ".join(f"{n:,} {words}" for n, words in found if n) or "nothing"
-
-
-class ActiveRun:
+class ActiveRun(Media):
     """A run that is under way; made by `gimbal.run`. Use it in a `with` block, or call `finish` yourself.
 
     Any thread of the process that made it may log into it.
     """
 
-    def __init__(self, client: Client, run_id: str, name: str, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self, client: Client, courier: RunCourier, run_id: str, name: str, params: Mapping[str, Any], *, rank: int = 0
+    ) -> None:
         self.client = client
         self.id = run_id
         self.name = name
+        self.rank = rank
+        self.beats = True
+        self._courier = courier
         self._known = dict(params)
+        self._names: set[str] = set()
         self._lock = threading.Lock()
+        self.pid = os.getpid()
         self._ended = False
+        self._refusal: GimbalError | None = None
         self._ending: tuple[EndStatus, str] | None = None
         self._outer: ActiveRun | None = None
-        self._outbox: Outbox[_Entry] = Outbox(
-            self._send,
-            name=f"gimbal-run-{run_id}",
-            weigh=_weight,
-            describe=_described,
-            most=_MOST_WAITING,
-            per_batch=_MOST_PER_REQUEST,
-            patience=client.transport.patience,
-        )
+        self._before_end: list[Callable[[], object]] = []
+        # Whether a call of nothing but numbers may go straight into the queue.
+        self._plain = rank == 0
+        courier.senders[run_id if rank == 0 else f"{run_id}/{rank}"] = self
         _unended.add(self)
 
     def log(
@@ -93,13 +76,35 @@ class ActiveRun:
 
         Raise BadInput or TooLarge for what cannot be kept, Conflict for a parameter that changes; nothing of the call
         is kept then. An error that the server gave meanwhile is raised here, too; then the call itself is kept.
+        In a distributed job the process of rank 0 logs; what others log is left out.
         """
-        if self._ended:
-            raise NotReady("The run has ended.", where=self.id, todo="Start another with gimbal.run.")
-        entry = _Entry(metrics=_points(metrics or {}, step), params=_plain(params), tags=_tags(tags))
-        check_values(entry.params, entry.tags, most_params=sys.maxsize)
+        # The way of nearly every call: names that were checked before, floats, a plain step.
+        if self._plain and metrics and params is None and tags is None and type(step) is int:
+            known = self._names
+            for name, value in metrics.items():
+                if type(value) is not float or name not in known:
+                    break
+            else:
+                if -MOST_STEP <= step <= MOST_STEP and os.getpid() == self.pid:
+                    self._courier.add_points((self.id, dict(metrics), step, time.time_ns() // 1000))
+                    return
+        self._log_checked(metrics or {}, step, params, tags)
+
+    def _log_checked(
+        self,
+        metrics: Mapping[str, float],
+        step: int,
+        params: Mapping[str, Any] | None,
+        tags: Mapping[str, str] | None,
+    ) -> None:
+        self._check_open()
+        values, at_step = numbers(metrics), whole_step(step)
+        new, labels = plain(params), texts(tags)
+        check_values(new, labels, most_params=sys.maxsize)
+        if self.rank:
+            return
         with self._lock:
-            for name, value in entry.params.items():
+            for name, value in new.items():
                 if name in self._known and self._known[name] != value:
                     raise Conflict(
                         f"The parameter {name!r} is {self._known[name]!r} already and cannot become {value!r}.",
@@ -107,9 +112,30 @@ class ActiveRun:
                         kept="nothing of this call",
                         todo="Use another name, or a tag: tags may change.",
                     )
-            self._known.update(entry.params)
-        if entry.metrics or entry.params or entry.tags:
-            self._outbox.add(entry)
+            self._known.update(new)
+            self._names.update(values)
+        if new or labels:
+            self._courier.add(Parcel(run=self.id, op="log", body={"params": new, "tags": labels}))
+        if values:
+            self._courier.add((self.id, values, at_step, time.time_ns() // 1000))
+        self._raise_refusal()
+
+    def log_of_rank(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Note metrics of this process of a distributed job, each under `rank/<n>/`; of rank 0 as they are."""
+        self._check_open()
+        prefix = f"rank/{self.rank}/" if self.rank else ""
+        values = {prefix + name: value for name, value in numbers(metrics).items()}
+        self._courier.add((self.id, values, whole_step(step), time.time_ns() // 1000))
+
+    def label(self, tags: Mapping[str, str]) -> None:
+        """Note tags; what the server refused meanwhile is left to the program's own calls."""
+        self._check_open()
+        self._courier.add(Parcel(run=self.id, op="log", body={"tags": texts(tags)}))
+
+    def note(self, words: str) -> None:
+        """Write what there is to say about the run, in Markdown; it replaces what was written before."""
+        self._check_open()
+        self._courier.add(Parcel(run=self.id, op="update", body={"note": text(words)[:100_000]}))
 
     def use(self, *refs: str) -> list[str]:
         """Note versions that the run reads; return them resolved."""
@@ -117,27 +143,69 @@ class ActiveRun:
         return self.client.runs.log(self.id, inputs=list(refs)).inputs
 
     def artifact(self, path: str, content: bytes | str | Path) -> Artifact:
-        """Store a file with the run: bytes, text, or (as a Path) a file of this machine."""
+        """Store a file with the run: bytes, text, or (as a Path) a file of this machine.
+
+        While the server is away a file of up to 64 MiB is kept for later, and its digest is not known yet; a larger
+        one raises Unavailable.
+        """
+        self._check_process()
+        check_path(path)
         raw = content.encode() if isinstance(content, str) else content
-        return self.client.runs.artifact_put(self.id, path, raw)
+        if not self._courier.behind:
+            try:
+                return self.client.runs.artifact_put(self.id, path, raw)
+            except AGAIN:
+                if _length(raw) > _MOST_FILE_OFFLINE:
+                    raise
+        if _length(raw) > _MOST_FILE_OFFLINE:
+            self.flush()
+            return self.client.runs.artifact_put(self.id, path, raw)
+        held = raw.read_bytes() if isinstance(raw, Path) else raw
+        self.put_later(path, held)
+        return Artifact(path=path, digest="", size=len(held), media_type="", at=SystemClock().now())
+
+    def put_later(self, path: str, content: bytes) -> None:
+        """Store a file with the run without waiting for the server."""
+        self._check_process()
+        if self.rank:
+            return
+        if len(content) > _MOST_FILE_OFFLINE:
+            raise TooLarge(
+                f"{len(content):,} bytes are too many to wait in memory.",
+                where="content",
+                kept="nothing of this call",
+                todo="Store it as a file with `run.artifact`.",
+            )
+        self._courier.add(Parcel(run=self.id, op="artifact", path=check_path(path), content=content))
 
     def flush(self) -> None:
         """Wait until everything that was logged is stored; raise what a send raised.
 
-        Raise Unavailable when the server stays away for longer than the client's patience; what was logged waits in
-        this process, and another flush may succeed.
+        Raise Unavailable when the server stays away for longer than the client's patience; what was logged waits on
+        disk, or in this process, and another flush may succeed.
         """
-        self._outbox.flush()
+        self._check_process()
+        self._courier.flush()
+        self._raise_refusal()
+
+    def before_end(self, call: Callable[[], object]) -> None:
+        """Call something before the run ends."""
+        self._before_end.append(call)
 
     def finish(self, status: EndStatus = "finished", error: str = "") -> None:
         """Send the rest and end the run; doing it again changes nothing.
 
-        What the server refused is raised after the run has ended. When the server stays away the run is not ended and
-        Unavailable says what waits: call it again once the server is back.
+        What the server refused is raised after the run has ended. When the server stays away, everything waits on disk
+        for the next program, or for `gimbal runs sync`; where that cannot be, Unavailable is raised.
         """
         if status not in {"finished", "failed", "killed"}:
             raise BadInput(f"{status!r} is not an end.", where="status", todo="Use finished, failed or killed.")
         self._finish(status, error, None)
+
+    def refused(self, problem: GimbalError) -> None:
+        """Hear what the server refused; the next call raises it."""
+        self._refusal = self._refusal or problem
+        self._plain = False
 
     def __enter__(self) -> Self:
         """Make this the run that `gimbal.log` means."""
@@ -154,14 +222,15 @@ class ActiveRun:
             self.finish()
             return
         killed = isinstance(error, KeyboardInterrupt | GeneratorExit | asyncio.CancelledError)
+        status, why = self._ending or ("killed" if killed else "failed", _said(error))
         try:
-            self._finish("killed" if killed else "failed", _said(error), _FAREWELL_S)
+            self._finish(status, why, _FAREWELL_S)
         except GimbalError as problem:
             error.add_note(f"The run {self.id} could not be ended as it should: {problem}")
 
     def end_with_program(self) -> None:
         """End the run as it was going to end, or as the program did; a forked child leaves it to its parent."""
-        if not self._outbox.here:
+        if os.getpid() != self.pid:
             return
         raised = getattr(sys, "last_value", None)
         if self._ending is not None:
@@ -175,100 +244,66 @@ class ActiveRun:
         except GimbalError as problem:
             sys.stderr.write(f"gimbal: the run {self.id} could not be ended as it should: {problem}\n")
 
-    def _finish(self, status: EndStatus, error: str, patience: float | None) -> None:
-        if self._ended:
-            return
+    def will_end(self, status: EndStatus, error: str) -> None:
+        """Note how the run is going to end: the program was told to."""
         self._ending = (status, error)
-        refusal: GimbalError | None = None
-        try:
-            self._outbox.flush(patience)
-        except PASSING:
-            raise
-        except GimbalError as problem:
-            refusal = problem
-        self.client.runs.finish(self.id, status=status, error=text(error)[:10_000])
-        self._ended = True
-        self._outbox.close()
+
+    def _finish(self, status: EndStatus, error: str, patience: float | None) -> None:
+        self._check_process()
+        if not self._ended:
+            # What goes on beside the run has its last word.
+            while self._before_end:
+                self._before_end.pop()()
+        with self._lock:
+            first, self._ended = not self._ended, True
+        if not first:
+            return
+        self._plain = False
+        if self.rank == 0:
+            body = {"status": status, "error": text(error)[:10_000], "ended_at": iso(SystemClock().now())}
+            self._courier.add(Parcel(run=self.id, op="finish", body=body))
+        elif error:
+            label = {f"rank/{self.rank}/error": text(error)[:1_000]}
+            self._courier.add(Parcel(run=self.id, op="log", body={"tags": label}))
+        self.beats = False
         _unended.discard(self)
-        if refusal is not None:
-            raise refusal
-
-    def _send(self, entries: Sequence[_Entry]) -> None:
-        params: dict[str, Any] = {}
-        tags: dict[str, str] = {}
-        for entry in entries:
-            params |= entry.params
-            tags |= entry.tags
-        points = [point for entry in entries for point in entry.metrics]
+        most = min(self._courier.patience, _FAREWELL_S)
         try:
-            self.client.runs.log(self.id, metrics=points, params=params, tags=tags)
-        except (BadInput, Conflict, TooLarge, Unprocessable) as refusal:
-            self._send_parts(points, params, tags, refusal)
+            sent = self._courier.settle(most if patience is None else patience, lenient=patience is None)
+        except GimbalError:
+            # It can be ended again, which sends what waits.
+            self._ended = False
+            _unended.add(self)
+            raise
+        if not sent:
+            _log.warning("the run %s is not sent yet: %s", self.name or self.id, self._courier.waiting())
+        self._raise_refusal()
 
-    def _send_parts(
-        self, points: list[LogMetric], params: dict[str, Any], tags: dict[str, str], refusal: GimbalError
-    ) -> None:
-        """Send everything by itself, so that what the server refuses takes nothing else with it."""
-        refused: list[str] = []
-        parts = [_Entry(metrics=points)] if points else []
-        parts += [_Entry(params={name: value}) for name, value in params.items()]
-        parts += [_Entry(tags={name: value}) for name, value in tags.items()]
-        for part in parts:
-            try:
-                self.client.runs.log(self.id, metrics=part.metrics, params=part.params, tags=part.tags)
-            except PASSING:
-                raise
-            except GimbalError as problem:
-                refused += [*part.params, *part.tags] or [f"{len(part.metrics):,} metric points"]
-                refusal = problem
-        if refused:
-            refusal.kept = f"everything that was logged but {', '.join(refused)}"
+    def _check_process(self) -> None:
+        if os.getpid() != self.pid:
+            raise NotReady(
+                "This belongs to another process: a forked child has no connection of its own.",
+                todo="Start a run in the child, or hand the values back to the parent.",
+            )
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._ended:
+            raise NotReady("The run has ended.", where=self.id, todo="Start another with gimbal.run.")
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            self._plain = self.rank == 0 and not self._ended
             raise refusal
+
+
+def _length(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def _points(metrics: Mapping[Any, Any], step: int) -> list[LogMetric]:
-    if not metrics:
-        return []
-    try:
-        at_step = operator.index(step)
-    except TypeError:
-        raise _unfit(f"A step is a whole number, not {step!r}.", "step", "Count steps, epochs or batches.") from None
-    if not -_MOST_STEP <= at_step <= _MOST_STEP:
-        raise _unfit(f"The step {at_step} is out of range.", "step", "Keep it within ±2⁶².")
-    at = SystemClock().now()
-    points: list[LogMetric] = []
-    for name, value in metrics.items():
-        where = f"metrics.{str(name)[:40]}"
-        if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-            raise _unfit(f"A metric's name is a text of 1 to {MAX_NAME} characters.", where, "Give it such a name.")
-        try:
-            number = float(value) if not isinstance(value, str | bytes) else None
-        except (TypeError, ValueError, OverflowError):
-            number = None
-        if number is None:
-            raise _unfit(
-                f"A metric is a number, not {str(value)[:40]!r}.",
-                where,
-                "Leave out what is missing; log text as a tag.",
-            )
-        points.append(LogMetric(name=text(name), value=to_wire(number), step=at_step, at=at))
-    return points
-
-
-def _unfit(message: str, where: str, todo: str) -> BadInput:
-    return BadInput(message, where=where, kept="nothing of this call", todo=todo)
-
-
-def _plain(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {text(str(name)): jsonable(value, f"params.{name}") for name, value in (params or {}).items()}
-
-
-def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    return {text(str(name)): text(str(value)) for name, value in (tags or {}).items()}
 
 
 @atexit.register
@@ -276,29 +311,12 @@ def _end_all() -> None:
     """End the runs that the program left open, so that none looks as if it were still going on."""
     for active in list(_unended):
         active.end_with_program()
+    settle_all(_FAREWELL_S)
 
 
-def run(
-    name: str = "",
-    *,
-    experiment: str = "default",
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
-    inputs: Sequence[str] = (),
-    client: Client | None = None,
-) -> ActiveRun:
-    """Start to track a computation: `with gimbal.run("name") as run:`.
-
-    The run ends with the block, as `finished`, or as `failed` with the error when the block raises. Without `with`,
-    call `finish`; what a program leaves open is ended when the program is.
-    """
-    client = client or default_client()
-    plain = _plain(params)
-    # The id is ours, so that a repeated request starts no second run.
-    made = client.runs.create(
-        id=new_id(), name=name, experiment=experiment, params=plain, tags=_tags(tags), inputs=list(inputs)
-    )
-    return ActiveRun(client, made.id, made.name, plain)
+def open_runs() -> list[ActiveRun]:
+    """Return the runs of this process that have not ended."""
+    return [active for active in _unended if active.pid == os.getpid()]
 
 
 def current_run() -> ActiveRun | None:

@@ -1,8 +1,9 @@
-"""Spans on disk that could not be sent: one folder per server and project, one file per batch, oldest first.
+"""What could not be sent, on disk: one folder per server and project, one file per batch, oldest first.
 
 A file is written beside its place, synced and renamed, so that what has its name is whole; it goes away when the server
 has answered. Processes share a folder: each writes files of its own, and a lock lets one of them send at a time. What is
-no longer what was written is set aside and named in the log. `courier` decides what comes here and when it is sent.
+no longer what was written is set aside and named in the log. `courier` decides what comes here and when it is sent, and
+`run_courier` does for what belongs to runs.
 """
 
 import contextlib
@@ -12,10 +13,11 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gimbal.faces.client.outbox import PASSING
 from gimbal.kernel.errors import DiskFull, Forbidden, GimbalError, NotAuthenticated
@@ -23,10 +25,39 @@ from gimbal.kernel.errors import DiskFull, Forbidden, GimbalError, NotAuthentica
 _log = logging.getLogger("gimbal")
 DEFAULT_BYTES = 256 * 2**20
 _FILE_BYTES = 2**20
-_MAGIC = b"gimbal-spool-1"
-_WHOLE, _PART, _ASIDE = ".spans", ".part", (".damaged", ".refused")
+_ASIDE = (".damaged", ".refused")
 Lines = Sequence[bytes]
 Outcome = Literal["sent", "empty", "taken"]
+
+
+class Kind(NamedTuple):
+    """What lines are. Kinds share folders and the bytes that they may have, and no files and no turn."""
+
+    noun: str
+    magic: bytes
+    suffix: str
+    part: str
+    lock: str
+
+
+SPANS = Kind("spans", b"gimbal-spool-1", ".spans", ".part", ".sending")
+RUNS = Kind("requests of runs", b"gimbal-runs-1", ".runs", ".runs-part", ".sending-runs")
+
+
+class _Stamps:
+    """Names of files count up, also within a nanosecond and when the clock steps back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns())
+            return self._last
+
+
+_stamps = _Stamps()
 
 
 def spool_folder() -> Path | None:
@@ -49,9 +80,12 @@ def spool_bytes() -> int:
 
 
 class Spool:
-    """What waits on disk for one project of one server. Lines are spans as OTLP JSON, without line feeds."""
+    """What waits on disk for one project of one server: lines of one kind, as JSON without line feeds."""
 
-    def __init__(self, url: str, project: str, *, root: Path | None = None, most: int | None = None) -> None:
+    def __init__(
+        self, url: str, project: str, *, root: Path | None = None, most: int | None = None, kind: Kind = SPANS
+    ) -> None:
+        self._kind = kind
         self._root = root or spool_folder()
         self._most = spool_bytes() if most is None else most
         readable = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2])[:60].strip("-")
@@ -63,17 +97,27 @@ class Spool:
         """Where the files of this server and project are."""
         return (self._root or Path()) / self._name
 
-    def put(self, lines: Lines) -> None:
-        """Store spans durably, in files of about 1 MiB.
+    @property
+    def usable(self) -> bool:
+        """Whether there is a folder, and room allowed in it."""
+        return self._root is not None and self._most > 0
+
+    @staticmethod
+    def stamp() -> int:
+        """Return a place in the order of files, behind all that were given before."""
+        return _stamps.next()
+
+    def put(self, lines: Lines, *, stamp: int | None = None) -> list[Path]:
+        """Store lines durably, in files of about 1 MiB, at a place in the order (now when left out); return the files.
 
         Raise DiskFull when they would be more than all spools may have, and OSError when the disk does not take them;
-        spans of a call that raises may be there in part.
+        lines of a call that raises may be there in part.
         """
-        for batch in _batches(lines):
-            self._write(batch)
+        at = _stamps.next() if stamp is None else stamp
+        return [self._write(batch, f"{at:020d}", part) for part, batch in enumerate(_batches(lines))]
 
     def count(self) -> int:
-        """Return how many spans wait."""
+        """Return how many lines wait."""
         return sum(int(path.name.split("-")[1]) for path in self._waiting())
 
     def send_next(self, send: Callable[[Lines], None]) -> Outcome:
@@ -82,7 +126,7 @@ class Spool:
         Raise what `send` raises when the file is to be tried again: what passes by itself, and a key that is not good.
         Any other refusal sets the file aside.
         """
-        if not self._there(_WHOLE, _PART):
+        if not self._there(self._kind.suffix, self._kind.part):
             return "empty"
         with self._turn() as mine:
             if not mine:
@@ -99,7 +143,11 @@ class Spool:
                 except GimbalError as problem:
                     aside = _set_aside(path, ".refused")
                     _log.warning(
-                        "%d spooled spans were refused and are set aside as %s: %s", len(lines), aside, problem
+                        "%d spooled %s were refused and are set aside as %s: %s",
+                        len(lines),
+                        self._kind.noun,
+                        aside,
+                        problem,
                     )
                 else:
                     path.unlink(missing_ok=True)
@@ -107,7 +155,7 @@ class Spool:
             return "empty"
 
     def _waiting(self) -> list[Path]:
-        return sorted(self._there(_WHOLE))
+        return sorted(self._there(self._kind.suffix))
 
     def _there(self, *suffixes: str) -> list[Path]:
         try:
@@ -115,14 +163,14 @@ class Spool:
         except OSError:
             return []
 
-    def _write(self, lines: Lines) -> None:
+    def _write(self, lines: Lines, stamp: str, number: int) -> Path:
         body = b"\n".join(lines)
-        head = b"%s %d %s\n" % (_MAGIC, len(lines), _digest(body))
+        head = b"%s %d %s\n" % (self._kind.magic, len(lines), _digest(body))
         self._make_room(len(head) + len(body))
-        # Spans tell what users said: nobody else may read them.
+        # They tell what users said: nobody else may read them.
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{time.time_ns():020d}-{len(lines)}-{secrets.token_hex(6)}"
-        part = self.folder / (name + _PART)
+        name = f"{stamp}-{len(lines)}-{number:04d}{secrets.token_hex(6)}"
+        part = self.folder / (name + self._kind.part)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -132,11 +180,12 @@ class Spool:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
-                part.rename(part.with_suffix(_WHOLE))
+                whole = part.rename(part.with_suffix(self._kind.suffix))
         except BaseException:
             part.unlink(missing_ok=True)
             raise
         _sync_folder(self.folder)
+        return whole
 
     def _make_room(self, need: int) -> None:
         if self._root is None or self._most == 0:
@@ -157,7 +206,7 @@ class Spool:
             )
 
     def _read(self, path: Path) -> Lines | None:
-        """Return the spans of a file; set it aside and return None when it is not what was written."""
+        """Return the lines of a file; set it aside and return None when it is not what was written."""
         try:
             head, _, body = path.read_bytes().partition(b"\n")
         except OSError as problem:
@@ -166,7 +215,7 @@ class Spool:
             return None
         words = head.split()
         lines = body.split(b"\n")
-        if words == [_MAGIC, b"%d" % len(lines), _digest(body)]:
+        if words == [self._kind.magic, b"%d" % len(lines), _digest(body)]:
             return lines
         _log.warning("a damaged spool file is set aside as %s", _set_aside(path, ".damaged"))
         return None
@@ -175,7 +224,7 @@ class Spool:
     def _turn(self) -> Iterator[bool]:
         """Hold the lock of those who send, if nobody else does; a process that dies gives it back."""
         try:
-            file = (self.folder / ".sending").open("ab")
+            file = (self.folder / self._kind.lock).open("ab")
         except OSError:
             yield False
             return
@@ -189,7 +238,7 @@ class Spool:
 
     def _sweep(self) -> None:
         """Remove parts that a process left when it was killed."""
-        for path in self._there(_PART):
+        for path in self._there(self._kind.part):
             with contextlib.suppress(OSError), path.open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)

@@ -6,17 +6,16 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from gimbal.axis.projects.service import Projects, must_be_open
 from gimbal.faces.server import arguments
 from gimbal.faces.server.access import Access
+from gimbal.faces.server.downloads import downloaded
 from gimbal.faces.server.exchange import Exchange, Message, Receive, Send, send_reply
 from gimbal.faces.server.metrics import RequestMeter
 from gimbal.faces.server.router import Router
@@ -32,8 +31,6 @@ _encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="string")
 
 # What the request metrics show of a caller who went away before the answer was there.
 _CLIENT_GONE = 499
-
-_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 ErrorWriter = Callable[[GimbalError, Exchange], HttpReply]
 
@@ -186,10 +183,10 @@ class App:
                 body = await upload.read()
             given = arguments.from_http(op, exchange.parameters, exchange.query(), body)
             if takes_upload or op.streams:
-                return _encode(await invoke(op, ctx, given))
+                return _encode(await invoke(op, ctx, given), exchange)
             try:
                 async with asyncio.timeout(limits.request_timeout_s):
-                    return _encode(await invoke(op, ctx, given))
+                    return _encode(await invoke(op, ctx, given), exchange)
             except TimeoutError:
                 raise DeadlineExceeded(
                     f"{op.name} took longer than {limits.request_timeout_s:g} s.",
@@ -219,26 +216,9 @@ class App:
         return Route(label=f"{row.dialect} {row.path}", allow=row.allow, answer=answer, on_error=written, checks=True)
 
 
-def _encode(result: Any) -> HttpReply:
+def _encode(result: Any, exchange: Exchange) -> HttpReply:
     if result is None:
         return HttpReply(status=204)
     if isinstance(result, Download):
-        # What was uploaded is saved and never shown: as a page of ours it could act as whoever looks at it.
-        headers = {"content-disposition": disposition(result.filename), "content-security-policy": "sandbox"}
-        if result.size is not None:
-            headers["content-length"] = str(result.size)
-        media_type = result.media_type if _MEDIA_TYPE.fullmatch(result.media_type) else "application/octet-stream"
-        return HttpReply(body=result.chunks, media_type=media_type, headers=headers)
+        return downloaded(result, exchange.method, exchange.headers)
     return HttpReply(body=_encoder.encode(result))
-
-
-def disposition(filename: str) -> str:
-    """Return the Content-Disposition with which a browser saves `filename`, or a name of its choice for an empty one.
-
-    Source: RFC 6266 with the `ext-value` of RFC 8187; the plain form beside it is for programs that read only that.
-    """
-    if not filename:
-        return "attachment"
-    name = "".join("_" if c in "/\\" or not c.isprintable() else c for c in filename).encode(errors="replace").decode()
-    plain = "".join(c if c.isascii() and c not in '"%' else "_" for c in name)
-    return f'attachment; filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}")

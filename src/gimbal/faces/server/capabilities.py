@@ -9,9 +9,13 @@ import importlib.util
 ROOMS = (
     "gimbal.axis.projects",
     "gimbal.axis.assets",
+    "gimbal.axis.assets.registry",
     "gimbal.axis.datasets",
     "gimbal.axis.pricing",
     "gimbal.axis.runs",
+    "gimbal.axis.runs.candidates",
+    "gimbal.axis.runs.experiments",
+    "gimbal.axis.runs.charts",
     "gimbal.axis.traces",
     "gimbal.axis.traces.redaction",
     "gimbal.axis.scores",
@@ -49,7 +53,8 @@ def load_operations() -> list[str]:
 
 def load_dialects() -> list[str]:
     """Import every room's `dialect`, so that the foreign routes are complete; return the modules."""
-    return [*_load("dialect"), importlib.import_module("gimbal.faces.server.mcp").__name__]
+    others = ("gimbal.faces.mlflow.dialect", "gimbal.faces.server.mcp")
+    return [*_load("dialect"), *(importlib.import_module(name).__name__ for name in others)]
 
 
 def load_pages() -> list[str]:

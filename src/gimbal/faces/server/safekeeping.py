@@ -11,6 +11,7 @@ import msgspec
 
 from gimbal.axis.retention.model import Proof, Tombstone
 from gimbal.axis.retention.service import Retaining
+from gimbal.axis.runs.points.service import Points
 from gimbal.engines.storage import backup, migrate
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -22,6 +23,8 @@ from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.settings import Settings
+
+_MOST_S = 60.0
 
 describe("backups", "Copies of the whole embedded installation.")
 
@@ -49,6 +52,9 @@ async def take_backup(ctx: Context, body: TakeBackup) -> dict[str, Any]:
     if not target.is_absolute() or "\0" in body.target:
         raise BadInput("The target is not an absolute path.", where="target", todo="Start it with a slash.")
     ctx.audit(target=str(target))
+    # Points that are acknowledged and on their way are in it, too.
+    if ctx.services.has(Points):
+        await ctx.get(Points).settled(_MOST_S)
     manifest = await backup.backup(
         catalog=settings.folder / backup.CATALOG,
         columns=ctx.get(Columns),

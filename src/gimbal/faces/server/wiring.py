@@ -13,6 +13,7 @@ from typing import Any
 
 from gimbal.axis.assets.lineage import LineageQuery
 from gimbal.axis.assets.model import AliasMoved, GatePolicy
+from gimbal.axis.assets.registry.service import Registry
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
@@ -21,6 +22,7 @@ from gimbal.axis.evals.model import TARGETS
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.gates.service import Gates
+from gimbal.axis.ledger.corrections import CostCorrections
 from gimbal.axis.monitors.service import Monitors
 from gimbal.axis.pricing.prices import Prices
 from gimbal.axis.pricing.refreshing import Refreshes, samples
@@ -29,10 +31,15 @@ from gimbal.axis.pricing.work import follow_settings
 from gimbal.axis.projects.audit import AuditLog
 from gimbal.axis.projects.service import DEFAULT_PROJECT, Projects, must_be_open
 from gimbal.axis.retention.service import Retaining
+from gimbal.axis.runs.artifacts.service import Artifacts
+from gimbal.axis.runs.candidates.service import LoggedModels
+from gimbal.axis.runs.points.keeping import FOLDER
+from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc
+from gimbal.axis.traces.corrections import Corrections
 from gimbal.axis.traces.deciding import Deciding
 from gimbal.axis.traces.judgements import Judgements
 from gimbal.axis.traces.policies import SamplingPolicies
@@ -109,6 +116,7 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Standing, projects)
     assets = Assets(stores.catalog, stores.blobs)
     services.register(Assets, assets)
+    services.register(Registry, Registry(stores.catalog, assets))
     services.register(LineageQuery, LineageQuery(stores.catalog, assets))
     _work(services, stores, clock)
     prices = Prices(stores.catalog, clock, PricedCalls(stores.columns))
@@ -127,6 +135,7 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     scores = Scores(stores.columns, stores.writer)
     services.register(Scores, scores)
     services.register(Judgements, scores)
+    services.register(Corrections, CostCorrections())
     grace_s = services.get(Settings).retention.grace_s
     services.register(Retaining, Retaining(stores.catalog, stores.columns, stores.blobs, clock, grace_s=grace_s))
     services.register(Sql, Sql(stores.columns, services.get(Settings).sql))
@@ -137,10 +146,12 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Gates, gates)
     services.register(GatePolicy, gates)
     services.register(Datasets, Datasets(assets, stores.blobs))
-    services.register(
-        Runs,
-        Runs(catalog=stores.catalog, columns=stores.columns, writer=stores.writer, blobs=stores.blobs, assets=assets),
-    )
+    points, artifacts = Points(stores.columns, stores.catalog), Artifacts(stores.catalog, stores.blobs)
+    services.register(Points, points)
+    services.register(Artifacts, artifacts)
+    runs = Runs(catalog=stores.catalog, points=points, artifacts=artifacts, assets=assets)
+    services.register(Runs, runs)
+    services.register(LoggedModels, LoggedModels(stores.catalog, runs.experiments))
 
 
 def _rings(services: Services, settings: Settings, stores: Stores) -> None:
@@ -221,7 +232,9 @@ async def server_app(settings: Settings) -> AsyncGenerator[App]:
             _otlp_grpc(settings, app),
             beside(deciding.run, "deciding"),
             beside(Settling(stores.columns).run, "settling"),
+            beside(lambda stop: services.get(Runs).liveness.watch(stop, services.get(Clock)), "liveness"),
             recording(settings, services, carries=True),
+            keeping_points(settings, services),
         ):
             yield app
 
@@ -258,6 +271,23 @@ async def recording(settings: Settings, services: Services, *, carries: bool) ->
         await stack.enter_async_context(beside(journal.run, "journal"))
         yield
         await services.get(Shadows).aclose()
+
+
+@contextlib.asynccontextmanager
+async def keeping_points(settings: Settings, services: Services) -> AsyncGenerator[None]:
+    """Keep the journal of metric points, and store what it and those of processes that are gone hold."""
+    points = services.get(Points)
+    await points.take_over()
+    keeping = points.kept_in(settings.folder / FOLDER, most_bytes=settings.runs.journal_max_bytes)
+    keeping.open()
+    services.get(Counters).watch(keeping.samples)
+    async with contextlib.AsyncExitStack() as stack:
+        # What is left is stored after the last request and before the stores close.
+        stack.push_async_callback(keeping.carry_rest)
+        await stack.enter_async_context(beside(keeping.run, "carrying points"))
+        stack.callback(keeping.close)
+        await stack.enter_async_context(beside(keeping.sync, "journal of points"))
+        yield
 
 
 @contextlib.asynccontextmanager

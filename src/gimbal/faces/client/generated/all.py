@@ -4,10 +4,12 @@ from gimbal.faces.client.generated.assets import Assets
 from gimbal.faces.client.generated.audit import Audit
 from gimbal.faces.client.generated.backups import Backups
 from gimbal.faces.client.generated.blobs import Blobs
+from gimbal.faces.client.generated.candidates import Candidates
 from gimbal.faces.client.generated.datasets import Datasets
 from gimbal.faces.client.generated.decisions import Decisions
 from gimbal.faces.client.generated.endpoints import Endpoints
 from gimbal.faces.client.generated.evaluations import Evaluations
+from gimbal.faces.client.generated.experiments import Experiments
 from gimbal.faces.client.generated.gates import Gates
 from gimbal.faces.client.generated.guards import Guards
 from gimbal.faces.client.generated.indexes import Indexes
@@ -23,6 +25,7 @@ from gimbal.faces.client.generated.projects import Projects
 from gimbal.faces.client.generated.prompts import Prompts
 from gimbal.faces.client.generated.providers import Providers
 from gimbal.faces.client.generated.redaction import Redaction
+from gimbal.faces.client.generated.registry import Registry
 from gimbal.faces.client.generated.retention import Retention
 from gimbal.faces.client.generated.routes import Routes
 from gimbal.faces.client.generated.runs import Runs
@@ -44,10 +47,12 @@ class Groups:
         self.audit = Audit(transport)
         self.backups = Backups(transport)
         self.blobs = Blobs(transport)
+        self.candidates = Candidates(transport)
         self.datasets = Datasets(transport)
         self.decisions = Decisions(transport)
         self.endpoints = Endpoints(transport)
         self.evaluations = Evaluations(transport)
+        self.experiments = Experiments(transport)
         self.gates = Gates(transport)
         self.guards = Guards(transport)
         self.indexes = Indexes(transport)
@@ -63,6 +68,7 @@ class Groups:
         self.prompts = Prompts(transport)
         self.providers = Providers(transport)
         self.redaction = Redaction(transport)
+        self.registry = Registry(transport)
         self.retention = Retention(transport)
         self.routes = Routes(transport)
         self.runs = Runs(transport)

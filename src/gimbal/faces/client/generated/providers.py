@@ -49,6 +49,8 @@ class Providers(Group):
         identity: str | UnsetType = UNSET,
         tenant: str | UnsetType = UNSET,
         client_id: str | UnsetType = UNSET,
+        authority_host: str | UnsetType = UNSET,
+        token_scope: str | UnsetType = UNSET,
         role: str | UnsetType = UNSET,
         external_id: str | UnsetType = UNSET,
         session_name: str | UnsetType = UNSET,
@@ -81,10 +83,14 @@ class Providers(Group):
             deployments: Name of the deployment by model, for Azure.
             token_url: Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for
                 Bedrock; empty means their own.
-            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
-                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            identity: How it proves who asks where no key alone does: `client`, `managed`, `app_service` or
+                `workload` of Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
             tenant: Directory of Entra, for Azure: its id or its domain.
             client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            authority_host: Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in
+                which the resource is.
+            token_scope: For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means
+                that of the same cloud.
             role: Role of Amazon that is assumed, as an ARN.
             external_id: What the owner of the role wants to be told by whoever assumes it.
             session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
@@ -116,6 +122,8 @@ class Providers(Group):
                 "identity": identity,
                 "tenant": tenant,
                 "client_id": client_id,
+                "authority_host": authority_host,
+                "token_scope": token_scope,
                 "role": role,
                 "external_id": external_id,
                 "session_name": session_name,
@@ -146,6 +154,8 @@ class Providers(Group):
         identity: str | UnsetType = UNSET,
         tenant: str | UnsetType = UNSET,
         client_id: str | UnsetType = UNSET,
+        authority_host: str | UnsetType = UNSET,
+        token_scope: str | UnsetType = UNSET,
         role: str | UnsetType = UNSET,
         external_id: str | UnsetType = UNSET,
         session_name: str | UnsetType = UNSET,
@@ -175,10 +185,14 @@ class Providers(Group):
             deployments: Name of the deployment by model, for Azure.
             token_url: Where tokens are given: of Google for Vertex, of Entra for Azure, of Amazon's STS for
                 Bedrock; empty means their own.
-            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
-                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            identity: How it proves who asks where no key alone does: `client`, `managed`, `app_service` or
+                `workload` of Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
             tenant: Directory of Entra, for Azure: its id or its domain.
             client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            authority_host: Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in
+                which the resource is.
+            token_scope: For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means
+                that of the same cloud.
             role: Role of Amazon that is assumed, as an ARN.
             external_id: What the owner of the role wants to be told by whoever assumes it.
             session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
@@ -210,6 +224,8 @@ class Providers(Group):
                 "identity": identity,
                 "tenant": tenant,
                 "client_id": client_id,
+                "authority_host": authority_host,
+                "token_scope": token_scope,
                 "role": role,
                 "external_id": external_id,
                 "session_name": session_name,
@@ -281,6 +297,8 @@ class Providers(Group):
         identity: str | None | UnsetType = UNSET,
         tenant: str | None | UnsetType = UNSET,
         client_id: str | None | UnsetType = UNSET,
+        authority_host: str | None | UnsetType = UNSET,
+        token_scope: str | None | UnsetType = UNSET,
         role: str | None | UnsetType = UNSET,
         external_id: str | None | UnsetType = UNSET,
         session_name: str | None | UnsetType = UNSET,
@@ -308,10 +326,14 @@ class Providers(Group):
             api_version: Version of Azure's API.
             deployments: Name of the deployment by model, for Azure.
             token_url: Where tokens are given, which needs the key again.
-            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
-                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            identity: How it proves who asks where no key alone does: `client`, `managed`, `app_service` or
+                `workload` of Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
             tenant: Directory of Entra, for Azure: its id or its domain.
             client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            authority_host: Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in
+                which the resource is.
+            token_scope: For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means
+                that of the same cloud.
             role: Role of Amazon that is assumed, as an ARN.
             external_id: What the owner of the role wants to be told by whoever assumes it.
             session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
@@ -341,6 +363,8 @@ class Providers(Group):
                 "identity": identity,
                 "tenant": tenant,
                 "client_id": client_id,
+                "authority_host": authority_host,
+                "token_scope": token_scope,
                 "role": role,
                 "external_id": external_id,
                 "session_name": session_name,
@@ -370,6 +394,8 @@ class Providers(Group):
         identity: str | None | UnsetType = UNSET,
         tenant: str | None | UnsetType = UNSET,
         client_id: str | None | UnsetType = UNSET,
+        authority_host: str | None | UnsetType = UNSET,
+        token_scope: str | None | UnsetType = UNSET,
         role: str | None | UnsetType = UNSET,
         external_id: str | None | UnsetType = UNSET,
         session_name: str | None | UnsetType = UNSET,
@@ -396,10 +422,14 @@ class Providers(Group):
             api_version: Version of Azure's API.
             deployments: Name of the deployment by model, for Azure.
             token_url: Where tokens are given, which needs the key again.
-            identity: How it proves who asks where no key alone does: `client`, `managed` or `workload` of
-                Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
+            identity: How it proves who asks where no key alone does: `client`, `managed`, `app_service` or
+                `workload` of Azure's Entra; `web`, `container`, `instance` or `profile` of Amazon.
             tenant: Directory of Entra, for Azure: its id or its domain.
             client_id: Client of Entra, for Azure; of a machine's identities the one that is meant.
+            authority_host: Host of Entra, such as `login.microsoftonline.us`; empty means that of the cloud in
+                which the resource is.
+            token_scope: For whom Entra's tokens are, such as `https://cognitiveservices.azure.us`; empty means
+                that of the same cloud.
             role: Role of Amazon that is assumed, as an ARN.
             external_id: What the owner of the role wants to be told by whoever assumes it.
             session_name: How the session of the role is called in Amazon's logs; empty means `gimbal`.
@@ -429,6 +459,8 @@ class Providers(Group):
                 "identity": identity,
                 "tenant": tenant,
                 "client_id": client_id,
+                "authority_host": authority_host,
+                "token_scope": token_scope,
                 "role": role,
                 "external_id": external_id,
                 "session_name": session_name,

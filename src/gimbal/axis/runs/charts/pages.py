@@ -1,0 +1,215 @@
+"""The page that puts runs beside each other; its address holds everything: which runs, what is drawn, and how."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from gimbal.axis.runs.charts import previews
+from gimbal.axis.runs.charts.columns import axis_value, check, compared
+from gimbal.axis.runs.charts.drawing import labels
+from gimbal.axis.runs.charts.model import MOST_RUNS, ComparedRow
+from gimbal.axis.runs.model import Run
+from gimbal.axis.runs.service import Runs
+from gimbal.axis.runs.views import (
+    ACROSS,
+    LOGS,
+    MOST_CHARTS,
+    SMOOTH,
+    Figure,
+    band_choices,
+    column_choices,
+    figures,
+    looks,
+    metric_names,
+    shown,
+    telling,
+)
+from gimbal.engines.console.importance import LEAST
+from gimbal.engines.console.pages import PageRequest, View, page
+from gimbal.engines.console.parallel import MOST_AXES
+from gimbal.engines.console.run_charts import LEAST_DOTS
+from gimbal.kernel.context import Context
+from gimbal.kernel.operations import PREFIX
+
+_STANDARD = 100
+_LISTED = 24
+"""More runs than these are counted instead of listed."""
+_BESIDE = 12
+"""So many runs stand beside each other in a table."""
+_FIRST_AXES = 6
+_TABS = (
+    ("charts", "Charts"),
+    ("parallel", "Parallel"),
+    ("scatter", "Scatter"),
+    ("contour", "Contour"),
+    ("params", "Parameters"),
+    ("code", "Code"),
+)
+_CODE = ("code.diff", "code/diff.patch", "diff.patch", "git.diff")
+
+
+@page("/runs/compare", title="Compare runs", icon="runs")
+async def compare_page(ctx: Context, request: PageRequest) -> View:
+    """Show several runs in one picture, and where they differ."""
+    runs = await _chosen(ctx, request)
+    tab = request.query.get("tab") or _TABS[0][0]
+    names = labels(runs)
+    data: dict[str, Any] = {
+        "runs": [
+            {"of": run, "name": name, "swatch": place % 6 + 1}
+            for place, (run, name) in enumerate(zip(runs, names, strict=True))
+        ],
+        "listed": len(runs) <= _LISTED,
+        "ids": [run.id for run in runs],
+        "tab": tab,
+        "tabs": _TABS,
+        "common": {"runs": [run.id for run in runs]},
+        "ask_url": f"{PREFIX}/projects/{quote(request.project, safe='')}/runs/chart",
+        "across": ACROSS,
+        "logs": LOGS,
+        "smooths": SMOOTH,
+        "live": any(run.status == "running" for run in runs),
+        "shown": shown,
+        "most_axes": MOST_AXES,
+        "without": lambda run_id: request.url(runs=[run.id for run in runs if run.id != run_id]),
+    }
+    if not runs:
+        return View("runs/compare.html", data | {"tab": "none"})
+    fill = {"parallel": _parallel, "scatter": _plane, "contour": _plane, "params": _rows}.get(tab)
+    if tab == "code":
+        return View("runs/compare.html", data | await _code(ctx, request, runs))
+    return View("runs/compare.html", data | (fill or _charts)(request, runs))
+
+
+async def _chosen(ctx: Context, request: PageRequest) -> list[Run]:
+    service = ctx.get(Runs)
+    ids = request.values("runs")
+    if ids:
+        return await service.some(ctx, ids[:MOST_RUNS])
+    if not request.query.get("experiment"):
+        return []
+    most = min(MOST_RUNS, max(1, request.number("most", _STANDARD)))
+    return (await service.page(ctx, experiment=request.query["experiment"], limit=most)).items
+
+
+def _charts(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
+    metrics = metric_names(runs, containing=request.query.get("metric", ""))
+    machine = metric_names(runs, system=True, containing=request.query.get("metric", ""))
+    bands = band_choices(runs)
+    band = request.query.get("band", "")
+    look = looks(request) | ({"band": check(band)} if band else {})
+    return {
+        "tab": "charts",
+        "common": {"runs": [run.id for run in runs], **look},
+        "charts": figures(metrics),
+        "machine": figures(machine[: max(0, MOST_CHARTS - len(metrics))]),
+        "bands": [("", "Off"), *bands, *([band] if band and band not in bands else [])],
+    }
+
+
+def _parallel(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
+    metric, metrics = _metric(request, runs)
+    params = [name for name in column_choices(runs) if name.startswith("params.")]
+    axes = [check(name) for name in request.values("axes")][: MOST_AXES - 1]
+    axes = axes or [name for name in params if _differs(runs, name)][:_FIRST_AXES] or params[:_FIRST_AXES]
+    charts: list[Figure] = []
+    if axes and metric:
+        charts.append(Figure(title="", ask={"kind": "parallel", "by": axes, "metric": metric, "height": 380}))
+    enough = sum(isinstance(axis_value(run, f"metrics.{metric}"), float | int) for run in runs) >= LEAST
+    important = Figure(title="", ask={"kind": "importance", "metric": metric}) if charts and enough else None
+    return {
+        "charts": charts,
+        "important": important,
+        "axes": axes,
+        "choices": params,
+        "metric": metric,
+        "metrics": metrics,
+    }
+
+
+def _plane(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
+    metric, metrics = _metric(request, runs)
+    kind = request.query["tab"]
+    choices = [name for name in column_choices(runs) if not name.startswith("tags.")]
+    if kind == "contour":
+        choices = [name for name in choices if _numbers(runs, name)]
+    best = [name for name in choices if name.startswith("params.") and _differs(runs, name) and _numbers(runs, name)]
+    first = [*best, *(name for name in choices if name not in best)]
+    across = check(request.query.get("across") or (first[0] if first else "name"))
+    rest = [name for name in first if name != across]
+    other = rest[0] if kind == "contour" and rest else f"metrics.{metric}" if metric else across
+    up = check(request.query.get("up") or other)
+    look = {"log": request.query["log"]} if request.query.get("log") in {"x", "y", "xy"} and kind == "scatter" else {}
+    possible = _on_a_plane(runs, across, up, metric) if kind == "contour" else bool(across)
+    ask = {"kind": kind, "by": [across, up], "metric": metric, "height": 440, **look}
+    return {
+        "charts": [Figure(title="", ask=ask)] if possible else [],
+        "choices": list(dict.fromkeys([across, up, *choices])),
+        "place": (across, up),
+        "metric": metric,
+        "metrics": metrics,
+    }
+
+
+def _rows(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
+    beside = runs[:_BESIDE]
+    rows = compared(beside).rows
+    every = bool(request.query.get("same"))
+    kinds: dict[str, list[ComparedRow]] = {"params": [], "metrics": [], "tags": []}
+    for row in rows:
+        if every or not row.same or len(beside) == 1:
+            kinds[row.column.partition(".")[0]].append(row)
+    titles = (("Parameters", "params"), ("Metrics", "metrics"), ("Tags", "tags"))
+    return {
+        "parts": [(title, kinds[kind]) for title, kind in titles if kinds[kind]],
+        "every": every,
+        "hidden": sum(row.same for row in rows) if not every and len(beside) > 1 else 0,
+        "abreast": len(beside),
+    }
+
+
+async def _code(ctx: Context, request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
+    ids = [run.id for run in runs]
+    left = request.query.get("left") if request.query.get("left") in ids else ids[0]
+    right = request.query.get("right") if request.query.get("right") in ids else ids[min(1, len(ids) - 1)]
+    sides = [next(run for run in runs if run.id == one) for one in (left, right)]
+    service = ctx.get(Runs)
+    files = [{file.path: file for file in await service.artifacts(ctx, run.id)} for run in sides]
+    paths = sorted(set(files[0]) | set(files[1]))
+    path = request.query.get("file", "")
+    if path not in paths:
+        path = next(
+            (one for one in _CODE if one in paths),
+            next((one for one in paths if one.endswith((".diff", ".patch", ".py"))), ""),
+        )
+    texts = [
+        await previews.text(ctx, run.id, path) if path in own else "" for run, own in zip(sides, files, strict=True)
+    ]
+    facts = [
+        (tag, *(run.tags.get(tag) for run in sides))
+        for tag in sorted(set(sides[0].tags) | set(sides[1].tags))
+        if any(word in tag.lower() for word in ("git", "commit", "branch", "code", "source"))
+    ]
+    return {"sides": sides, "paths": paths[:200], "path": path, "texts": texts, "facts": facts}
+
+
+def _metric(request: PageRequest, runs: Sequence[Run]) -> tuple[str, list[str]]:
+    metrics = sorted(metric_names(runs), key=telling)
+    asked = request.query.get("metric", "")
+    return (asked if asked in metrics else metrics[0] if metrics else ""), metrics
+
+
+def _on_a_plane(runs: Sequence[Run], across: str, up: str, metric: str) -> bool:
+    """Tell whether a surface can be made: four runs with all three numbers, that differ in both columns."""
+    columns = (across, up, f"metrics.{metric}")
+    whole = [run for run in runs if all(isinstance(axis_value(run, column), float | int) for column in columns)]
+    return len(whole) >= LEAST_DOTS and _differs(whole, across) and _differs(whole, up)
+
+
+def _differs(runs: Sequence[Run], column: str) -> bool:
+    return len({str(axis_value(run, column)) for run in runs}) > 1
+
+
+def _numbers(runs: Sequence[Run], column: str) -> bool:
+    values = [value for run in runs if (value := axis_value(run, column)) is not None]
+    return bool(values) and all(isinstance(value, float | int) for value in values)

@@ -1,0 +1,1 @@
+"""Experiments: what runs belong to that are compared with each other."""

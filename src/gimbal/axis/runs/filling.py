@@ -1,0 +1,56 @@
+"""Rows of runs made whole with what was logged: a few questions for a whole page, however many runs are on it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from gimbal.axis.assets.runs import of_runs
+from gimbal.axis.runs.desk import RunRow
+from gimbal.axis.runs.model import MetricValue, Run, to_wire
+from gimbal.axis.runs.points.model import Point
+from gimbal.axis.runs.points.service import Points
+from gimbal.axis.runs.store import run_params, run_tags
+from gimbal.engines.storage.catalog import Catalog
+from gimbal.kernel.context import Context
+
+_OWN = frozenset({"key", "experiment_key", "beat_at", "beat_s"})
+
+
+async def filled(catalog: Catalog, points: Points, ctx: Context, rows: Sequence[RunRow]) -> list[Run]:
+    """Return rows of the context's project as records."""
+    if not rows:
+        return []
+    params, tags = await values_of(catalog, [row.key for row in rows])
+    metrics = await points.latest(rows)
+    inputs, outputs = await of_runs(catalog, ctx, [row.id for row in rows])
+    return [
+        Run(
+            **{name: getattr(row, name) for name in RunRow.__struct_fields__ if name not in _OWN},
+            params=dict(params.get(row.key, {})),
+            tags=dict(tags.get(row.key, {})),
+            metrics=_shown(metrics.get(row.id, {})),
+            inputs=inputs.get(row.id, []),
+            outputs=outputs.get(row.id, []),
+        )
+        for row in rows
+    ]
+
+
+async def values_of(
+    catalog: Catalog, keys: Sequence[int]
+) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, Mapping[str, str]]]:
+    """Return the parameters and the tags of runs by their keys."""
+    params: dict[int, dict[str, Any]] = {}
+    tags: dict[int, dict[str, str]] = {}
+    async with catalog.read() as tx:
+        for key, name, value in await tx.execute(sa.select(run_params).where(run_params.c.run_key.in_(keys))):
+            params.setdefault(key, {})[name] = msgspec.json.decode(value)
+        for key, name, value in await tx.execute(sa.select(run_tags).where(run_tags.c.run_key.in_(keys))):
+            tags.setdefault(key, {})[name] = value
+    return params, tags
+
+
+def _shown(metrics: Mapping[str, Point]) -> dict[str, MetricValue]:
+    return {name: to_wire(metrics[name].value) for name in sorted(metrics)}
