@@ -85,8 +85,8 @@ async def test_without_scripts_nothing_is_lost(places: Places, browser: Browser,
     """A chart's numbers are in its table, filters have a button, and dead buttons are not shown."""
     context = await window(browser, 1280, java_script_enabled=False)
     page = (await opened(context, f"{places.url}{places.pages['run'][0]}")).page
-    await page.locator(".chart-data summary").first.click()
-    assert "0.6" in await page.locator(".chart-data table").first.inner_text()
+    await page.locator("#run-metrics td a").first.click()
+    assert "0.6" in await page.locator("#values table").inner_text()
     assert await page.locator("[data-copy]:visible").count() == 0
     await page.goto(f"{places.url}/p/default/assets")
     await page.locator("input[name=q]").fill("delay")

@@ -53,7 +53,7 @@ async def test_the_same_path_again_replaces(runs: Runs, ctx: Context) -> None:
     "path",
     [
         "", "/etc/passwd", "a/../../b", "a//b", ".", "a\\b", "a\nb", "x" * 1_001, "a/", "%2e%2e/b", "a/%252e%252e/b",
-        "%5cb", "%2fetc", "a#b", "a%23b", "a\0b", "a%00b", "a\x7fb", "C:/b", "c%3a/b", f"%{'25' * 12}2e/b",
+        "%5cb", "%2fetc", "a\0b", "a%00b", "a\x7fb", "C:/b", "c%3a/b", f"%{'25' * 12}2e/b",
     ],
 )  # fmt: skip
 async def test_a_path_stays_inside_the_run(runs: Runs, ctx: Context, path: str) -> None:

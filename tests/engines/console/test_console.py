@@ -160,7 +160,7 @@ async def test_static_files_are_kept_for_ever_under_their_version_and_packed(con
     reply = await console.static(request)
     assert "immutable" in reply.headers["cache-control"]
     assert reply.headers["content-encoding"] == "gzip"
-    assert len(reply.body) < 12_000
+    assert len(reply.body) < 14_000
     old = await console.static(ask(parameters={"version": "0", "name": "js/console.js"}))
     assert old.headers["cache-control"] == "no-cache"
     assert old.media_type.startswith("text/javascript")

@@ -1,6 +1,7 @@
 """Prometheus reads /metrics as its own client does; counters grow by what happened, with all their digits."""
 
 import math
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -63,10 +64,20 @@ def test_paths_and_methods_of_callers_never_become_labels(client):
 
 def test_rows_that_were_committed_are_counted(client):
     rows = labelled("gimbal_writer_committed_rows_total")
-    run = client.post(RUNS, json={"name": "points"}).json()["id"]
     before = scrape(client)[rows]
-    points = [{"name": "loss", "value": n / 10, "step": n} for n in range(7)]
-    client.post(f"{RUNS}/{run}/log", json={"metrics": points}).raise_for_status()
+    now = time.time_ns()
+    spans = [
+        {
+            "traceId": f"{n:032x}",
+            "spanId": f"{n:016x}",
+            "name": "step",
+            "kind": 1,
+            "startTimeUnixNano": str(now),
+            "endTimeUnixNano": str(now + n),
+        }
+        for n in range(1, 8)
+    ]
+    client.post("/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).raise_for_status()
 
     assert scrape(client)[rows] - before == 7
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from gimbal.axis.runs.store import experiments, runs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import NotFound, NotReady
+from gimbal.kernel.errors import BadInput, NotFound, NotReady
 from gimbal.kernel.fresh import Fresh
 from gimbal.kernel.ids import parse_id
 
@@ -61,11 +61,14 @@ class RunDesk:
 
     async def of(self, ctx: Context, run_id: str) -> RunRow:
         """Return a run of the context's project; raise NotFound."""
-        canonical = parse_id(run_id)
+        try:
+            canonical = parse_id(run_id)
+        except BadInput:  # no run has such an id
+            raise _missing(run_id) from None
         row = await self._known.get(canonical, self._read)
         if row is None or row.project != (ctx.project or "default"):
             self._known.forget(canonical)
-            raise NotFound(f"There is no run {run_id}.", where="id", todo="`gimbal runs list` shows them.")
+            raise _missing(run_id)
         return row
 
     def forget(self, run_id: str | None = None) -> None:
@@ -82,3 +85,7 @@ class RunDesk:
 def row_of(found: Any) -> RunRow:
     """Return a row of `COLUMNS` as a record."""
     return RunRow(**found)
+
+
+def _missing(run_id: str) -> NotFound:
+    return NotFound(f"There is no run {run_id}.", where="id", todo="`gimbal runs list` shows them.")

@@ -98,6 +98,9 @@ async def run_page(ctx: Context, request: PageRequest) -> View:
     data["charts"] = figures(metric_names([run]))
     data["nodes"], data["edges"] = _lineage(request, run)
     data["nested"] = await _nested(ctx, run)
+    name = request.query.get("values", "")
+    listed = {"name": name, "points": await service.curve(ctx, run.id, name)} if name in run.metrics else None
+    data["values"] = listed
     return View("runs/detail.html", data)
 
 

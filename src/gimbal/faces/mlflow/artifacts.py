@@ -112,7 +112,7 @@ async def list_path(ctx: Context, asked: ListedPath) -> dict[str, Any]:
 async def list_run(ctx: Context, asked: ListedRun) -> dict[str, Any]:
     """List what is right in a folder of a run, by paths inside it."""
     row = await run_row(ctx, asked.run_id or asked.run_uuid)
-    files = await _listed(ctx, Owner("run", row.id), safe_folder(decoded(asked.path)))
+    files = await _listed(ctx, Owner("run", row.id), safe_folder(_decoded(asked.path)))
     locations = await ctx.get(Runs).experiments.locations({row.experiment_key})
     return {"root_uri": artifact_root(row, locations.get(row.experiment_key, "")), "files": files}
 
@@ -121,7 +121,7 @@ async def list_run(ctx: Context, asked: ListedRun) -> dict[str, Any]:
 async def get_of_run(ctx: Context, request: HttpRequest) -> HttpReply:
     """Hand a file of a run out."""
     row = await run_row(ctx, request.query.get("run_id") or request.query.get("run_uuid", ""))
-    path = safe_path(decoded(needed("path", request.query.get("path", ""))))
+    path = safe_path(_decoded(needed("path", request.query.get("path", ""))))
     found = await ctx.get(Artifacts).open(Owner("run", row.id), path)
     return downloaded(found, request.method, request.headers)
 
@@ -131,7 +131,7 @@ async def put_of_run(ctx: Context, request: HttpRequest) -> HttpReply:
     """Keep a small file of a run."""
     row = await run_row(ctx, needed("run_uuid", request.query.get("run_uuid", "")))
     must_be_active(row)
-    path = safe_path(decoded(needed("path", request.query.get("path", ""))))
+    path = safe_path(_decoded(needed("path", request.query.get("path", ""))))
     announced = request.body.announced
     if announced is not None and announced > _MOST_SENT:
         raise TooLarge("Artifact size is too large. Max size is 10MB.", where="artifact", todo="Log it by the client.")
@@ -213,7 +213,7 @@ async def presigned_elsewhere(ctx: Context, request: HttpRequest) -> HttpReply:
 
 async def placed(ctx: Context, path: str, *, changing: bool = False) -> Place:
     """Return what a path of the proxy means; raise BadInput for an unsafe one, NotFound for what is not there."""
-    parts = safe_folder(decoded(path)).split("/")
+    parts = safe_folder(_decoded(path)).split("/")
     if parts[0] == "workspaces":
         if len(parts) < 2:
             raise BadInput("Artifact paths prefixed with 'workspaces/' must include a workspace name.", where="path")
@@ -250,7 +250,15 @@ async def _upload_place(ctx: Context, request: HttpRequest, local: str) -> Place
     """Return where an upload goes: a folder stands in the path, and the path of the caller's own file in the body."""
     name = re.split(r"[\\/]", needed("path", local))[-1]
     place = await placed(ctx, request.parameters["path"], changing=True)
-    return Place(place.owner, safe_path(decoded(f"{place.path}/{name}" if place.path else name)))
+    return Place(place.owner, safe_path(_decoded(f"{place.path}/{name}" if place.path else name)))
+
+
+def _decoded(path: str) -> str:
+    """Return a path as it stands for what it is; raise BadInput for one with `#`, which MLflow refuses."""
+    plain = decoded(path)
+    if "#" in plain:
+        raise BadInput(f"Invalid path {path[:80]!r}.", where="path", kept="nothing", todo="Leave `#` out of it.")
+    return plain
 
 
 def _url(request: HttpRequest, path: str) -> str:

@@ -9,7 +9,7 @@ from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
 
-describe("registry", "Models and prompts under the names by which registries such as MLflow's know them.")
+describe("registry", "Models and prompts under the names by which MLflow knows them.")
 
 
 @operation("GET", "/projects/{project}/registry", name="registry.list", allow=Permission.VIEW)

@@ -24,10 +24,10 @@ def decoded(path: str) -> str:
 def safe_path(path: str) -> str:
     """Return the path of a file as it was written; raise BadInput for one that might lead elsewhere when it is decoded.
 
-    Refused are `..`, `.` and empty segments, absolute paths and drives, backslashes, `#` and control characters.
+    Refused are `..`, `.` and empty segments, absolute paths and drives, backslashes and control characters.
     """
     plain = decoded(path)
-    odd = any(ord(c) < 32 or ord(c) == 127 or c in "\\#" for c in plain)
+    odd = any(ord(c) < 32 or ord(c) == 127 or c == "\\" for c in plain)
     if odd or len(plain) > MAX_PATH or _DRIVE.match(plain) or any(part in {"", ".", ".."} for part in plain.split("/")):
         raise _unsafe(path)
     return path

@@ -8,7 +8,7 @@ from gimbal.kernel.pages import Page
 
 
 class Registry(Group):
-    """Models and prompts under the names by which registries such as MLflow's know them."""
+    """Models and prompts under the names by which MLflow knows them."""
 
     def list(
         self, *, kind: str = "model", cursor: str | None = None, limit: int = 50, project: str | None = None
