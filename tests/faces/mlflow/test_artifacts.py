@@ -73,7 +73,8 @@ def places(run: str) -> dict[str, str]:
     return {"mlflow": f"{PROXY}/artifacts/{run}", "native": f"/api/v1/projects/default/runs/{own}/artifacts"}
 
 
-@pytest.mark.parametrize("path", UNSAFE)
+# A `#` leads nowhere: it is MLflow alone that refuses it.
+@pytest.mark.parametrize("path", [path for path in UNSAFE if not path.endswith("23b")])
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
 def test_no_path_leads_out_of_a_run_by_our_own_calls(up: Running, run: str, method: str, path: str) -> None:
     """The same as by MLflow's, in our words; our paths are one segment, its slashes encoded."""
