@@ -23,6 +23,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from gimbal.engines.storage.sqlite_connection import Connection
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.errors import BadInput, ConfigurationError, Unavailable
 
@@ -202,7 +203,10 @@ def _sqlite_engine(url: str, size: int, busy_timeout_ms: int, *, write: bool) ->
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
-        connect_args={"timeout": busy_timeout_ms / 1000},
+        connect_args={
+            "timeout": busy_timeout_ms / 1000,
+            "async_creator_fn": lambda database, **options: Connection(database, write=write, **options),
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -223,14 +227,15 @@ def _sqlite_engine(url: str, size: int, busy_timeout_ms: int, *, write: bool) ->
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _let_go(connection: Any, _: Any, __: Any) -> None:
-        # A cancelled statement leaves its cursor behind, and SQLite closes a connection with one only in name: without
-        # this its transaction would keep every other writer out until the cursor is collected.
+        # A cancelled statement may still run, and SQLite closes a connection with one only in name: without this its
+        # transaction would keep every other writer out until the cursor is collected.
         with contextlib.suppress(SQLAlchemyError, sqlite3.Error):
             connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        driver: Any = connection.connection.driver_connection
+        driver.begin()
 
     return engine
 
