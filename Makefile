@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PINS := tests/faces/mlflow/judges
+JUDGES := $(patsubst $(PINS)/%.txt,.judges/%/.ready,$(wildcard $(PINS)/*.txt))
+APART := install --quiet --disable-pip-version-check --no-deps --no-compile
 CHECK ?=
 NAME ?= change
 
@@ -34,7 +37,7 @@ types: $(VENV)/.ready
 layers: $(VENV)/.ready
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.ready $(VENV)/.browser
+unit: $(VENV)/.ready $(VENV)/.browser $(JUDGES)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
@@ -45,6 +48,18 @@ $(VENV)/.browser: $(VENV)/.ready
 	       && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "no Chromium here and none could be installed: browser tests will be skipped"
 	@touch $@
+
+# Clients of MLflow and training libraries that judge us, apart from our own packages; where they cannot be installed their
+# tests are counted as skipped. `frameworks` is an environment, each `mlflow-*` one version of MLflow to put before it.
+.judges/frameworks/.ready: $(PINS)/frameworks.txt
+	@rm -rf $(@D)
+	@{ $(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip $(APART) -r $< && touch $@; } \
+	  || { rm -rf $(@D); echo "the packages of $< could not be installed: the tests that need them will be skipped"; }
+
+.judges/mlflow-%/.ready: $(PINS)/mlflow-%.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@{ $(BIN)/python -m pip $(APART) --target $(@D) -r $< && touch $@; } \
+	  || { rm -rf $(@D); echo "the packages of $< could not be installed: the tests that need them will be skipped"; }
 
 bench: $(VENV)/.ready    ## Measure the bars and print them with their limits
 	$(BIN)/python -m bench
@@ -59,5 +74,5 @@ migration: $(VENV)/.ready ## Write a catalog migration for changed tables: NAME=
 screenshots: $(VENV)/.ready $(VENV)/.browser ## Take the pictures of the docs while the demo is up
 	$(BIN)/python docs/screenshots.py
 
-clean:                   ## Remove the virtual environment and the demo's data
-	rm -rf $(VENV) .gimbal
+clean:                   ## Remove the virtual environments and the demo's data
+	rm -rf $(VENV) .judges .gimbal

@@ -25,12 +25,15 @@ from bench import (
     pages,
     queries,
     redaction,
+    runs_growth,
     runs_history,
+    runs_import,
     runs_search,
     runs_write,
     soak,
     spans,
     start,
+    studies,
     trace_page,
 )
 
@@ -45,6 +48,7 @@ BARS = {
     "pages": pages,
     "queries": queries,
     "redaction": redaction,
+    "studies": studies,
     "trace_page": trace_page,
 }
 NAMED_ONLY = {
@@ -54,7 +58,9 @@ NAMED_ONLY = {
     "growth": growth,
     "http_clients": http_clients,
     "ingest": ingest,
+    "runs_growth": runs_growth,
     "runs_history": runs_history,
+    "runs_import": runs_import,
     "runs_search": runs_search,
     "runs_write": runs_write,
     "soak": soak,

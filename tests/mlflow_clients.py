@@ -1,7 +1,7 @@
 """MLflow's own clients, as the callers that judge our dialect: scripts that run in a process of their own.
 
-`mlflow-skinny` is of the dev environment. The full client, with pandas, is looked for where the benches install their
-peers (`.bench/mlflow`), and tests that need it are skipped where it is not.
+`mlflow-skinny` is of the dev environment. `make` puts the versions of MLflow that judge, and the training libraries that
+they judge with, into `.judges`; tests that need what is not there are skipped.
 """
 
 import importlib.util
@@ -10,74 +10,108 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_FULL = ROOT / ".bench" / "mlflow" / "bin" / "python"
+JUDGES = ROOT / ".judges"
+VERSIONS = ("3.18", "3.17")
+"""Minor versions of MLflow that judge, the newest first."""
 
 
-class MlflowClient:
+class MlflowClient(NamedTuple):
     """A Python that has a client of MLflow."""
 
-    def __init__(self, python: str) -> None:
-        self._python = python
+    python: str
+    before: tuple[Path, ...] = ()
+    """Folders that are looked into before what the Python has itself."""
 
     def has(self, module: str) -> bool:
         """Tell whether a module can be imported beside it."""
-        asked = f"import importlib.util as u, sys; sys.exit(not u.find_spec({module!r}))"
-        return subprocess.run([self._python, "-c", asked], check=False, timeout=60).returncode == 0
+        asked = [self.python, "-c", f"import {module}"]
+        done = subprocess.run(asked, env=self.environment(""), check=False, timeout=180, capture_output=True)
+        return done.returncode == 0
 
-    def run(self, script: Path, url: str, *args: str, ends: int = 0, **environment: str) -> str:
-        """Run a script with MLFLOW_TRACKING_URI set; return what it printed, fail unless it `ends` with this status."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "GIMBAL_"))}
+    def environment(self, url: str, **more: str) -> dict[str, str]:
+        """Return the variables under which it asks the server at an address."""
+        # Without compiled modules a client takes ten seconds to import, each time.
+        left_out = ("MLFLOW_", "GIMBAL_", "PYTHONDONTWRITEBYTECODE")
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         told = {
             "MLFLOW_TRACKING_URI": url,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GIT_PYTHON_REFRESH": "quiet",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
+        found = os.pathsep.join(map(str, self.before))
+        return ours | told | ({"PYTHONPATH": found} if found else {}) | more
+
+    def run(self, script: Path | str, url: str, *args: str, ends: int = 0, **environment: str) -> str:
+        """Run a script with MLFLOW_TRACKING_URI set; return what it printed, fail unless it `ends` with this status."""
+        return self.asked([str(script), *args], url, ends=ends, **environment)
+
+    def asked(self, words: list[str], url: str, *, ends: int = 0, cwd: Path | None = None, **environment: str) -> str:
+        """Run its Python with these words; as `run`."""
         done = subprocess.run(
-            [self._python, str(script), *args],
-            env=ours | told | environment,
+            [self.python, *words],
+            env=self.environment(url, **environment),
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=180,
             check=False,
         )
-        assert done.returncode == ends, f"{script.name}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == ends, f"{words[:3]}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
 
-@cache
-def skinny() -> MlflowClient | None:
-    """Return the client of the dev environment."""
-    return MlflowClient(sys.executable) if importlib.util.find_spec("mlflow") else None
+def missing(name: str) -> str:
+    """Return why a part of `.judges` is not there; empty when it is."""
+    made = f".judges/{name}/.ready"
+    return "" if (ROOT / made).exists() else f"`make {made}` could not install it, or was not asked to"
+
+
+def trainer() -> str:
+    """Return the Python that has the training libraries, and no MLflow; skip the test where there is none."""
+    if missing("frameworks"):
+        pytest.skip(f"training libraries: {missing('frameworks')}")
+    return str(JUDGES / "frameworks" / "bin" / "python")
 
 
 @cache
-def full() -> MlflowClient | None:
-    """Return the full client, with pandas."""
-    if not _FULL.exists():
+def judge(version: str) -> MlflowClient | None:
+    """Return the full client of a minor version of MLflow with pandas and the training libraries, if it is there."""
+    if missing(f"mlflow-{version}") or missing("frameworks"):
         return None
-    client = MlflowClient(str(_FULL))
-    return client if client.has("mlflow") and client.has("pandas") else None
+    return MlflowClient(str(JUDGES / "frameworks" / "bin" / "python"), (JUDGES / f"mlflow-{version}",))
+
+
+@cache
+def skinny(version: str = "") -> MlflowClient | None:
+    """Return the client of the dev environment, or what another version is beside the packages of that."""
+    if not importlib.util.find_spec("mlflow"):
+        return None
+    if not version:
+        return MlflowClient(sys.executable)
+    return None if missing(f"mlflow-{version}") else MlflowClient(sys.executable, (JUDGES / f"mlflow-{version}",))
 
 
 @pytest.fixture(scope="session")
 def mlflow_client() -> MlflowClient:
     """Give a client of MLflow, whichever is there."""
-    found = skinny() or full()
+    found = skinny() or judge(VERSIONS[0])
     if found is None:
-        pytest.skip("no client of MLflow: mlflow-skinny is not installed, and there is no .bench/mlflow")
+        pytest.skip("no client of MLflow: mlflow-skinny is not installed, and there is none in .judges")
     return found
 
 
-@pytest.fixture(scope="session", params=["skinny", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session", params=["skinny", f"skinny-{VERSIONS[0]}"])
 def each_client(request: pytest.FixtureRequest) -> MlflowClient:
-    """Give every client of MLflow that is there."""
-    found = {"skinny": skinny, "full": full}[request.param]()
+    """Give the client of the dev environment, and the newest one beside the same packages."""
+    found = skinny(request.param.partition("-")[2])
     if found is None:
         pytest.skip(f"the {request.param} client of MLflow is not installed here")
     return found
@@ -85,8 +119,13 @@ def each_client(request: pytest.FixtureRequest) -> MlflowClient:
 
 @pytest.fixture(scope="session")
 def full_client() -> MlflowClient:
-    """Give the full client, with pandas."""
-    found = full()
+    """Give the newest full client, with pandas and training libraries."""
+    return full(VERSIONS[0])
+
+
+def full(version: str) -> MlflowClient:
+    """Return the full client of a version; skip the test where there is none."""
+    found = judge(version)
     if found is None:
-        pytest.skip("no full client of MLflow with pandas: there is no .bench/mlflow")
+        pytest.skip(f"MLflow {version}: {missing('frameworks') or missing(f'mlflow-{version}')}")
     return found

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from gimbal.faces.client.run_start import run
     from gimbal.faces.client.runs import log
     from gimbal.faces.client.session import drift, evaluate, promote, prompt, score
+    from gimbal.faces.client.studies.callback import OptunaCallback
+    from gimbal.faces.client.studies.storage import OptunaStorage
     from gimbal.faces.client.tracing import carry, current_span, flush, span, trace
     from gimbal.kernel.errors import GimbalError
 
 __all__ = [
     "Client",
     "GimbalError",
+    "OptunaCallback",
+    "OptunaStorage",
     "autolog",
     "carry",
     "current_span",
@@ -50,6 +54,8 @@ __all__ = [
 _HOMES = {
     "Client": "gimbal.faces.client.client",
     "GimbalError": "gimbal.kernel.errors",
+    "OptunaCallback": "gimbal.faces.client.studies.callback",
+    "OptunaStorage": "gimbal.faces.client.studies.storage",
     "autolog": "gimbal.faces.client.autolog.turning_on",
     "carry": "gimbal.faces.client.tracing",
     "current_span": "gimbal.faces.client.tracing",

@@ -44,9 +44,11 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page, "python")))
     environment = os.environ | {"GIMBAL_URL": server.url}
+    # In a folder of its own: what a page writes, it does not write into the repository.
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+        [sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -70,8 +72,8 @@ def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=named)
 def test_shell_snippets_run(page: Path, server: Running, tmp_path: Path) -> None:
     """Every command that a page shows works as it stands there, with the files that it shows by name beside it."""
-    for text in blocks(page, "toml"):
-        if head := re.match(r"# (\S+\.toml)\n", text):
+    for text in (text for language in ("toml", "yaml", "python") for text in blocks(page, language)):
+        if head := re.match(r"# (\S+\.(?:toml|yaml|py))\n", text):
             (tmp_path / head[1]).write_text(text)
     environment = os.environ | {"GIMBAL_URL": server.url, "GIMBAL_SERVER_PORT": server.url.rpartition(":")[2]}
     for line in "\n".join(blocks(page, "sh")).splitlines():

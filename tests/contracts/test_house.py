@@ -75,6 +75,13 @@ def test_gimbal_is_imported_at_the_top() -> None:
     assert local == []
 
 
+def test_nothing_below_the_faces_names_one() -> None:
+    """Not by a text either, which import-linter does not read."""
+    below = [path for path in written_by_hand() if not relative(path).startswith(("faces/", "__init__.py", "__main__.py"))]
+
+    assert [relative(path) for path in below if "gimbal.faces" in path.read_text()] == []
+
+
 def test_modules_say_what_they_are_for() -> None:
     """Every module opens with a docstring."""
     assert [relative(p) for p in written_by_hand() if not ast.get_docstring(ast.parse(p.read_text()))] == []

@@ -134,10 +134,26 @@ PAGES = {
     "params": "/runs/compare?{all}&tab=params",
     "code": "/runs/compare?runs={0}&runs={1}&tab=code",
     "nothing": "/runs/compare",
+    "filtered": "/runs/compare?filter=metrics.%60val%2Floss%60%20%3C%200.2&experiment=delays",
+    "filtered-more": "/runs/compare?experiment=delays&most=5&sort=-params.depth",
+    "filter-wrong": "/runs/compare?filter=metrics.loss%20is%20low",
 }
 
 
-NARROW = ("table", "grouped", "run", "image", "bands", "parallel", "params", "code")
+NARROW = (
+    "table",
+    "grouped",
+    "run",
+    "image",
+    "bands",
+    "parallel",
+    "params",
+    "code",
+    "nothing",
+    "filtered",
+    "filtered-more",
+    "filter-wrong",
+)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +216,40 @@ async def test_how_it_is_drawn_stays_in_the_address(
     again = (await opened(desktop, page.url)).page
     assert await again.get_by_label("Smoothing").input_value() == "0.9"
     assert await again.get_by_label("Band over").input_value() == "params.seed"
+
+
+async def test_runs_are_chosen_by_a_filter_that_stays_in_the_address(
+    at: Callable[[str], str], desktop: BrowserContext, opened: OpenIn
+) -> None:
+    """As many as fit, how many is said, and so is where it ends; the table leads there, and one can be left out."""
+    page = (await opened(desktop, at("/runs/compare"))).page
+    await page.get_by_label("Filter").fill("params.depth IN_WRONG")
+    await page.get_by_label("Filter").press("Enter")
+    await page.get_by_text("The filter cannot be understood").wait_for()
+    await page.get_by_label("Filter").fill("metrics.`val/loss` < 0.2")
+    await page.get_by_label("Filter").press("Enter")
+    lead = page.get_by_text("runs beside each other.")
+    await lead.wait_for()
+    several = int((await lead.inner_text()).split()[0])
+    assert 1 < several < 12
+    assert "filter=" in page.url
+    assert "runs=" not in page.url
+    await page.get_by_role("link", name="Parameters").click()
+    await page.wait_for_url("**tab=params**")
+    assert "filter=" in page.url
+
+    first = (await opened(desktop, at("/runs/compare?experiment=delays&most=5"))).page
+    await first.get_by_text("The first 5 runs that fit, beside each other; there are more.").wait_for()
+    assert await first.locator(".run-chips li").count() == 5
+    assert await first.get_by_label("At most").input_value() == "5"
+    await first.locator(".run-chip-away").first.click()
+    await first.get_by_text("4 runs beside each other.").wait_for()
+
+    table = (await opened(desktop, at("/runs?experiment=delays&filter=params.depth%20%3D%20'3'%20"))).page
+    assert await table.get_by_role("link", name="Compare all that fit").count() == 0, "it is one run"
+    table = (await opened(desktop, at("/runs?experiment=delays&sort=-params.depth"))).page
+    await table.get_by_role("link", name="Compare all that fit").click()
+    await table.get_by_text("12 runs beside each other.").wait_for()
 
 
 @pytest.mark.parametrize(("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("Vega-Lite", b"{")])

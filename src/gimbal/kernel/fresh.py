@@ -45,6 +45,11 @@ class Fresh(Generic[K, V]):
         # Whoever goes away does not take the answer from the others.
         return await asyncio.shield(reading)
 
+    def put(self, key: K, value: V) -> None:
+        """Note a value that was written just now; what is being read just now is not kept."""
+        self.forget(key)
+        self._known[key] = _Known(value, self._clock())
+
     def forget(self, key: K | None = None) -> None:
         """Read a value (None: all) anew the next time; what is being read just now is not kept."""
         self._forgotten += 1

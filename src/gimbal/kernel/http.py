@@ -191,6 +191,8 @@ class DialectRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Writes a GimbalError in the dialect's own form; None means ours."""
     on_error_in: Callable[[Any, str], HttpReply] | None
     """The same for a dialect that answers in the form of the request, given the request's media type."""
+    places: bool
+    """Whether the handler itself finds the project that a request is in, and asks for what is allowed there."""
 
 
 _routes: dict[tuple[str, str], DialectRoute] = {}
@@ -210,6 +212,7 @@ def dialect(
     large: bool = False,
     on_error: Callable[[Any], HttpReply] | None = None,
     on_error_in: Callable[[Any, str], HttpReply] | None = None,
+    places: bool = False,
 ) -> Callable[[DialectHandler], DialectHandler]:
     """Declare a route of a foreign dialect; one function may serve several."""
 
@@ -223,6 +226,7 @@ def dialect(
             large=large,
             on_error=on_error,
             on_error_in=on_error_in,
+            places=places,
         )
         return handler
 

@@ -268,6 +268,7 @@ _OTHER_VARIABLES = frozenset(
         "GIMBAL_PROJECT",
         "GIMBAL_RESOLVED_SETTINGS",
         "GIMBAL_RUN_ID",
+        "GIMBAL_TRIAL",
         "GIMBAL_SPOOL",
         "GIMBAL_SPOOL_BYTES",
     }

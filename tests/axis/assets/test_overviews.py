@@ -16,7 +16,7 @@ from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 import gimbal.axis.assets.pages
 import gimbal.axis.scores.builtin
 import gimbal.generative.gateway.routes.model
-import gimbal.generative.guards.model
+import gimbal.generative.guards.checks
 import gimbal.generative.knowledge.model
 import gimbal.generative.prompts.model
 import gimbal.predictive.flavors.model  # noqa: F401 - all of them fill tables

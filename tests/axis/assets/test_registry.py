@@ -3,16 +3,18 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 import gimbal.generative.prompts.model
 import gimbal.predictive.flavors.model  # noqa: F401 - the kinds that are registered under names
-from gimbal.axis.assets.registry.model import Asked, Clause, Kind, NewVersion, Order, slug_of
+from gimbal.axis.assets.registry.model import Asked, Kind, NewVersion, slug_of
 from gimbal.axis.assets.registry.service import Registry
 from gimbal.axis.assets.service import Assets
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import NameTaken, NotFound
+from gimbal.kernel.errors import BadInput, NameTaken, NotFound
+from gimbal.kernel.filters import Clause, Ordering
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ async def add(registry: Registry, ctx: Context, name: str, nth: int, **more: Any
 
 async def found(registry: Registry, ctx: Context, *clauses: Clause, kind: Kind = "model", **more: Any) -> list[str]:
     """Return the names that a search finds."""
-    return [one.name for one in (await registry.search_names(ctx, Asked(kind=kind, clauses=list(clauses), **more)))[0]]
+    asked = Asked(kind=kind, clauses=list(clauses), **more)
+    return [one.name for one in (await registry.search_names(ctx, asked)).items]
 
 
 def test_the_asset_name_is_the_nearest() -> None:
@@ -88,7 +91,7 @@ async def test_what_was_taken_out_stays_as_a_version(registry: Registry, assets:
     again = await registry.create(ctx, "model", "Delay", tags={})
     assert (again.asset, again.tags, again.description) == ("delay", {}, "")
     await add(registry, ctx, "Delay", 3)
-    versions, _ = await registry.search_versions(ctx, Asked(kind="model"))
+    versions = (await registry.search_versions(ctx, Asked(kind="model"))).items
     assert [one.number for one in versions] == [3]
     assert (await assets.resolve(ctx, "model:delay@v1")).number == 1
 
@@ -106,34 +109,66 @@ async def test_like_minds_case_and_ilike_does_not(registry: Registry, ctx: Conte
     assert await named("ILIKE", "AL%") == {"Alpha", "alpine"}
     assert await named("LIKE", "a*%") == {"a*c"}
     assert await named("LIKE", "a[b") == {"a[b"}
-    assert await named("IN", ["Alpha", "100%"]) == {"Alpha", "100%"}
+    assert await named("IN", ("Alpha", "100%")) == {"Alpha", "100%"}
     assert await named("!=", "Alpha") == {"alpine", "a*c", "a[b", "100%"}
     tag = [Clause(entity="tag", key="team", op=op, value="alpha") for op in ("=", "!=")]
     assert await found(registry, ctx, tag[0]) == ["Alpha"]
     assert set(await found(registry, ctx, tag[1])) == {"alpine", "a*c", "a[b"}
     assert await found(registry, ctx, *tag) == []
-    order = [Order(key="creation_timestamp", descending=True)]
+    order = [Ordering(key="creation_timestamp", ascending=False)]
     assert sorted(await found(registry, ctx, order=order)) == sorted(["100%", "a[b", "a*c", "alpine", "Alpha"])
 
 
 async def test_pages_of_versions_are_the_whole_list(registry: Registry, ctx: Context) -> None:
-    """Each once, in order, with their tags."""
+    """Each once, in order, with their tags; also while others are made and taken out, which no offset would stand."""
     await registry.create(ctx, "model", "Delay", tags={})
     for nth in range(1, 8):
         await add(registry, ctx, "Delay", nth, tags={"nth": str(nth)}, run_id="r" if nth % 2 else "")
     clauses = [Clause(key="version_number", op=">", value=1)]
+    newest = [Ordering(key="version_number", ascending=False)]
     seen: list[tuple[int, dict[str, str]]] = []
-    for offset in range(0, 8, 2):
-        asked = Asked(kind="model", clauses=clauses, order=[Order(key="version_number")], limit=2, offset=offset)
-        rows, more = await registry.search_versions(ctx, asked)
-        seen += [(one.number, one.tags) for one in rows]
-        assert more == (offset < 4)
-    assert seen == [(nth, {"nth": str(nth)}) for nth in range(2, 8)]
-    runs = [Clause(key="run_id", op="IN", value=["r"])]
-    rows, _ = await registry.search_versions(
-        ctx, Asked(kind="model", clauses=runs, order=[Order(key="version_number")])
+    asked = Asked(kind="model", clauses=clauses, order=newest, limit=2)
+    for nth in range(8, 20):
+        page = await registry.search_versions(ctx, asked)
+        seen += [(one.number, one.tags) for one in page.items]
+        if page.next is None:
+            break
+        asked = msgspec.structs.replace(asked, cursor=page.next)
+        # In front of the page that comes next: one more, and then one less.
+        await add(registry, ctx, "Delay", nth)
+        await registry.remove(ctx, "Delay", seen[0][0] - (nth - 8))
+    assert seen == [(nth, {"nth": str(nth)}) for nth in range(7, 1, -1)]
+    with pytest.raises(BadInput):
+        await registry.search_versions(ctx, msgspec.structs.replace(asked, clauses=[]))
+    runs = [Clause(key="run_id", op="IN", value=("r",))]
+    kept = await registry.search_versions(
+        ctx, Asked(kind="model", clauses=runs, order=[Ordering(key="version_number")])
     )
-    assert [one.number for one in rows] == [1, 3, 5, 7]
+    assert [one.number for one in kept.items] == [1, 3, 5]
+
+
+@pytest.mark.parametrize("key", ["name", "creation_timestamp", "last_updated_timestamp"])
+@pytest.mark.parametrize("ascending", [True, False])
+async def test_pages_of_names_are_the_whole_list(
+    registry: Registry, ctx: Context, key: str, *, ascending: bool
+) -> None:
+    """Each once, whatever they are sorted by, also where the times of all are the same."""
+    names = ["Zug", "alpha", "Alpha", "zeta", "Äpfel", "ß", "10", "9"]
+    for name in names:
+        await registry.create(ctx, "model", name, tags={})
+    asked = Asked(kind="model", order=[Ordering(key=key, ascending=ascending)], limit=3)
+    whole = await found(registry, ctx, order=asked.order)
+    assert sorted(whole) == sorted(names)
+    if key == "name":
+        assert whole == sorted(names, reverse=not ascending)
+    seen: list[str] = []
+    while True:
+        page = await registry.search_names(ctx, asked)
+        seen += [one.name for one in page.items]
+        if page.next is None:
+            break
+        asked = msgspec.structs.replace(asked, cursor=page.next)
+    assert seen == whole
 
 
 async def test_a_stage_has_its_newest_version_and_others_are_archived(registry: Registry, ctx: Context) -> None:

@@ -50,6 +50,8 @@ class Installation:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
+        # Its children go a moment later.
+        until(lambda: not self.ready(), 10, "it is still there")
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

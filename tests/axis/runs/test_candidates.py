@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from gimbal.axis.assets.registry.model import Clause
 from gimbal.axis.runs.candidates.model import ModelMetric, ModelOrder, ModelQuery, NewModel
 from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.experiments.model import CreateExperiment
@@ -15,6 +14,7 @@ from gimbal.axis.runs.experiments.service import Experiments
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.errors import BadInput, Conflict, NotFound, NotReady
+from gimbal.kernel.filters import Clause
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def point(ctx: Context, name: str, value: float, step: int = 0, *, dataset: str 
 async def found(models: LoggedModels, ctx: Context, experiment: int, *clauses: Clause, **more: Any) -> list[str]:
     """Return the names that a search finds."""
     query = ModelQuery(experiments=[experiment], clauses=list(clauses), **more)
-    return [one.name for one in (await models.search(ctx, query))[0]]
+    return [one.name for one in (await models.search(ctx, query)).items]
 
 
 async def test_parameters_stand_and_tags_may_change(models: LoggedModels, ctx: Context, experiment: int) -> None:

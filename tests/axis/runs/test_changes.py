@@ -1,6 +1,9 @@
 """Changing runs: names, notes, tags, ends that are taken back, runs that are deleted and restored, parts of others."""
 
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 
 from gimbal.axis.runs.model import CreateRun, FinishRun, LogMetric, LogRun, RunFinished, UpdateRun
 from gimbal.axis.runs.service import Runs
@@ -16,11 +19,39 @@ async def test_name_note_and_tags_change(runs: Runs, ctx: Context, clock: Frozen
     clock.advance(seconds=60)
     changed = await runs.update(ctx, run.id, UpdateRun(name="b", tags={"x": None, "z": "3"}))
 
-    assert (changed.name, changed.note, changed.tags) == ("b", "first", {"y": "2", "z": "3"})
+    assert (changed.name, changed.note) == ("b", "first")
+    assert (await runs.get(ctx, run.id)).tags == {"y": "2", "z": "3"}
     assert (changed.user, changed.group, changed.status) == ("ada", "g", "running")
     assert changed.updated_at == clock.now()
     with pytest.raises(BadInput):
         await runs.update(ctx, run.id, UpdateRun(tags={"": "1"}))
+
+
+async def test_a_change_asks_for_nothing_that_it_does_not_answer(runs: Runs, ctx: Context) -> None:
+    """One statement for the run, one for its tags, and one that reads the row: what was logged stays where it is."""
+    run = await runs.create(ctx, CreateRun(params={"depth": 3}, tags={"a": "1"}))
+    said: list[str] = []
+
+    def heard(_: Any, __: Any, statement: str, *___: Any) -> None:
+        said.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", heard)
+    try:
+        counts: list[int] = []
+        for body in (UpdateRun(name="b"), UpdateRun(tags={"x": "1"}), UpdateRun(status="finished")):
+            said.clear()
+            await runs.update(ctx, run.id, body)
+            counts.append(len(said))
+        for stage in ("deleted", "active"):
+            said.clear()
+            await runs.set_stage(ctx, run.id, stage)
+            counts.append(len(said))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", heard)
+    # The first of them did not know the run yet.
+    assert counts[1:] == [3, 2, 2, 2]
+    assert counts[0] <= 3
+    assert not any(table in one for one in said for table in ("run_params", "run_latest", "uses", "versions"))
 
 
 async def test_a_run_that_has_ended_goes_on(runs: Runs, ctx: Context, clock: FrozenClock) -> None:
@@ -61,7 +92,8 @@ async def test_a_deleted_run_is_out_of_lists_and_takes_nothing(runs: Runs, ctx: 
         with pytest.raises(NotReady):
             await change
     back = await runs.set_stage(ctx, run.id, "active")
-    assert (back.stage, back.params, back.metrics) == ("active", {"depth": 3}, {"auc": 0.5})
+    whole = await runs.get(ctx, run.id)
+    assert (back.stage, whole.params, whole.metrics) == ("active", {"depth": 3}, {"auc": 0.5})
     assert [one.id for one in (await runs.page(ctx)).items] == [run.id]
 
 

@@ -15,7 +15,7 @@ def told(name: str, digest: str = "d", context: str = "train", **more: str) -> D
 
 
 async def test_a_dataset_is_described_once_and_used_by_many(runs: Runs, axis: Services, ctx: Context) -> None:
-    """The first description stands; a run has each dataset once, with the last tags; other experiments have their own."""
+    """The first description stands; a run has each dataset once, with the last tags that it was told with; other experiments have their own."""
     catalog = axis.get(Catalog)
     made = [await runs.create(ctx, CreateRun(experiment=name)) for name in ("one", "one", "two")]
     first, second, other = [await runs.desk.of(ctx, run.id) for run in made]
@@ -24,6 +24,7 @@ async def test_a_dataset_is_described_once_and_used_by_many(runs: Runs, axis: Se
     await put_inputs(catalog, ctx, second, [told("a", context="eval")])
     await put_inputs(catalog, ctx, other, [told("a", profile="third")])
     await put_inputs(catalog, ctx, other, [])
+    await put_inputs(catalog, ctx, second, [DatasetInput(dataset=told("a").dataset)])
 
     found = await inputs_of(catalog, [first.key, second.key, other.key, 10**9])
     assert [(one.dataset.name, one.dataset.digest) for one in found[first.key]] == [("a", "d"), ("b", "x"), ("b", "y")]

@@ -55,7 +55,7 @@ async def beside(axis: Services, here: Context) -> str:
     await filled.spans(columns, other, 100, word=filled.CANARY)
     await filled.others(columns, other, filled.CANARY)
     # As merges leave them sooner or later: rows of both beside each other in one part, read and sifted together.
-    for table in ("spans", "scores", "predictions", "run_points", "labels", "span_events"):
+    for table in ("spans", "scores", "predictions", "metric_points", "labels", "span_events"):
         await columns.command(f"OPTIMIZE TABLE {table} FINAL")
     return other
 

@@ -42,7 +42,7 @@ async def others(columns: Columns, project: str, word: str) -> None:
          "{project:String}, {word:String}, 'trace', {word:String}, 'helpful', 0.5, {word:String}, {word:String}, 'human', {word:String}, {at:Int64}"),
         ("predictions", "project, endpoint, prediction_id, at_us, event_us, entity, version, predicted, trace_id",
          "{project:String}, {word:String}, {word:String}, {at:Int64}, {at:Int64}, {word:String}, 'v1', {word:String}, ''"),
-        ("run_points", "project, run_id, name, step, at_us, value", "{project:String}, {word:String}, 'loss', 1, {at:Int64}, 0.5"),
+        ("metric_points", "project, run_id, name, step, at_us, value", "{project:String}, {word:String}, 'loss', 1, {at:Int64}, 0.5"),
         ("labels", "project, endpoint, prediction_id, value, at_us, author", "{project:String}, {word:String}, {word:String}, 1, {at:Int64}, {word:String}"),
         ("span_events", "project, trace_id, span_id, at_ns, name, digest, position, attributes, resource, scope",
          "{project:String}, {word:String}, {word:String}, {at:Int64} * 1000, {word:String}, '', 1, '{}', '', ''"),

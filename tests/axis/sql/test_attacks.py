@@ -141,7 +141,7 @@ async def test_the_second_wall_shows_own_rows_only(here: Context, beside: str) -
     reads = BoundedReads(here.get(Columns), most=1)
     filters = engine_filters(await reads.tables(), here.project or "")
     counts = {}
-    for table in ("spans", "scores", "labels", "predictions", "run_points", "span_events"):
+    for table in ("spans", "scores", "labels", "predictions", "metric_points", "span_events"):
         async with reads.read(
             f"SELECT uniqExact(project), any(project) FROM gimbal.{table}", {}, _BOUNDS, filters
         ) as one:
@@ -153,7 +153,7 @@ async def test_the_second_wall_shows_own_rows_only(here: Context, beside: str) -
     assert counts == {
         **{
             name: [1, here.project]
-            for name in ("spans", "scores", "labels", "predictions", "run_points", "span_events")
+            for name in ("spans", "scores", "labels", "predictions", "metric_points", "span_events")
         },
         **{name: [0] for name in ("system.tables", "system.processes", "system.settings", "system.columns")},
     }

@@ -1,11 +1,12 @@
 """An installation with something in every store, and a backup of it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
 
 import gimbal.engines.storage.columns as columns_module
 from gimbal.engines.compute.store import schedules
@@ -37,7 +38,7 @@ class Installation:
         migrate.catalog(sqlite_url(self.folder / "catalog.sqlite"), MIGRATIONS / "catalog")
         await migrate.columns(self.columns, MIGRATIONS / "columns")
         await self.columns.insert("run_metrics", pa.table(METRICS))
-        await self.columns.insert("run_points", pa.table(METRICS))
+        await self.columns.insert("metric_points", pa.table(METRICS))
         await self.columns.command(f"{LABEL} ('default', 'delay', 'p1', 1, 7, 'é\n\\0')")
         for content in (b"", b"a blob", bytes(range(256)) * 5000):
             self.digests.append((await self.blobs.put(content)).digest)
@@ -94,3 +95,27 @@ async def taken(there: Installation, tmp_path: Path) -> Path:
     """Give a backup of it."""
     await there.backup(tmp_path / "backup")
     return tmp_path / "backup"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Give an S3 that speaks the true wire on loopback."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """Give each kind of blob store."""
+    if request.param == "folder":
+        return Blobs.open(f"file://{tmp_path / 'blobs'}")
+    import boto3
+
+    endpoint = request.getfixturevalue("s3")
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
+        monkeypatch.setenv(name, value)
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="gimbal")
+    return Blobs.open("s3://gimbal/some/prefix", endpoint=endpoint)

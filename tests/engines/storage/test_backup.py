@@ -52,7 +52,7 @@ async def test_what_comes_back_is_what_was_there(
     assert [tuple(row.values()) for row in rows] == [("auc", 1, "0.5"), ("auc", 2, "nan"), ("loss", 1, "inf")]
     # What the engine makes by itself of a row it makes again.
     assert await fresh.query(
-        "SELECT count() AS n, countIf(bits = reinterpretAsUInt64(value)) AS m FROM run_points"
+        "SELECT count() AS n, countIf(bits = reinterpretAsUInt64(value)) AS m FROM metric_points"
     ) == [{"n": 3, "m": 3}]
     # What a view feeds is filled once, by its source.
     newest = "SELECT name, argMaxMerge(latest).2 AS step FROM run_metrics_latest GROUP BY name ORDER BY name"

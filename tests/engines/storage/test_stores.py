@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import uvicorn
-from moto.server import ThreadedMotoServer
 
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.columns import TABLE_SETTINGS, Columns
@@ -158,30 +157,6 @@ async def test_closing_answers_everyone_and_takes_no_more(columns: Columns, tabl
         await writer.write(table, rows(1))
 
     assert await columns.query(f"SELECT count() AS n FROM {table}") == [{"n": 5}]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """Give an S3 that speaks the true wire on loopback."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
-    """Give each kind of blob store."""
-    if request.param == "folder":
-        return Blobs.open(f"file://{tmp_path / 'blobs'}")
-    import boto3
-
-    endpoint = request.getfixturevalue("s3")
-    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
-        monkeypatch.setenv(name, value)
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="gimbal")
-    return Blobs.open("s3://gimbal/some/prefix", endpoint=endpoint)
 
 
 async def test_blob_stores_conform(store: Blobs) -> None:

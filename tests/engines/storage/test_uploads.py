@@ -5,13 +5,12 @@ import os
 import resource
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from gimbal.engines.storage.blobs import Blobs, digest_of
 from gimbal.engines.storage.ranges import Part, Unsatisfiable, asked_part, is_among
@@ -47,30 +46,6 @@ def folder(tmp_path: Path) -> Path:
 def blobs(folder: Path) -> Blobs:
     """Give blobs in a folder."""
     return Blobs.open(f"file://{folder}")
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """Give an S3 that speaks the true wire on loopback."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
-    """Give each kind of blob store."""
-    if request.param == "folder":
-        return Blobs.open(f"file://{tmp_path / 'blobs'}")
-    import boto3
-
-    endpoint = request.getfixturevalue("s3")
-    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
-        monkeypatch.setenv(name, value)
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="gimbal")
-    return Blobs.open("s3://gimbal/pieces", endpoint=endpoint)
 
 
 @pytest.mark.parametrize("size", [0, 1, GATHERED - 1, GATHERED, GATHERED + 1, 3 * GATHERED + 12_345])

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from bench.bar import Running
 
 import gimbal
+from gimbal.axis.runs.model import COMMIT_TAG, DIFF_FILE, DIRTY_TAG, ENVIRONMENT_FILE
 from gimbal.faces.client.environment import environment, redacted
 from gimbal.faces.client.nvidia import gpus, readings
 from gimbal.faces.client.run_system import Machine
@@ -84,6 +86,31 @@ def test_a_run_knows_what_it_ran_in(up: Running, client: gimbal.Client, tmp_path
     assert "epoch 1 of 1" in done.stdout
     assert 0 <= float(kept.metrics["system/memory_percent"]) <= 100
     assert float(kept.metrics["system/process_memory_bytes"]) > 0
+
+
+def test_the_code_tab_compares_what_runs_kept(up: Running, client: gimbal.Client, tmp_path: Path) -> None:
+    """Commits and changes of two runs beside each other; a difference over the limit is cut, and that is said."""
+    git(tmp_path, "init", "-q", "-b", "trunk")
+    (tmp_path / "model.py").write_text("depth = 3\n")
+    git(tmp_path, "add", "model.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    code = 'import gimbal\nwith gimbal.run("code") as run: print(run.id)\n'
+    ids: list[str] = []
+    for changed in ("depth = 3\n", "depth = 4\n", "x" * (2 << 20) + "\n"):
+        (tmp_path / "model.py").write_text(changed)
+        ids.append(ran(up, code, tmp_path).stdout.strip())
+
+    clean, small, large = ids
+    assert [client.runs.show(one).tags[DIRTY_TAG] for one in ids] == ["false", "true", "true"]
+    assert [each.path for each in client.runs.artifacts(clean)] == [ENVIRONMENT_FILE]
+    assert len(read(client, large, DIFF_FILE)) == 1 << 20
+    told: dict[str, Any] = msgspec.json.decode(read(client, large, ENVIRONMENT_FILE))
+    assert told["code"]["diff_cut_at_bytes"] == 1 << 20
+    page = httpx.get(f"{up.url}/p/default/runs/compare", params={"runs": [clean, small], "tab": "code"}, timeout=30)
+    assert page.status_code == 200
+    for said in (COMMIT_TAG, DIRTY_TAG, git(tmp_path, "rev-parse", "HEAD"), DIFF_FILE, "+depth = 4"):
+        assert said in page.text, said
+    assert "No code was kept" not in page.text
 
 
 def test_where_there_is_no_git_a_run_goes_on(up: Running, client: gimbal.Client, tmp_path: Path) -> None:

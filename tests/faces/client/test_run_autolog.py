@@ -1,6 +1,6 @@
 """`gimbal.autolog()` with real libraries, each in a program of its own: patches stay in the process that asked for them.
 
-XGBoost and LightGBM are no dependencies: where they are not installed their tests are skipped.
+All but scikit-learn are no dependencies of ours: they are those of `.judges`, beside which our client has msgspec and httpx.
 """
 
 import importlib.util
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from bench.bar import Running
+from tests.mlflow_clients import ROOT, trainer
 
 import gimbal
 
@@ -32,15 +33,15 @@ print(msgspec.json.encode(client.runs.list(experiment=sys.argv[1]).items).decode
 """
 
 
-def ran(up: Running, code: str, experiment: str) -> list[dict[str, Any]]:
+def ran(up: Running, code: str, experiment: str, python: str = sys.executable) -> list[dict[str, Any]]:
     """Run a program; return the runs of the experiment, newest first."""
-    environ = {"GIMBAL_URL": up.url, "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    environ = {"GIMBAL_URL": up.url, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + code + TAIL, experiment],
+        [python, "-c", HEAD + code + TAIL, experiment],
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -154,7 +155,6 @@ with gimbal.run("left", experiment="sk-mlflow", environment=False, system_s=0):
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 def test_boosting_logs_every_round(up: Running, client: gimbal.Client, library: str) -> None:
     """By the library's own training and by its estimators, round by round; a search logs none of its candidates."""
-    pytest.importorskip(library)
     train = {
         "xgboost": """
 import xgboost
@@ -173,7 +173,7 @@ model.fit(X, y, eval_set=[(X, y)])
     }[library]
     indented = "".join(f"    {line}\n" for line in train.splitlines())
     code = f"with gimbal.run('boost', experiment='{library}', environment=False, system_s=0):\n{indented}"
-    (run,) = ran(up, code, library)
+    (run,) = ran(up, code, library, trainer())
 
     assert run["params"][f"{library}.max_depth"] == 2
     assert run["params"][f"{library}.num_boost_round"] == 5
@@ -183,3 +183,134 @@ model.fit(X, y, eval_set=[(X, y)])
     assert rounds
     assert [point.step for point in client.runs.metric(run["id"], rounds[0]).items] == [0, 1, 2, 3]
     assert any(name.endswith("Classifier/fit_s") for name in run["metrics"])
+
+
+PLAIN = """
+import torch
+torch.manual_seed(7)
+points = torch.randn(64, 2)
+truth = points.sum(1, keepdim=True)
+
+def train(model, steps, **how):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, **how)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(points), truth)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return loss.item()
+"""
+
+
+def test_plain_pytorch_logs_the_steps_of_its_optimizers(up: Running, client: gimbal.Client) -> None:
+    """Losses and learning rates inside a run, nothing without one, the loss itself in mixed precision."""
+    code = f"""{PLAIN}
+model = torch.nn.Linear(2, 1)
+train(model, 3)
+with gimbal.run("plain", experiment="torch", environment=False, system_s=0) as run:
+    last = train(model, 5, momentum=0.5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    loss = torch.nn.functional.mse_loss(model(points), truth)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    gimbal.autolog(disable=True)
+    train(model, 2)
+    run.log({{"last": last, "scaled": loss.item()}})
+"""
+    (run,) = ran(up, code, "torch", trainer())
+
+    params, metrics = run["params"], run["metrics"]
+    assert (params["torch.optimizer"], params["torch.momentum"], params["torch.parameters"]) == ("SGD", 0.5, 3)
+    assert (params["torch-2.optimizer"], params["torch-2.lr"]) == ("Adam", 0.01)
+    assert metrics["torch/loss"] == pytest.approx(metrics["last"])
+    assert metrics["torch-2/loss"] == pytest.approx(metrics["scaled"])
+    assert metrics["torch/lr"] == pytest.approx(0.025)
+    assert [point.step for point in client.runs.metric(run["id"], "torch/loss").items] == [1, 2, 3, 4, 5]
+    assert run["tags"] == {"autolog": "torch"}
+    assert not any(name.startswith("torch-3") for name in [*params, *metrics])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["lightning", "pytorch_lightning"])
+def test_lightning_logs_what_the_model_logs(up: Running, client: gimbal.Client, package: str) -> None:
+    """Hyperparameters, losses of steps and epochs and validations, one run for a fit, and the callbacks as they were."""
+    code = f"""
+import tempfile
+import {package} as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+class Line(pl.LightningModule):
+    def __init__(self, width=2, rate=0.05):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(width, 1)
+
+    def loss(self, batch):
+        return torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+
+    def training_step(self, batch):
+        loss = self.loss(batch)
+        self.log("loss", loss, on_step=True, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch):
+        self.log("val_loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.hparams.rate)
+
+points = torch.randn(64, 2)
+loader = DataLoader(TensorDataset(points, points.sum(1, keepdim=True)), batch_size=16)
+with tempfile.TemporaryDirectory() as folder, gimbal.run("fit", experiment="{package}", environment=False, system_s=0):
+    trainer = pl.Trainer(max_epochs=2, logger=False, enable_progress_bar=False, log_every_n_steps=2, accelerator="cpu",
+                         default_root_dir=folder, enable_checkpointing=False, enable_model_summary=False)
+    before = list(trainer.callbacks)
+    trainer.fit(Line(), loader, loader)
+    assert trainer.callbacks == before
+"""
+    (run,) = ran(up, code, package, trainer())
+
+    params, metrics = run["params"], run["metrics"]
+    assert run["status"] == "finished"
+    assert (params["lightning.width"], params["lightning.rate"], params["lightning.optimizer"]) == (2, 0.05, "SGD")
+    assert (params["lightning.max_epochs"], params["lightning.parameters"]) == (2, 3)
+    steps = {name: [point.step for point in client.runs.metric(run["id"], name).items] for name in metrics}
+    assert steps["lightning/loss_step"] == [2, 4, 6, 8]
+    assert steps["lightning/loss_epoch"] == [4, 8]
+    assert steps["lightning/val_loss"] == [4, 8]
+    assert set(metrics) == {"lightning/loss_step", "lightning/loss_epoch", "lightning/val_loss"}
+
+
+@pytest.mark.slow
+def test_the_trainer_of_transformers_logs_itself(up: Running, client: gimbal.Client) -> None:
+    """Its arguments without tokens, the model's configuration, losses and evaluations; the steps are not logged twice."""
+    code = """
+import tempfile
+import torch
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+
+rows = [{"input_ids": torch.tensor([1, 2 + at % 2, 3]), "labels": torch.tensor(at % 2)} for at in range(16)]
+config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, max_position_embeddings=8)
+with tempfile.TemporaryDirectory() as folder, gimbal.run("tiny", experiment="transformers", environment=False, system_s=0):
+    asked = TrainingArguments(
+        folder, max_steps=4, per_device_train_batch_size=4, logging_steps=2, eval_strategy="steps", eval_steps=4, report_to=[],
+        save_strategy="no", use_cpu=True, disable_tqdm=True, hub_token="hf_secret", learning_rate=0.01,
+    )
+    trainer = Trainer(BertForSequenceClassification(config), asked, train_dataset=rows, eval_dataset=rows)
+    trainer.train()
+"""
+    (run,) = ran(up, code, "transformers", trainer())
+
+    params, metrics = run["params"], run["metrics"]
+    assert (params["transformers.learning_rate"], params["transformers.max_steps"]) == (0.01, 4)
+    assert params["transformers.model"] == "BertForSequenceClassification"
+    assert params["transformers.config.hidden_size"] == 8
+    assert "hf_secret" not in str(params)
+    assert [point.step for point in client.runs.metric(run["id"], "transformers/loss").items] == [2, 4]
+    assert metrics["transformers/eval_loss"] > 0
+    assert metrics["transformers/train_loss"] > 0
+    assert not any(name.startswith("torch") for name in [*params, *metrics])

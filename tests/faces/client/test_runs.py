@@ -35,6 +35,22 @@ def test_what_is_flushed_can_be_seen_while_the_run_goes_on(client: gimbal.Client
     assert kept.name.startswith("run 20"), "a run without a name gets one from the time"
 
 
+def test_a_run_draws_itself_while_it_runs_and_afterwards(client: gimbal.Client, tmp_path: Path) -> None:
+    """What was logged a moment ago is in the chart; other runs stand beside it; notebooks show it."""
+    with gimbal.run("first", environment=False, client=client) as first:
+        for step in range(10):
+            first.log({"loss": 1 / (step + 1)}, step=step)
+        assert "Infinity" not in str(first.plot("loss").spec)
+        assert len(first.plot("loss").spec["data"]["values"]) == 10
+    with gimbal.run("second", environment=False, client=client) as second:
+        second.log({"loss": 0.5})
+
+    chart = first.plot("loss", [second.id], log="y", theme="dark")
+    assert len(chart.spec["data"]["values"]) == 11
+    assert chart.save(tmp_path / "loss.svg").read_text().startswith("<svg")
+    assert {"image/svg+xml", "application/vnd.vegalite.v6+json"} == set(chart._repr_mimebundle_())
+
+
 def test_runs_nest(client: gimbal.Client) -> None:
     """`gimbal.log` means the innermost run, and after it the outer one again."""
     with gimbal.run("outer", environment=False, client=client) as outer:

@@ -124,7 +124,8 @@ def test_the_client_needs_no_server_library() -> None:
     """A training job that tracks a run loads msgspec and httpx, and nothing of the server."""
     code = (
         "import sys, gimbal; gimbal.run, gimbal.trace, gimbal.predict, gimbal.evaluate, gimbal.Client();"
-        "heavy = {'numpy', 'pyarrow', 'sqlalchemy', 'sklearn', 'chdb', 'cyclopts', 'pandas', 'jinja2', 'dbos'};"
+        "heavy = {'numpy', 'pyarrow', 'sqlalchemy', 'sklearn', 'chdb', 'cyclopts', 'pandas', 'jinja2', 'dbos',"
+        "         'obstore', 'blake3', 're2', 'cryptography', 'sqlglot', 'scipy', 'grpc', 'uvicorn', 'aiosqlite'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,60 +1,11 @@
 """Bad input for runs, each by our own interface and by MLflow's: what is refused, how, and what stays as it was."""
 
-import concurrent.futures
-import itertools
-import math
 import zlib
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from bench.bar import Running
-
-NUMBERS = itertools.count()
-INVALID = (400, "INVALID_PARAMETER_VALUE")
-GONE = (404, "RESOURCE_DOES_NOT_EXIST")
-NOBODY = "01a200fdda5d700f82c12f015bf6e62d"
-
-
-class Both:
-    """One run, and two ways to it."""
-
-    def __init__(self, up: Running) -> None:
-        self.http = httpx.Client(base_url=up.url, timeout=30)
-        self.mlflow = "/api/2.0/mlflow"
-        self.native = "/api/v1/projects/default"
-        self.experiment = self.http.post(
-            f"{self.mlflow}/experiments/create", json={"name": f"bad input {next(NUMBERS)}"}
-        ).json()["experiment_id"]
-        self.run = self.begin()
-
-    def begin(self) -> str:
-        return self.ask("runs/create", experiment_id=self.experiment, run_name="one").json()["run"]["info"]["run_id"]
-
-    def ask(self, call: str, **body: Any) -> httpx.Response:
-        return self.http.post(f"{self.mlflow}/{call}", json=body)
-
-    def see(self, run: str | None = None) -> dict[str, Any]:
-        return self.http.get(f"{self.mlflow}/runs/get", params={"run_id": run or self.run}).json()["run"]
-
-    def told(self, reply: httpx.Response) -> tuple[int, str]:
-        return reply.status_code, reply.json().get("error_code", "")
-
-    def log(self, run: str | None = None, **body: Any) -> httpx.Response:
-        return self.http.post(f"{self.native}/runs/{run or self.run}/log", json=body)
-
-    def batch(self, **body: Any) -> tuple[int, str]:
-        return self.told(self.ask("runs/log-batch", run_id=self.run, **body))
-
-
-@pytest.fixture
-def both(up: Running) -> Both:
-    return Both(up)
-
-
-def metric(key: str = "m", value: Any = 1.0, timestamp: Any = 1, step: Any = 0) -> dict[str, Any]:
-    return {"key": key, "value": value, "timestamp": timestamp, "step": step}
+from tests.faces.mlflow.both import GONE, INVALID, NOBODY, NUMBERS, Both, metric
 
 
 def test_a_parameter_never_changes(both: Both) -> None:
@@ -351,26 +302,3 @@ def test_nothing_that_was_sent_is_ever_run(both: Both) -> None:
     assert history.json() == {"metrics": []}
     assert both.log(metrics=[{"name": evil, "value": 1}]).status_code == 200
     assert {one["key"]: one["value"] for one in both.see()["data"]["tags"]}["t"] == evil
-
-
-def test_two_clients_on_one_run(both: Both) -> None:
-    """One value of a parameter wins and the others are refused; every point that was acknowledged is there."""
-
-    def write(at: int) -> tuple[int, int]:
-        with httpx.Client(base_url=both.http.base_url, timeout=60) as own:
-            asked = {"run_id": both.run, "key": "p", "value": str(at)}
-            param = own.post(f"{both.mlflow}/runs/log-parameter", json=asked).status_code
-            points = [metric("m", at * 1000 + i, 5, i) for i in range(50)]
-            body = {"run_id": both.run, "metrics": points, "tags": [{"key": "t", "value": str(at)}]}
-            return param, own.post(f"{both.mlflow}/runs/log-batch", json=body).status_code
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(write, range(8)))
-
-    assert sorted(param for param, _ in answers) == [200] + [400] * 7
-    assert {batch for _, batch in answers} == {200}
-    asked = {"run_id": both.run, "metric_key": "m"}
-    points = both.http.get(f"{both.mlflow}/metrics/get-history", params=asked).json()["metrics"]
-    assert {one["value"] for one in points} == {float(at * 1000 + i) for at in range(8) for i in range(50)}
-    assert len(points) == 400
-    assert math.isclose(both.see()["data"]["metrics"][0]["value"], 7049.0)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from gimbal.faces.server.exchange import WHOLE
 from gimbal.faces.server.patience import PatientProtocol
 
 Message = dict[str, Any]
@@ -27,6 +28,16 @@ class Scripted:
         """Send a body of a told length."""
         await send(start([(b"content-length", b"5"), (b"x-kind", b"whole")]))
         await send(part(b"hello"))
+
+    async def ready(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Send a whole answer with headers that are lines already."""
+        assert WHOLE in scope["extensions"]
+        await send({"type": WHOLE, "status": 200, "lines": b"x-kind: ready\r\n", "body": b"hello"})
+
+    async def twice(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a second time."""
+        await self.ready(scope, receive, send)
+        await self.ready(scope, receive, send)
 
     async def large(self, scope: Message, receive: Receive, send: Send) -> None:
         """Send a body that is not copied behind its head."""
@@ -129,6 +140,15 @@ async def test_a_whole_answer_and_the_next(address: tuple[str, int]) -> None:
     assert await asked(address, "whole", method="HEAD") == head + LAST
     large = await asked(address, "large")
     assert large.partition(b"\r\n\r\n")[2] == b"0123456789" * 100_000 + LAST
+
+
+async def test_a_whole_answer_in_one_message(address: tuple[str, int]) -> None:
+    """As it would be in two; a second one is none."""
+    head = b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\nx-kind: ready\r\ncontent-length: 5\r\n"
+    assert await asked(address, "ready") == head + b"\r\nhello" + LAST
+    assert await asked(address, "ready", method="HEAD") == head + b"\r\n" + LAST
+    assert await asked(address, "ready", version="1.0") == head + b"connection: close\r\n\r\nhello"
+    assert await asked(address, "twice") == head + b"\r\nhello" + LAST
 
 
 async def test_a_stream_in_chunks(address: tuple[str, int]) -> None:

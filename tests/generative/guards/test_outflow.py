@@ -10,7 +10,7 @@ from gimbal.generative.gateway.conversation import Piece, Text, Thinking, ToolCa
 from gimbal.generative.gateway.guarding.answered import Outflow, joined
 from gimbal.generative.gateway.guarding.looking import Looking
 from gimbal.generative.gateway.order import answer_of
-from gimbal.generative.guards.model import decode_manifest
+from gimbal.generative.guards.checks import decode_manifest
 from gimbal.generative.guards.prepared import Policy
 from gimbal.kernel.errors import GuardRefused, GuardUnavailable
 

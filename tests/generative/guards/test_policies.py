@@ -12,8 +12,8 @@ from gimbal.axis.projects.service import Projects
 from gimbal.generative.gateway.flight import CHAT
 from gimbal.generative.gateway.stages.guard import guard_input, guard_output
 from gimbal.generative.guards import service
+from gimbal.generative.guards.checks import decode_manifest
 from gimbal.generative.guards.files import read_policy
-from gimbal.generative.guards.model import decode_manifest
 from gimbal.generative.guards.prepared import Policy
 from gimbal.generative.guards.service import Policies
 from gimbal.generative.guards.views import PublishPolicy

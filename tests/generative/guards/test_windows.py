@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimbal.engines.text.registry import DETECTORS
-from gimbal.generative.guards.model import CustomPattern, Guard, PolicyManifest, check_manifest
+from gimbal.generative.guards.checks import check_manifest
+from gimbal.generative.guards.model import CustomPattern, Guard, PolicyManifest
 from gimbal.generative.guards.prepared import Policy
 from gimbal.generative.guards.window import Window
 from gimbal.kernel.errors import BadInput

@@ -17,7 +17,8 @@ from gimbal.axis.assets.model import (
     Version,
 )
 from gimbal.axis.assets.service import Assets
-from gimbal.engines.storage.blobs import BlobRef, Blobs
+from gimbal.engines.storage.blob_ref import BlobRef
+from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.http import Download, Upload

@@ -200,6 +200,8 @@ class Assets(AssetReader):
         """
         if not user_kind.isidentifier() or user_kind == "version" or not user_id or "@" in user_id:
             raise BadInput(f"{user_kind}:{user_id} cannot use a version.", where="user", todo="Give a kind and an id.")
+        if not refs:
+            return
         async with self._catalog.write() as tx:
             for ref in refs:
                 await _note(tx, ctx.project or "default", ctx.now(), user_kind, user_id, ref, relation)

@@ -10,7 +10,7 @@ from gimbal.axis.pricing.model import Cost, LongContext, Price, Usage
 _MILLION = Decimal(1_000_000)
 # More digits than a rate, a count of tokens and an exchange rate have together.
 _EXACT = Context(prec=80)
-_multiply, _divide = _EXACT.multiply, _EXACT.divide
+_multiply, _divide, _plus = _EXACT.multiply, _EXACT.divide, _EXACT.add
 # What a class without a rate of its own costs: as the first of these that has one; then it is unpriced.
 _FALL_BACK: Mapping[str, tuple[str, ...]] = {
     "cache_read": ("input",),
@@ -66,7 +66,8 @@ def cost(price: Price, usage: Usage, book_version: str) -> Cost:
             _add(parts, long, price, over, _IN_ORDER)
         else:
             _add(parts, price, price, usage, _ALL)
-        parts |= {tool: _per_use(price, tool) * count for tool, count in usage.requests.items() if count}
+        if usage.requests:
+            parts |= {tool: _per_use(price, tool) * count for tool, count in usage.requests.items() if count}
     except _NoPriceError as error:
         return Cost(amount=None, book_version=book_version, unpriced_reason=f"no_price:{error}")
     return Cost(amount=_sum(parts), parts=parts, book_version=book_version)
@@ -81,7 +82,7 @@ def in_dollars(found: Cost, usd: Decimal) -> Cost:
 def _sum(parts: Mapping[str, Decimal]) -> Decimal:
     amount = _NOTHING
     for part in parts.values():
-        amount = _EXACT.add(amount, part)
+        amount = _plus(amount, part)
     return amount
 
 
@@ -96,7 +97,7 @@ def _add(
         if count:
             part = _divide(_multiply(_rate(rates, price, name), count), _MILLION)
             before = parts.get(name)
-            parts[name] = _EXACT.add(before, part) if before else part
+            parts[name] = _plus(before, part) if before else part
 
 
 def _per_use(price: Price, tool: str) -> Decimal:

@@ -83,7 +83,7 @@ class Lookup(Generic[E]):
         found = self._remembered.get((provider, model))
         if found is None:
             found = self._remember(provider, model)
-        day = at.astimezone(UTC).date()
+        day = (at if at.tzinfo is UTC else at.astimezone(UTC)).date()
         for listed in found:
             for entry in listed:
                 if entry.valid_from <= day and (entry.tier == tier or entry.tier is None):

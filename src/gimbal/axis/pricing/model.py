@@ -149,7 +149,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def plausible(self) -> bool:
         """Tell whether nothing contradicts anything else and nothing is negative."""
-        return not self.contradictory and min(_counts(self)) >= 0 and min(self.requests.values(), default=0) >= 0
+        if self.contradictory or min(_counts(self)) < 0:
+            return False
+        return not self.requests or min(self.requests.values()) >= 0
 
 
 TOKENS = tuple(name for name in Usage.__struct_fields__ if name not in {"requests", "tier", "contradictory"})

@@ -61,7 +61,8 @@ def _only(details: Any, name: str) -> int:
     if type(details) is not dict:
         return -1
     count = 0
-    for key, value in cast("dict[str, Any]", details).items():
+    counts: dict[str, Any] = details
+    for key, value in counts.items():
         if value is None or (value == 0 and type(value) is int):
             continue
         if key != name or type(value) is not int:
@@ -311,6 +312,9 @@ def _refused(reason: str, field: str) -> ContradictoryUsage:
 
 
 def _table(value: Any) -> Json:
+    if type(value) is dict:  # nearly always, and ten times as quick to see
+        found: Json = value
+        return found
     return cast("Json", value) if isinstance(value, Mapping) else {}
 
 

@@ -74,6 +74,13 @@ class Projects(Keys):
         if op.allow > Permission.VIEW and op.name not in _ALWAYS:
             must_be_open(project)
 
+    async def enter(self, ctx: Context, allow: Permission) -> None:
+        """Raise Forbidden for what the caller may not do in the context's project, NotFound or NotReady as `admit`."""
+        ctx.require(allow)
+        project = await self.get(ctx, ctx.project or DEFAULT_PROJECT)
+        if allow > Permission.VIEW:
+            must_be_open(project)
+
     async def standing(self, principal: Principal, project: str) -> Principal:
         """Return who somebody who asked for work in a project is now, with the role that is left.
 

@@ -55,8 +55,14 @@ CONTENT = add(
 TRACES = add(
     DataClass(
         name="traces",
-        meaning="Spans with everything in them, costs included, their events, and verdicts of sampling.",
-        tables=(SPANS, EVENTS, Table(name="trace_verdicts", clock="round")),
+        meaning="Spans with everything in them, costs included, their events, verdicts of sampling, and what else was said "
+        "of traces: tags, metadata, links.",
+        tables=(
+            SPANS,
+            EVENTS,
+            Table(name="trace_verdicts", clock="round"),
+            Table(name="trace_facts", clock="written_us"),
+        ),
     )
 )
 SCORES = add(
@@ -76,7 +82,16 @@ RUN_METRICS = add(
     DataClass(
         name="run_metrics",
         meaning="Histories of the metrics of runs; the last value of each stays with its run.",
-        tables=(Table(name="run_points", clock="at_us"),),
+        tables=(Table(name="metric_points", clock="at_us"),),
+    )
+)
+DELETED_RUNS = add(
+    DataClass(
+        name="deleted_runs",
+        meaning="Runs, logged models and experiments that were deleted, from that day on: then they go for good, with "
+        "parameters, tags, metrics, inputs, scores and files.",
+        # They stand in the catalog: `retention.runs` takes them, in all tables.
+        tables=(),
     )
 )
 COSTS = add(

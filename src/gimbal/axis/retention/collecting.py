@@ -29,8 +29,9 @@ SILENT = frozenset({"audit", "audit_head", "erasures", "retention_proofs", "rete
 MARKED: dict[str, tuple[str, ...]] = {
     "spans": ("attributes", "resource"),
     "span_events": ("attributes", "resource"),
-    "run_points": (),
+    "metric_points": (),
     "run_metrics": (),
+    "run_points": (),
     "run_metrics_latest": (),
 }
 NOTED: dict[str, tuple[str, ...]] = {

@@ -7,17 +7,21 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.retention.classes import CLASSES, DataClass
+from gimbal.axis.retention.classes import CLASSES, CONTENT, DELETED_RUNS, TRACES, DataClass
 from gimbal.axis.retention.collecting import GRACE_S, Collecting
+from gimbal.axis.retention.files import TraceFiles
 from gimbal.axis.retention.model import BlobProof, Proof, RunReport, TableProof, plain
 from gimbal.axis.retention.proving import Proving
 from gimbal.axis.retention.rewriting import Before, Rewriting
+from gimbal.axis.retention.runs import DeletedRuns
 from gimbal.axis.retention.terms import EMPTIED, empties, expired
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.ids import derived_id
 
 _DISK_S = 900.0
+_SAID = frozenset({CONTENT.name, TRACES.name})
+"""Classes with whose terms the files go that were uploaded to traces."""
 
 
 class Once(Protocol):
@@ -32,10 +36,19 @@ class Enforcing:
     """Runs of one installation; `disk_s` is how long it waits for old parts to leave the disk."""
 
     def __init__(
-        self, rewriting: Rewriting, collecting: Collecting, proving: Proving, *, disk_s: float = _DISK_S
+        self,
+        rewriting: Rewriting,
+        collecting: Collecting,
+        proving: Proving,
+        *,
+        deleted: DeletedRuns,
+        files: TraceFiles,
+        disk_s: float = _DISK_S,
     ) -> None:
         self._rewriting = rewriting
         self._collecting = collecting
+        self._deleted = deleted
+        self._files = files
         self._proving = proving
         self._disk_s = disk_s
 
@@ -49,10 +62,16 @@ class Enforcing:
             days = keep.get(name)
             if days is None:
                 continue
-            upto = now - timedelta(days=days)
-            proof = await self._expire(ctx, CLASSES.get(name), upto, derived_id("expiry", run_id, name), once)
+            upto, proof_id = now - timedelta(days=days), derived_id("expiry", run_id, name)
+            if name == DELETED_RUNS.name:
+                count, proof = await self._expire_runs(ctx, upto, proof_id, once)
+            else:
+                proof = await self._expire(ctx, CLASSES.get(name), upto, proof_id, once)
+                count = sum(one.rows_before for one in proof.tables) if proof is not None else 0
+            if name in _SAID:
+                await self._files.expire(str(ctx.project), upto)
             if proof is not None:
-                rows[name] = sum(one.rows_before for one in proof.tables)
+                rows[name] = count
                 proofs.append(proof.id)
         blobs = await self._collecting.collect(time.time_ns() // 1000 - GRACE_S * 1_000_000)
         if blobs.deleted:
@@ -85,6 +104,16 @@ class Enforcing:
         return await self._write(ctx, Proof(
             id=proof_id, project=str(ctx.project), kind="expiry", subject=one.name, at=ctx.now(), upto=upto, tables=gone,
             blobs=BlobProof(),
+        ))  # fmt: skip
+
+    async def _expire_runs(self, ctx: Context, upto: datetime, proof_id: str, once: Once) -> tuple[int, Proof | None]:
+        count, found = await self._deleted.expire(str(ctx.project), upto, once)
+        if not count:
+            return 0, None
+        gone = [await self._rewriting.wait_gone(proof, self._disk_s) for proof in found]
+        return count, await self._write(ctx, Proof(
+            id=proof_id, project=str(ctx.project), kind="expiry", subject=DELETED_RUNS.name, at=ctx.now(), upto=upto,
+            tables=gone, notes=[f"{count} runs with all that was logged in them."],
         ))  # fmt: skip
 
     async def _before(self, table: str, condition: str, values: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from gimbal.axis.projects.store import projects
 from gimbal.axis.retention import anonymous
 from gimbal.axis.retention.collecting import SHORT_GRACE_S, Collecting
+from gimbal.axis.retention.files import TraceFiles
 from gimbal.axis.retention.model import BlobProof, ErasureCounts, Proof, TableProof, Tombstone, plain
 from gimbal.axis.retention.proving import Proving, all_tables, owned_conditions
 from gimbal.axis.retention.rewriting import Rewriting
@@ -44,6 +45,7 @@ class Erasing:
         collecting: Collecting,
         rewriting: Rewriting,
         proving: Proving,
+        files: TraceFiles,
         grace_s: float = SHORT_GRACE_S,
         disk_s: float = _DISK_S,
     ) -> None:
@@ -52,6 +54,7 @@ class Erasing:
         self._collecting = collecting
         self._rewriting = rewriting
         self._proving = proving
+        self._files = files
         self._grace_s = grace_s
         self._disk_s = disk_s
 
@@ -82,6 +85,7 @@ class Erasing:
                 condition = subject.owned(table, names, unmarked=(traces, sessions))
                 if condition:
                     rows[table.name] = await self._rewriting.count(table.name, condition, subject.values)
+        rows["artifact_files"] = await self._files.count(stone.project, traces, subject.values)
         return ErasureCounts(**row, rows=rows, blobs=len(digests))
 
     async def carry_out(self, ctx: Context, erasure_id: str, progress: Progress, backups: Sequence[str] = ()) -> Proof:
@@ -192,7 +196,7 @@ class Erasing:
             recent = f"{condition} AND written_us >= {since_us}" if stamped else condition
             if await self._rewriting.count(table, recent, values):
                 return True
-        return False
+        return bool(await self._files.of(stone))
 
     async def _erase(
         self, stone: Tombstone, progress: Progress, *, noted: bool = True
@@ -215,6 +219,7 @@ class Erasing:
             await self._rewriting.rewrite(table, "DELETE", *conditions[table], pending.tables[table])
             for table in conditions
         ]
+        await self._files.remove(stone.project, await self._files.of(stone))
         await progress(3, 5, "deleting payloads")
         blobs = await self._collecting.collect_these(pending.digests, self._grace_s)
         await progress(4, 5, "waiting for the disk")
@@ -228,7 +233,7 @@ class Erasing:
                 known = (await tx.execute(sa.select(erasures.c.pending).where(where))).scalar()
             if known is not None:
                 return msgspec.convert(known, Pending)
-        digests: set[str] = set()
+        digests = {digest for some in (await self._files.of(stone)).values() for digest in some}
         for table in ("spans", "span_events"):
             if table in conditions:
                 condition, values = conditions[table]

@@ -148,9 +148,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     project: str
     kind: str
-    """`expiry`, `erasure` (the certificate of one), `again` (late data of an erasure) or `backup`."""
+    """`expiry`, `erasure` (the certificate of one), `again` (late data of an erasure), `backup`, or `traces` that were
+    deleted one by one."""
     subject: str
-    """The data class, or the id of the erasure."""
+    """The data class, the id of the erasure, or how many traces."""
     at: datetime
     upto: datetime | None = None
     """Of an expiry: everything of before this moment went."""

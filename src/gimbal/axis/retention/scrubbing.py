@@ -8,20 +8,22 @@ import asyncio
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from gimbal.axis.projects.store import audit
 from gimbal.axis.retention.collecting import DIGEST, MARKED, SILENT, TEXTS, Collecting
 from gimbal.axis.retention.erasing import Erasing
+from gimbal.axis.retention.files import plain_trace
 from gimbal.axis.retention.model import BackupProof, Tombstone
 from gimbal.axis.retention.proving import all_tables
 from gimbal.axis.retention.store import stones_of
-from gimbal.axis.retention.subject import Subject, table_named
+from gimbal.axis.retention.subject import Subject, mark_of, table_named
 from gimbal.engines.storage import backup
 from gimbal.engines.storage.blobs import key_of
 from gimbal.engines.storage.catalog import Catalog
@@ -68,6 +70,11 @@ class Scrubbing:
             digests: set[str] = set()
             for _, group in groupby(sorted(stones, key=lambda s: s.project), key=lambda s: s.project):
                 digests |= await self._without(partial / "columns", list(group), rows)
+            noted = [msgspec.convert(one, Tombstone) for one in await self._erasing.noted(stones)]
+            files = await asyncio.to_thread(_without_files, partial / backup.CATALOG, noted)
+            if files:
+                rows["artifact_files"] = len(files)
+            digests.update(files)
             blobs = await self._drop(partial, digests)
 
         await backup.rewritten(path, change, await self._erasing.noted(stones))
@@ -148,6 +155,20 @@ def _quoted(path: Path) -> str:
 
 def _file(folder: Path, table: str) -> str:
     return f"file('{_quoted(folder / f'{table}.native')}', 'Native')"
+
+
+def _without_files(path: Path, stones: Sequence[Tombstone]) -> list[str]:
+    """Remove the files of erased traces from the catalog of a backup; return their digests, one for each file."""
+    found: list[str] = []
+    with contextlib.closing(sqlite3.connect(path)) as change, change:
+        there = change.execute("SELECT 1 FROM sqlite_master WHERE name = 'artifact_files'").fetchone()
+        files = change.execute("SELECT owner_id, digest FROM artifact_files WHERE owner = 'trace'") if there else ()
+        for owner, digest in list(files):
+            project, _, trace = owner.partition("/")
+            if any(s.project == project and mark_of(s.salt, plain_trace(trace)) in s.marks for s in stones):
+                change.execute("DELETE FROM artifact_files WHERE owner = 'trace' AND owner_id = ?", (owner,))
+                found.append(digest)
+    return found
 
 
 def _in_catalog(path: Path) -> set[str]:

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.projects.service import DEFAULT_PROJECT
-from gimbal.axis.retention.classes import CLASSES, DataClass
+from gimbal.axis.retention.classes import CLASSES, DELETED_RUNS, DataClass
 from gimbal.axis.retention.collecting import SHORT_GRACE_S, Collecting
+from gimbal.axis.retention.deleting import delete_traces
 from gimbal.axis.retention.enforcing import Enforcing, Once
 from gimbal.axis.retention.erasing import Erasing, Progress
+from gimbal.axis.retention.files import TraceFiles
 from gimbal.axis.retention.model import (
     JOB_ENFORCE,
     JOB_ERASE,
@@ -29,6 +31,7 @@ from gimbal.axis.retention.model import (
 )
 from gimbal.axis.retention.proving import Proving
 from gimbal.axis.retention.rewriting import Rewriting
+from gimbal.axis.retention.runs import DeletedRuns
 from gimbal.axis.retention.scrubbing import Scrubbing
 from gimbal.axis.retention.store import NO_POLICY, erasure_of, erasures, policies, policy_row, stones_of
 from gimbal.axis.retention.subject import hashes_of
@@ -69,12 +72,16 @@ class Retaining:
         self._rewriting = Rewriting(columns, clock)
         self._collecting = Collecting(catalog, columns, blobs)
         self.proofs = Proving(catalog, self._rewriting)
+        self._deleted, files = DeletedRuns(catalog, self._rewriting), TraceFiles(catalog, columns)
+        self._files = files
         self.erasing = Erasing(
-            catalog, columns, collecting=self._collecting, rewriting=self._rewriting, proving=self.proofs,
+            catalog, columns, collecting=self._collecting, rewriting=self._rewriting, proving=self.proofs, files=files,
             grace_s=grace_s, disk_s=disk_s,
         )  # fmt: skip
         self._scrubbing = Scrubbing(catalog, columns, self._collecting, self.erasing)
-        self._enforcing = Enforcing(self._rewriting, self._collecting, self.proofs, disk_s=disk_s)
+        self._enforcing = Enforcing(
+            self._rewriting, self._collecting, self.proofs, deleted=self._deleted, files=files, disk_s=disk_s
+        )
 
     async def get(self, ctx: Context) -> RetentionTerms:
         """Return the terms of the project, and what is stored in each class."""
@@ -92,13 +99,16 @@ class Retaining:
         )
 
     async def _state(self, ctx: Context, one: DataClass, days: int | None, there: set[str]) -> ClassState:
+        if one is DELETED_RUNS:
+            upto = ctx.now() - timedelta(days=days) if days is not None else None
+            return msgspec.structs.replace(await self._deleted.state(str(ctx.project), upto), keep_days=days)
         rows = size = due = 0
         oldest: int | None = None
         for table in one.tables:
             if table.name not in there:
                 continue
-            upto = to_us(ctx.now() - timedelta(days=days)) if days is not None else 0
-            condition, values = expired(one, table, str(ctx.project), upto)
+            until = to_us(ctx.now() - timedelta(days=days)) if days is not None else 0
+            condition, values = expired(one, table, str(ctx.project), until)
             found = (
                 await self._columns.query(
                     f"SELECT count() AS rows, min({table.clock}) AS oldest, countIf({condition}) AS due "
@@ -223,6 +233,16 @@ class Retaining:
             await tx.execute(erasures.insert().values(values))
         await self._schedule(ctx)
         return await self.erasure(ctx, asked.id)
+
+    async def delete_traces(self, ctx: Context, trace_ids: Sequence[str]) -> Proof:
+        """Delete traces for good with all that is stored of them; return the proof. Raise Conflict under a legal hold."""
+        row = await self._policy(ctx)
+        if row["hold"]:
+            raise _held(row)
+        await self._files.remove(str(ctx.project), [name for one in trace_ids for name in (one, f"tr-{one}")])
+        proof = await delete_traces(ctx, self._rewriting, self.proofs, trace_ids)
+        await self._schedule(ctx)
+        return proof
 
     async def _enqueue(self, tx: AsyncConnection, ctx: Context, erasure_id: str) -> str:
         job = await ctx.get(Jobs).enqueue_in(

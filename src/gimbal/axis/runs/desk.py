@@ -16,6 +16,8 @@ from gimbal.kernel.ids import parse_id
 _FRESH_S = 2.0
 COLUMNS = [*runs.c, experiments.c.name.label("experiment")]
 WITH_EXPERIMENT = runs.join(experiments, runs.c.experiment_key == experiments.c.key)
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_OF_ID = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT).where(runs.c.id == sa.bindparam("run_id"))
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +73,17 @@ class RunDesk:
             raise _missing(run_id)
         return row
 
+    def know(self, row: RunRow) -> None:
+        """Note a run as it was written just now."""
+        self._known.put(row.id, row)
+
     def forget(self, run_id: str | None = None) -> None:
         """Look a run (None: any) up anew: it was changed here."""
         self._known.forget(run_id)
 
     async def _read(self, run_id: str) -> RunRow | None:
         async with self._catalog.read() as tx:
-            query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT).where(runs.c.id == run_id)
-            found = (await tx.execute(query)).mappings().first()
+            found = (await tx.execute(_OF_ID, {"run_id": run_id})).mappings().first()
         return None if found is None else row_of(found)
 
 

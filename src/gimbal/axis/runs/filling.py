@@ -8,13 +8,17 @@ import sqlalchemy as sa
 
 from gimbal.axis.assets.runs import of_runs
 from gimbal.axis.runs.desk import RunRow
-from gimbal.axis.runs.model import MetricValue, Run, to_wire
+from gimbal.axis.runs.model import MetricValue, Run, RunInfo, to_wire
 from gimbal.axis.runs.points.model import Point
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.store import run_params, run_tags
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
 
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_KEYS = sa.bindparam("keys", expanding=True)
+_PARAMS = sa.select(run_params).where(run_params.c.run_key.in_(_KEYS))
+_TAGS = sa.select(run_tags).where(run_tags.c.run_key.in_(_KEYS))
 _OWN = frozenset({"key", "experiment_key", "beat_at", "beat_s"})
 
 
@@ -27,7 +31,7 @@ async def filled(catalog: Catalog, points: Points, ctx: Context, rows: Sequence[
     inputs, outputs = await of_runs(catalog, ctx, [row.id for row in rows])
     return [
         Run(
-            **{name: getattr(row, name) for name in RunRow.__struct_fields__ if name not in _OWN},
+            **_shared(row),
             params=dict(params.get(row.key, {})),
             tags=dict(tags.get(row.key, {})),
             metrics=_shown(metrics.get(row.id, {})),
@@ -38,6 +42,11 @@ async def filled(catalog: Catalog, points: Points, ctx: Context, rows: Sequence[
     ]
 
 
+def info_of(row: RunRow) -> RunInfo:
+    """Return a row as a record, without what was logged: nothing is asked for that."""
+    return RunInfo(**_shared(row))
+
+
 async def values_of(
     catalog: Catalog, keys: Sequence[int]
 ) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, Mapping[str, str]]]:
@@ -45,11 +54,15 @@ async def values_of(
     params: dict[int, dict[str, Any]] = {}
     tags: dict[int, dict[str, str]] = {}
     async with catalog.read() as tx:
-        for key, name, value in await tx.execute(sa.select(run_params).where(run_params.c.run_key.in_(keys))):
+        for key, name, value in await tx.execute(_PARAMS, {"keys": keys}):
             params.setdefault(key, {})[name] = msgspec.json.decode(value)
-        for key, name, value in await tx.execute(sa.select(run_tags).where(run_tags.c.run_key.in_(keys))):
+        for key, name, value in await tx.execute(_TAGS, {"keys": keys}):
             tags.setdefault(key, {})[name] = value
     return params, tags
+
+
+def _shared(row: RunRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in RunRow.__struct_fields__ if name not in _OWN}
 
 
 def _shown(metrics: Mapping[str, Point]) -> dict[str, MetricValue]:

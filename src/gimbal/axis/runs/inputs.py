@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.store import input_datasets, run_datasets
@@ -47,29 +48,33 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 async def put_inputs(catalog: Catalog, ctx: Context, row: RunRow, inputs: Sequence[DatasetInput]) -> None:
     """Keep that a run read these; the same name and digest in one experiment is one dataset, described once."""
+    if inputs:
+        async with catalog.write(ctx) as tx:
+            await put_inputs_within(tx, row, inputs)
+
+
+async def put_inputs_within(tx: AsyncConnection, row: RunRow, inputs: Sequence[DatasetInput]) -> None:
+    """Keep them within an open transaction."""
     named = {(one.dataset.name, one.dataset.digest): one for one in inputs}
-    if not named:
-        return
-    insert = postgresql.insert if catalog.dialect == "postgresql" else sqlite.insert
-    async with catalog.write(ctx) as tx:
-        # In one order, so that two who tell of the same datasets wait for each other.
-        told = [msgspec.structs.asdict(named[key].dataset) for key in sorted(named)]
-        rows = [{"experiment_key": row.experiment_key, **one} for one in told]
-        await tx.execute(insert(input_datasets).on_conflict_do_nothing(), rows)
-        mine = input_datasets.c.experiment_key == row.experiment_key
-        asked = sa.select(input_datasets.c.key, input_datasets.c.name, input_datasets.c.digest).where(
-            mine, input_datasets.c.name.in_({name for name, _ in named})
-        )
-        found = [(key, name, digest) for key, name, digest in await tx.execute(asked) if (name, digest) in named]
-        statement = insert(run_datasets)
-        statement = statement.on_conflict_do_update(
-            index_elements=[run_datasets.c.run_key, run_datasets.c.dataset_key],
-            set_={"tags": statement.excluded.tags},
-        )
-        uses = [
-            {"run_key": row.key, "dataset_key": key, "tags": named[name, digest].tags} for key, name, digest in found
-        ]
-        await tx.execute(statement, uses)
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    # In one order, so that two who tell of the same datasets wait for each other.
+    told = [msgspec.structs.asdict(named[key].dataset) for key in sorted(named)]
+    rows = [{"experiment_key": row.experiment_key, **one} for one in told]
+    await tx.execute(insert(input_datasets).on_conflict_do_nothing(), rows)
+    mine = input_datasets.c.experiment_key == row.experiment_key
+    asked = sa.select(input_datasets.c.key, input_datasets.c.name, input_datasets.c.digest).where(
+        mine, input_datasets.c.name.in_({name for name, _ in named})
+    )
+    found = [(key, name, digest) for key, name, digest in await tx.execute(asked) if (name, digest) in named]
+    statement = insert(run_datasets)
+    # Clients tell of a dataset again, without tags, when they log a metric of it.
+    untold = sa.type_coerce(statement.excluded.tags, sa.Text) == "{}"
+    statement = statement.on_conflict_do_update(
+        index_elements=[run_datasets.c.run_key, run_datasets.c.dataset_key],
+        set_={"tags": sa.case((untold, run_datasets.c.tags), else_=statement.excluded.tags)},
+    )
+    uses = [{"run_key": row.key, "dataset_key": key, "tags": named[name, digest].tags} for key, name, digest in found]
+    await tx.execute(statement, uses)
 
 
 async def inputs_of(catalog: Catalog, run_keys: Sequence[int]) -> Mapping[int, list[DatasetInput]]:

@@ -38,8 +38,16 @@ def to_wire(value: float) -> MetricValue:
     return value
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One tracked computation."""
+ENVIRONMENT_FILE = "environment.json"
+"""The file of a run with what it ran in: machine, packages, command, commit."""
+DIFF_FILE = "code.diff"
+"""The file of a run with what was changed since the commit, as git writes it."""
+COMMIT_TAG, BRANCH_TAG, DIRTY_TAG = "git.commit", "git.branch", "git.dirty"
+"""Tags of a run with the version of its code; dirty is `true` or `false`."""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One tracked computation, without what was logged in it."""
 
     id: str
     project: str
@@ -65,6 +73,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed, as its sender said."""
     note: str = ""
     """What people wrote about it, in Markdown."""
+
+
+class Run(RunInfo, frozen=True, kw_only=True):
+    """One tracked computation, with what was logged in it."""
+
     params: dict[str, Any] = {}
     """What it was given; a parameter never changes."""
     tags: dict[str, str] = {}

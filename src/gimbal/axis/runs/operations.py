@@ -14,6 +14,7 @@ from gimbal.axis.runs.model import (
     LogRun,
     MetricPoint,
     Run,
+    RunInfo,
     UpdateRun,
 )
 from gimbal.axis.runs.points.service import Points
@@ -79,25 +80,25 @@ async def beat_run(ctx: Context, project: str, id: RunId, body: BeatRun) -> Beat
 
 
 @operation("POST", _RUN + "/finish", name="runs.finish", allow=Permission.DEVELOP)
-async def finish_run(ctx: Context, project: str, id: RunId, body: FinishRun) -> Run:  # noqa: A002 - as above
+async def finish_run(ctx: Context, project: str, id: RunId, body: FinishRun) -> RunInfo:  # noqa: A002 - as above
     """End a run as finished, failed or killed."""
     return await ctx.get(Runs).finish(ctx, id, body)
 
 
 @operation("PATCH", _RUN, name="runs.update", allow=Permission.DEVELOP)
-async def update_run(ctx: Context, project: str, id: RunId, body: UpdateRun) -> Run:  # noqa: A002 - as above
+async def update_run(ctx: Context, project: str, id: RunId, body: UpdateRun) -> RunInfo:  # noqa: A002 - as above
     """Rename a run, write its note, set or take away tags, end it or go on with it."""
     return await ctx.get(Runs).update(ctx, id, body)
 
 
 @operation("DELETE", _RUN, name="runs.delete", allow=Permission.DEVELOP, audited=True)
-async def delete_run(ctx: Context, project: str, id: RunId) -> Run:  # noqa: A002 - as above
+async def delete_run(ctx: Context, project: str, id: RunId) -> RunInfo:  # noqa: A002 - as above
     """Take a run out of lists; it and its files stay until it is restored or its time is over."""
     return await ctx.get(Runs).set_stage(ctx, id, "deleted")
 
 
 @operation("POST", _RUN + "/restore", name="runs.restore", allow=Permission.DEVELOP, audited=True)
-async def restore_run(ctx: Context, project: str, id: RunId) -> Run:  # noqa: A002 - as above
+async def restore_run(ctx: Context, project: str, id: RunId) -> RunInfo:  # noqa: A002 - as above
     """Put a deleted run back into lists."""
     return await ctx.get(Runs).set_stage(ctx, id, "active")
 

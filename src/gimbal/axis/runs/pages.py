@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from gimbal.axis.runs.charts import previews
 from gimbal.axis.runs.charts.columns import OWN, check, value_of
+from gimbal.axis.runs.choosing import CHOICES, asked_for
 from gimbal.axis.runs.model import Artifact, Run, UpdateRun
-from gimbal.axis.runs.search.model import RunQuery
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.views import (
     ACROSS,
@@ -25,7 +25,7 @@ from gimbal.axis.runs.views import (
 from gimbal.engines.console.graph import Edge, Node
 from gimbal.engines.console.pages import Form, PageRequest, Redirect, View, page, page_action
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, GimbalError, NotFound
+from gimbal.kernel.errors import GimbalError, NotFound
 from gimbal.kernel.operations import PREFIX, find, invoke
 from gimbal.kernel.pages import Page
 
@@ -54,7 +54,9 @@ async def runs_page(ctx: Context, request: PageRequest) -> View:
         "groups": groups(runs, check(group), columns, request.values("open")) if group else [],
         "group_choices": [("", "Nothing"), "experiment", "group", "name", "status", *_groupable(choices)],
         "statuses": _STATUSES,
-        "filtered": any(request.query.get(name) for name in ("status", "experiment", "filter")),
+        "filtered": any(request.query.get(name) for name in CHOICES[:3]),
+        # The same choice, for the page that compares.
+        "choice_of": {name: request.query[name] for name in CHOICES if request.query.get(name)},
         "problem": problem,
         "can_sort": lambda name: bool(order_of(name)),
         "running": any(run.status == "running" for run in runs),
@@ -130,25 +132,10 @@ async def restore(ctx: Context, request: PageRequest, form: Form) -> Redirect:
 async def _found(ctx: Context, request: PageRequest) -> tuple[Page[Run], GimbalError | None]:
     """Return the page of runs that the address asks for, and what is wrong with its filter where that cannot be read."""
     query = request.query
-    words, order = query.get("filter", "").strip(), order_of(query.get("sort", ""))
-    if not words and not order:
+    if not query.get("filter", "").strip() and not order_of(query.get("sort", "")):
         here = {name: query.get(name) for name in ("status", "experiment", "cursor")}
         return await ctx.get(Runs).page(ctx, **here, limit=_ON_A_PAGE), None
-    if query.get("status"):
-        words = " AND ".join(filter(None, [words, f"attributes.status = '{_quoted(query['status'].upper())}'"]))
-    try:
-        within: list[int] | None = None
-        if query.get("experiment"):
-            within = [(await ctx.get(Runs).experiments.named(ctx, query["experiment"])).key]
-        cursor = query.get("cursor")
-        body = RunQuery(experiments=within, filter=words, order=order, cursor=cursor, limit=_ON_A_PAGE)
-        return await invoke(find("runs.search"), ctx, {"project": request.project, "body": body}), None
-    except (BadInput, NotFound) as error:
-        return Page(items=[]), error
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")
+    return await asked_for(ctx, request, _ON_A_PAGE)
 
 
 async def _pinned(ctx: Context, run_ids: Sequence[str]) -> list[Run]:

@@ -1,7 +1,7 @@
 """The verbs of runs: start, log, change, finish, delete, read back. What `log` acknowledged is on disk and seen at once."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from gimbal.axis.runs.artifacts.service import Artifacts, Owner
 from gimbal.axis.runs.desk import COLUMNS, WITH_EXPERIMENT, RunDesk, RunRow, row_of
 from gimbal.axis.runs.experiments.model import DEFAULT, Experiment, Stage
 from gimbal.axis.runs.experiments.service import Experiments
-from gimbal.axis.runs.filling import filled
+from gimbal.axis.runs.filling import filled, info_of
 from gimbal.axis.runs.liveness import Liveness
 from gimbal.axis.runs.model import (
     Artifact,
@@ -24,6 +24,7 @@ from gimbal.axis.runs.model import (
     MetricPoint,
     Run,
     RunFinished,
+    RunInfo,
     RunStatus,
     UpdateRun,
     check_path,
@@ -35,7 +36,7 @@ from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.store import experiments, runs
 from gimbal.axis.runs.values import batch_of, put_params, put_tags, remove_tags
 from gimbal.engines.storage.catalog import Catalog
-from gimbal.engines.storage.tables import insert_missing
+from gimbal.engines.storage.tables import insert_counted
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotFound, NotReady, TooLarge
@@ -61,6 +62,10 @@ class Runs:
         self.experiments = Experiments(catalog)
 
     async def create(self, ctx: Context, body: CreateRun) -> Run:
+        """Start a run and return it whole; as `begin` otherwise."""
+        return (await filled(self._catalog, self._points, ctx, [await self.begin(ctx, body)]))[0]
+
+    async def begin(self, ctx: Context, body: CreateRun) -> RunRow:
         """Start a run; the same id again is the same run. Raise NotFound when an input or the parent does not exist."""
         limits = ctx.get(Settings).limits
         check_values(body.params, body.tags, most_params=limits.params_per_run)
@@ -68,7 +73,7 @@ class Runs:
         parent = (await self.desk.of(ctx, body.parent_id)).id if body.parent_id else None
         now = ctx.now()
         run_id = parse_id(body.id) if body.id else new_id()
-        values = {
+        values: dict[str, Any] = {
             "id": run_id,
             "project": ctx.project or "default",
             "name": body.name or f"run {now:%Y-%m-%d %H:%M:%S}",
@@ -87,15 +92,17 @@ class Runs:
             "beat_s": body.beat_s,
         }
         async with self._catalog.write(ctx) as tx:
-            experiment = await self.experiments.ensure(ctx, tx, body.experiment or DEFAULT)
-            if await insert_missing(tx, runs, values | {"experiment_key": experiment}):
-                key = (await tx.execute(sa.select(runs.c.key).where(runs.c.id == run_id))).scalar_one()
+            values["experiment_key"] = await self.experiments.ensure(ctx, tx, body.experiment or DEFAULT)
+            key = await insert_counted(tx, runs, values, runs.c.key)
+            if key is not None:
                 await put_params(tx, key, body.params, most=limits.params_per_run)
                 await put_tags(tx, key, body.tags)
-        self.desk.forget(run_id)
-        row = await self.desk.of(ctx, run_id)
+        if key is None:
+            self.desk.forget(run_id)
+        else:
+            self.desk.know(RunRow(key=key, experiment=body.experiment or DEFAULT, **values))
         await self._assets.record_use(ctx, "run", run_id, inputs)
-        return (await filled(self._catalog, self._points, ctx, [row]))[0]
+        return await self.desk.of(ctx, run_id)
 
     async def log(self, ctx: Context, run_id: str, body: LogRun, *, late: bool = False) -> Logged:
         """Store parameters, tags, metric points and inputs durably.
@@ -151,7 +158,7 @@ class Runs:
         row = await self.desk.of(ctx, run_id)
         return msgspec.convert({"status": row.status, "stage": row.stage}, Beat)
 
-    async def finish(self, ctx: Context, run_id: str, body: FinishRun) -> Run:
+    async def finish(self, ctx: Context, run_id: str, body: FinishRun) -> RunInfo:
         """End a run; ending it again in the same way changes nothing, in another way is a Conflict."""
         row = await self.desk.of(ctx, run_id)
         row.must_be_active()
@@ -169,9 +176,9 @@ class Runs:
             raise Conflict(
                 f"The run is {row.status} already.", where="status", kept="how it ended", todo="Start another run."
             )
-        return (await filled(self._catalog, self._points, ctx, [row]))[0]
+        return info_of(row)
 
-    async def update(self, ctx: Context, run_id: str, body: UpdateRun) -> Run:
+    async def update(self, ctx: Context, run_id: str, body: UpdateRun) -> RunInfo:
         """Rename a run, write its note, set and take away tags, end it or go on with it; raise NotReady when deleted."""
         row = await self.desk.of(ctx, run_id)
         row.must_be_active()
@@ -192,9 +199,9 @@ class Runs:
             if body.status is not None and body.status not in _OPEN and row.status in _OPEN:
                 ctx.emit(RunFinished(project=row.project, run_id=row.id, status=body.status))
         self.desk.forget(row.id)
-        return await self.get(ctx, row.id)
+        return info_of(await self.desk.of(ctx, row.id))
 
-    async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> Run:
+    async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> RunInfo:
         """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing."""
         row = await self.desk.of(ctx, run_id)
         if row.stage != stage:
@@ -202,7 +209,8 @@ class Runs:
                 values = {"stage": stage, "updated_at": ctx.now()}
                 await tx.execute(runs.update().where(runs.c.key == row.key).values(**values))
             self.desk.forget(row.id)
-        return await self.get(ctx, row.id)
+            row = await self.desk.of(ctx, row.id)
+        return info_of(row)
 
     async def set_experiment_stage(self, ctx: Context, key: int, stage: Stage) -> Experiment:
         """Delete (`deleted`) or restore (`active`) an experiment and its runs with it."""

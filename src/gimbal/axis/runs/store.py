@@ -68,6 +68,10 @@ runs = sa.Table(
     ),
 )
 
+HEAD = 64
+"""Characters of a parameter's or a tag's value that are in its index: PostgreSQL takes no long ones there."""
+_HEAD = sa.text(f"substr(value, 1, {HEAD})")
+
 run_params = sa.Table(
     "run_params",
     metadata,
@@ -75,6 +79,7 @@ run_params = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     # JSON text rather than Json: a number keeps the form in which it was given, so that "the same" can be told.
     sa.Column("value", sa.Text, nullable=False),
+    sa.Index("ix_run_params_head", "name", _HEAD, "run_key"),
     sqlite_with_rowid=False,
 )
 
@@ -84,6 +89,7 @@ run_tags = sa.Table(
     sa.Column("run_key", Key, sa.ForeignKey("runs.key"), primary_key=True, autoincrement=False),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+    sa.Index("ix_run_tags_head", "name", _HEAD, "run_key"),
     sqlite_with_rowid=False,
 )
 

@@ -100,22 +100,31 @@ class Scores:
         return [Judgement(**row) for row in rows]
 
     async def of_many(
-        self, ctx: Context, kind: Literal["trace", "session"], ids: Sequence[str]
+        self, ctx: Context, kind: Literal["trace", "session"], ids: Sequence[str], *, each: int = 20
     ) -> Mapping[str, Sequence[Judgement]]:
-        """Return the newest judgements of some traces, those of their spans among them, or of some sessions."""
+        """Return the newest judgements of some traces, those of their spans among them, or of some sessions.
+
+        `each` is how many of one trace or session at most.
+        """
         if not ids:
             return {}
         # Each by itself: the key of the table finds what was said of traces, and passes over it for spans.
         wanted = ["target_kind = {kind:String} AND target_id IN {ids:Array(String)}"]
         if kind == "trace":
             wanted.append("target_kind = 'span' AND trace_id IN {ids:Array(String)}")
-        each = " UNION ALL ".join(
+        tables = " UNION ALL ".join(
             f"SELECT {_COLUMNS} FROM scores FINAL WHERE project = {{project:String}} AND {one}" for one in wanted
         )
         rows = await self._columns.query(
-            f"SELECT * FROM ({each}) ORDER BY at_us DESC, id DESC "
+            f"SELECT * FROM ({tables}) ORDER BY at_us DESC, id DESC "
             "LIMIT {each:UInt32} BY if(target_kind = 'span', trace_id, target_id) LIMIT {most:UInt32}",
-            {"project": ctx.project or "default", "kind": kind, "ids": list(ids), "each": 20, "most": _MOST_SHOWN},
+            {
+                "project": ctx.project or "default",
+                "kind": kind,
+                "ids": list(ids),
+                "each": each,
+                "most": max(_MOST_SHOWN, each * len(ids)),
+            },
         )
         found: dict[str, list[Judgement]] = {}
         for row in rows:
@@ -124,6 +133,14 @@ class Scores:
                 Judgement(**row)
             )
         return found
+
+    async def forget(self, ctx: Context, score_id: str, *, name: str | None = None) -> None:
+        """Delete a score for good, or only what it was under a former name."""
+        named = " AND name = {name:String}" if name else ""
+        await self._columns.command_aside(
+            f"DELETE FROM scores WHERE project = {{project:String}} AND id = {{id:String}}{named}",
+            {"project": ctx.project or "default", "id": score_id, "name": name or ""},
+        )
 
     def judged(self, test: ScoreTest, place: str) -> tuple[str, dict[str, Any]]:
         """Return the statement of the traces and spans that were judged so, as `traces` asks for them."""

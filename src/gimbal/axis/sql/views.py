@@ -233,7 +233,7 @@ RUN_METRICS = View(
     meaning="One row for each point of a metric of a run.",
     time="time",
     base="table",
-    table="run_points",
+    table="metric_points",
     at="at_us",
     columns=(
         Column("run_id", "String", "Run."),

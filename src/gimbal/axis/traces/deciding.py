@@ -223,5 +223,6 @@ _DROPPED = (
 _CLEAR: Sequence[str] = (
     f"DELETE FROM spans WHERE {_OLD} AND written_us <= {{upto:Int64}}",
     f"DELETE FROM span_events WHERE {_HERE} AND trace_id IN ({_DROPPED})",
+    f"DELETE FROM trace_facts WHERE {_HERE} AND trace_id IN ({_DROPPED})",
     f"DELETE FROM spans WHERE {_HERE} AND weight = 0 AND written_us <= {{hidden:Int64}}",
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces import ingest, ingest_logs, otlp, status
+from gimbal.axis.traces.facts.model import ExperimentIds
 from gimbal.axis.traces.otlp import Rejected
 from gimbal.axis.traces.signals import LOGS, SPANS, Signal
 from gimbal.kernel.context import Context, Permission
@@ -25,8 +26,12 @@ PATHS = (
     "/otel/v1/traces",
 )
 LOGS_PATHS = tuple(path.removesuffix("traces") + "logs" for path in PATHS)
-# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust.
-_PROJECT_HEADERS = ("projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent")
+# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust, MLflow.
+_PROJECT_HEADERS = (
+    "projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent", "x-mlflow-workspace",
+)  # fmt: skip
+# Where MLflow's clients name the experiment.
+_EXPERIMENT = "x-mlflow-experiment-id"
 
 
 Take = Callable[[Context, bytes, str], Awaitable[list[Rejected]]]
@@ -34,7 +39,13 @@ Take = Callable[[Context, bytes, str], Awaitable[list[Rejected]]]
 
 async def export_traces(ctx: Context, request: HttpRequest) -> HttpReply:
     """Store the spans; the answer means that they are durable."""
-    return await _export(ctx, request, SPANS, ingest.take)
+
+    async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
+        named = request.headers.get(_EXPERIMENT, "").strip()
+        experiment = await ctx.get(ExperimentIds).key_of(ctx, named) if named else None
+        return await ingest.take(ctx, body, media_type, experiment=experiment)
+
+    return await _export(ctx, request, SPANS, take)
 
 
 async def export_logs(ctx: Context, request: HttpRequest) -> HttpReply:

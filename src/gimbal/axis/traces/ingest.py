@@ -15,6 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from gimbal.axis.traces import judgements, otlp
 from gimbal.axis.traces.dialects import ended, read, told
+from gimbal.axis.traces.facts import roots
+from gimbal.axis.traces.facts.service import TraceFacts
 from gimbal.axis.traces.fitting import LINKS, MARK, Fitting
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.otlp import RawSpan, Rejected
@@ -35,14 +37,15 @@ _SPANS = "gimbal_ingest_spans_"
 LAG = "gimbal_ingest_lag_seconds"
 
 
-async def take(ctx: Context, body: bytes, media_type: str) -> list[Rejected]:
+async def take(ctx: Context, body: bytes, media_type: str, *, experiment: int | None = None) -> list[Rejected]:
     """Store the spans of a request as it came over the wire durably; return those that were rejected.
 
-    Raise CorruptUpload for what is no request, and what `ingest` raises.
+    Their traces are of an experiment, where its number is given. Raise CorruptUpload for what is no request, and what
+    `ingest` raises.
     """
     with one_request(ctx, body), discreet(await redactor_of(ctx)):
         ctx.get(Traces).check_room()
-        return await ingest(ctx, *otlp.read(body, media_type))
+        return await ingest(ctx, *otlp.read(body, media_type), experiment=experiment)
 
 
 @contextlib.contextmanager
@@ -61,7 +64,11 @@ def one_request(ctx: Context, body: bytes) -> Iterator[None]:
 
 
 async def ingest(
-    ctx: Context, request: ExportTraceServiceRequest, unreadable: Sequence[Rejected] = ()
+    ctx: Context,
+    request: ExportTraceServiceRequest,
+    unreadable: Sequence[Rejected] = (),
+    *,
+    experiment: int | None = None,
 ) -> list[Rejected]:
     """Store the spans of one OTLP request durably; return those that were rejected, `unreadable` among them.
 
@@ -86,9 +93,13 @@ async def ingest(
         spans = await _normal(ctx, good, limits, redactor)
         # Many requests may wait for the writer: what they were read from is let go before.
         del request, good
-        # First what spans say of quality: a request that is refused for it has left nothing behind.
+        # First what spans say of quality and of their trace: a request that is refused for it has left nothing behind.
         await judgements.keep(ctx, spans)
+        if said := roots.sent(spans, experiment):
+            await ctx.get(TraceFacts).store(ctx, said)
         await ctx.get(Traces).record(ctx, spans, redacted=True)
+        if said:
+            await ctx.get(TraceFacts).arrived(ctx, [one.trace_id for one in spans if roots.is_root(one)])
     except GimbalError as error:
         _refused(ctx, count, error.code, rejected=len(unreadable))
         raise

@@ -6,6 +6,7 @@ stands in the same statement as all others, so that pages, sorts and sums are as
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -71,11 +72,16 @@ def with_scores(ctx: Context, narrowed: TraceFilter, tests: Sequence[ScoreTest])
 
 def _condition(judgements: Judgements, test: ScoreTest, place: str) -> Condition:
     """Return what `trace_id` must fulfil."""
+    traces, values = traces_judged(judgements, test, place)
+    return Condition(f"trace_id {'NOT IN' if test.test == UNSCORED else 'IN'} ({traces})", values, ("trace_id",))
+
+
+def traces_judged(judgements: Judgements, test: ScoreTest, place: str) -> tuple[str, dict[str, Any]]:
+    """Return the statement of the traces that were judged so, or of which a span was; its parameters begin with `place`."""
     sql, values = judgements.judged(test, place)
     # Span ids are unique in their trace only, and a score may have come without it: then all that bear the id are meant.
-    traces = (
+    return (
         f"SELECT if(kind = 'trace', target, trace) FROM ({sql}) WHERE kind = 'trace' OR trace != '' "
         "UNION ALL SELECT trace_id FROM spans WHERE project = {project:String} AND span_id IN ("
         f"SELECT target FROM ({sql}) WHERE kind = 'span' AND trace = '')"
-    )
-    return Condition(f"trace_id {'NOT IN' if test.test == UNSCORED else 'IN'} ({traces})", values, ("trace_id",))
+    ), values

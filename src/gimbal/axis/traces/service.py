@@ -108,6 +108,21 @@ class Traces:
         more = encode_cursor({"id": todo[-1][0]}) if len(sizes) > most else None
         return Renormalised(traces=len(todo), spans=seen, changed=changed, next=more)
 
+    async def amend_root(self, ctx: Context, trace_id: str, change: Callable[[Span], Span]) -> None:
+        """Store the root of a trace as `change` makes it; nothing happens where it is not there.
+
+        A root that comes in meanwhile is newer than what is written here.
+        """
+        project = ctx.project or "default"
+        if (found := await self._store.root(project, trace_id)) is None:
+            return
+        span, version = found
+        new = _anew(span, await span_events.of_traces(self._columns, project, [trace_id], span.span_id), change)
+        if new != span:
+            prices = await self._prices.of(project)
+            priced = _with_cost(reopened(span, new), prices, repeats=not span.billable)
+            await self._writer.write("spans", to_rows(project, [priced], written_us=version + 1))
+
     def _stamp(self, count: int) -> int:
         """Return the first of `count` moments that are later than any before: of two versions the later one counts."""
         first = max(time.time_ns() // 1000, self._written_us + 1)

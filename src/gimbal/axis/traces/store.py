@@ -112,6 +112,17 @@ class SpanStore:
         )
         return [from_row(row) for row in rows]
 
+    async def root(self, project: str, trace_id: str) -> tuple[Span, int] | None:
+        """Return the span of a trace that has no parent, with the number of its version; None where it is not there."""
+        names = ", ".join((*COLUMNS, "written_us"))
+        rows = await self._columns.query(
+            f"SELECT {names} FROM (SELECT {names} FROM spans WHERE project = {{project:String}} AND trace_id = {{id:String}} "
+            "AND parent_id = '' ORDER BY written_us DESC LIMIT 1 BY span_id) "
+            "WHERE weight > 0 ORDER BY start_us, span_id LIMIT 1",
+            {"project": project, "id": trace_id},
+        )
+        return (from_row(rows[0]), rows[0]["written_us"]) if rows else None
+
     async def may_repeat(self, project: str, span: Span) -> bool:
         """Tell whether another span of its trace may count the call of this one: one beneath it, or with its answer."""
         rows = await self._columns.query(

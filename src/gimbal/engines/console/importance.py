@@ -36,7 +36,7 @@ def shares(params: Sequence[Mapping[str, Any]], values: Sequence[float]) -> list
     found: list[Share] = []
     for name in names:
         pairs = [(row[name], value) for row, value in zip(params, values, strict=True) if name in row]
-        groups = _groups([one for one, _ in pairs])
+        groups = groups_of([one for one, _ in pairs])
         if len(pairs) >= LEAST and 1 < len(set(groups)) < len(pairs):
             share = _share(groups, [value for _, value in pairs])
             found.append(Share(name=name, share=share, runs=len(pairs)))
@@ -68,7 +68,8 @@ def importance(found: Sequence[Share], *, title: str) -> Spec:
     }
 
 
-def _groups(values: Sequence[Any]) -> list[str]:
+def groups_of(values: Sequence[Any]) -> list[str]:
+    """Return the group of each value: itself where there are few, one of five of equal size for numbers of many values."""
     numbers = [float(value) for value in values if isinstance(value, float | int) and not isinstance(value, bool)]
     # Few runs in many groups are apart by chance alone.
     most = max(2, min(_GROUPS, len(values) // _IN_A_GROUP))

@@ -31,19 +31,30 @@ class Transport(Protocol):
 class Wave:
     """What leaves at the end of this turn, in the order in which it was written."""
 
-    __slots__ = ("_loop", "_packets", "_size")
+    __slots__ = ("_busy", "_loop", "_open", "_packets", "_size", "_written")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._packets: list[tuple[Transport, bytes]] = []
         self._size = 0
+        self._open = False
+        """Whether something was written in this turn."""
+        self._written = 0
+        """Packets of this turn."""
+        self._busy = False
+        """Whether there were several in the turn before."""
 
     def write(self, transport: Transport, data: bytes) -> None:
-        """Send bytes at the end of this turn; with much that waits, at once."""
-        packets = self._packets
-        if not packets:
-            self._loop.call_soon(self.flush)
-        packets.append((transport, data))
+        """Send bytes at the end of this turn; with much that waits, or where they are alone, at once."""
+        self._written += 1
+        if not self._open:
+            self._open = True
+            self._loop.call_soon(self._turned)
+            if not self._busy:
+                # Hardly anything goes with it, and its receiver waits.
+                _send(transport, data)
+                return
+        self._packets.append((transport, data))
         self._size += len(data)
         if self._size > _MOST:
             self.flush()
@@ -54,11 +65,19 @@ class Wave:
         if packets:
             self._packets, self._size = [], 0
             for transport, data in packets:
-                if not transport.is_closing():
-                    try:
-                        transport.write(data)
-                    except Exception:  # noqa: BLE001 - the others' packets go all the same
-                        _log.warning("a packet could not be sent", exc_info=True)
+                _send(transport, data)
+
+    def _turned(self) -> None:
+        self._open, self._busy, self._written = False, self._written > 1, 0
+        self.flush()
+
+
+def _send(transport: Transport, data: bytes) -> None:
+    if not transport.is_closing():
+        try:
+            transport.write(data)
+        except Exception:  # noqa: BLE001 - the others' packets go all the same
+            _log.warning("a packet could not be sent", exc_info=True)
 
 
 _waves: WeakKeyDictionary[asyncio.AbstractEventLoop, Wave] = WeakKeyDictionary()

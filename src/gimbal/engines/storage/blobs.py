@@ -18,6 +18,7 @@ import msgspec
 import obstore
 from blake3 import blake3
 
+from gimbal.engines.storage.blob_ref import BlobRef
 from gimbal.engines.storage.parts import PartFiles, sweep
 from gimbal.engines.storage.ranges import read_between
 from gimbal.engines.storage.uploads import Kept, Spool, gather, sync_folder
@@ -28,15 +29,6 @@ _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}")
 _CHUNK = 1 << 20
 # A blob in an object store that is put again after so long is written again: that it is wanted is told by its date.
 _RENEW_S = 3600.0
-
-
-class BlobRef(msgspec.Struct, frozen=True, kw_only=True):
-    """What a put answers."""
-
-    digest: str
-    """`b3:` and 64 hex digits."""
-    size: int
-    """Bytes."""
 
 
 class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,13 @@ async def insert_missing(tx: AsyncConnection, table: sa.Table, values: Mapping[s
 
     On PostgreSQL it waits for a transaction that is inserting the same key.
     """
+    return await insert_counted(tx, table, values, sa.literal(1)) is not None
+
+
+async def insert_counted(
+    tx: AsyncConnection, table: sa.Table, values: Mapping[str, Any], key: sa.ColumnElement[int]
+) -> int | None:
+    """Insert a row as `insert_missing` does; return the key that the engine gave it, None where one was there."""
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(sa.literal(1))
-    return (await tx.execute(statement)).first() is not None
+    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(key)
+    return (await tx.execute(statement)).scalar()

@@ -1,4 +1,4 @@
-"""Commands of this machine, which need no running server: up, settings, doctor, backup, restore."""
+"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep, which does."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Group, Parameter
 
 from gimbal.faces.cli import show, values
+from gimbal.faces.cli.sweep import sweep
 from gimbal.kernel.settings import LoadedSettings, load_settings
 
 DataFlag = Annotated[Path | None, Parameter(help="Data folder; .gimbal otherwise.")]
@@ -129,5 +130,5 @@ def restore(
 
 def add_all(app: App, group: Group) -> None:
     """Add these commands to the top-level app."""
-    for command in (up, settings, doctor, backup, restore):
+    for command in (up, settings, doctor, backup, restore, sweep):
         app.command(command, group=group)

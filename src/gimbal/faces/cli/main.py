@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
@@ -19,12 +18,19 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
 _HERE = Group("This machine", sort_key=1)
 _THERE = Group("On the server", sort_key=2)
 _FLAGS = Group("Options", sort_key=3)
+_IMPORT = "import"
+_GROUPS = "gimbal.faces.cli.groups"
 _PLACES = ("gimbal.axis", "gimbal.predictive", "gimbal.generative", "gimbal.generative.gateway")
+
+
+def _version() -> str:
+    return importlib.import_module("importlib.metadata").version("gimbal-ops")
 
 
 def build(words: list[str]) -> App:
     """Return the app with the commands that `words` may need; other groups appear with their meaning only."""
-    app = App(name="gimbal", help=_HELP, version=lambda: version("gimbal-ops"))
+    # As plain text: to read it as Markdown takes longer than all the rest. So do the versions of packages.
+    app = App(name="gimbal", help=_HELP, help_format="plaintext", version=_version)
     for flag in ("--help", "--version"):
         app[flag].group = _FLAGS
     local.add_all(app, _HERE)
@@ -37,14 +43,20 @@ def build(words: list[str]) -> App:
                 commands.add(sub, command)
             _add_own(sub, group)
         app.command(sub)
+    importing = App(
+        name=_IMPORT, help="Runs of MLflow, Weights & Biases, Neptune and Trackio, brought here.", group=_THERE
+    )
+    if asked == _IMPORT:
+        importlib.import_module("gimbal.faces.importing.commands").add(importing)
+    app.command(importing)
     return app
 
 
 def _add_own(sub: App, group: str) -> None:
-    """Add the commands that a room wrote itself because they are more than one operation."""
-    for place in _PLACES:
-        name = f"{place}.{group}.commands"
-        if importlib.util.find_spec(f"{place}.{group}") and importlib.util.find_spec(name):
+    """Add the commands that are more than one operation: those that a room wrote itself, and those of the faces."""
+    rooms = [f"{place}.{group}" for place in _PLACES if importlib.util.find_spec(f"{place}.{group}")]
+    for name in (*(f"{room}.commands" for room in rooms), f"{_GROUPS}.{group}"):
+        if importlib.util.find_spec(name):
             importlib.import_module(name).add(sub)
 
 

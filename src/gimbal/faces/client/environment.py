@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from gimbal.axis.runs.model import BRANCH_TAG, COMMIT_TAG, DIFF_FILE, DIRTY_TAG, ENVIRONMENT_FILE
 from gimbal.faces.client.nvidia import gpus
 from gimbal.faces.client.wire import text
 
@@ -49,10 +50,12 @@ def environment() -> Environment:
         **_machine(),
         "packages": packages(),
     }
-    tags = {f"git.{name}": str(code[name]).lower() for name in ("commit", "branch", "dirty") if name in code}
-    files = {"environment.json": msgspec.json.format(msgspec.json.encode(told, enc_hook=str))}
+    tags = {tag: code[name] for name, tag in (("commit", COMMIT_TAG), ("branch", BRANCH_TAG)) if name in code}
+    if "dirty" in code:
+        tags[DIRTY_TAG] = str(code["dirty"]).lower()
+    files = {ENVIRONMENT_FILE: msgspec.json.format(msgspec.json.encode(told, enc_hook=str))}
     if diff:
-        files["code.diff"] = diff
+        files[DIFF_FILE] = diff
     return Environment(tags, files)
 
 
@@ -122,22 +125,30 @@ def _memory() -> int | None:
 
 def _code(folder: Path) -> tuple[dict[str, Any], bytes]:
     """Return commit, branch, remote and whether anything was changed, and what."""
-    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    commit = _line(_git(folder, "rev-parse", "HEAD"))
     if not commit:
         return {}, b""
     found: dict[str, Any] = {"commit": commit}
-    if branch := _git(folder, "symbolic-ref", "--short", "-q", "HEAD").decode(errors="replace").strip():
+    if branch := _line(_git(folder, "symbolic-ref", "--short", "-q", "HEAD")):
         found["branch"] = branch
-    if remote := _git(folder, "config", "--get", "remote.origin.url").decode(errors="replace").strip():
+    if remote := _line(_git(folder, "config", "--get", "remote.origin.url")):
         found["remote"] = _address(remote)
     diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color")
+    if diff is None:
+        # Too large to look at in time, say: then nobody knows.
+        return found, b""
     found["dirty"] = bool(diff)
     if len(diff) > _MOST_DIFF:
         found["diff_cut_at_bytes"] = _MOST_DIFF
     return found, diff[:_MOST_DIFF]
 
 
-def _git(folder: Path, *words: str) -> bytes:
+def _line(told: bytes | None) -> str:
+    return (told or b"").decode(errors="replace").strip()
+
+
+def _git(folder: Path, *words: str) -> bytes | None:
+    """Return what git says; None where it fails or takes too long."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
             ["git", *words],  # noqa: S607 - the user's own git
@@ -149,5 +160,5 @@ def _git(folder: Path, *words: str) -> bytes:
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.SubprocessError):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+        return None
+    return done.stdout if done.returncode == 0 else None

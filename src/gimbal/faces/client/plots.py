@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from gimbal.axis.runs.plotting import Plot
-from gimbal.faces.client.client import default_client
+from gimbal.faces.client.client import Client, default_client
 
 
 def plot(
@@ -18,6 +18,12 @@ def plot(
 
     `how` is what `client.runs.chart` takes: `kind`, `x`, `smooth`, `log`, `band`, `by`, `experiment`, `height`.
     """
+    return drawn(default_client(), metric, runs, theme, how)
+
+
+def drawn(
+    client: Client, metric: str, runs: Sequence[Any], theme: Literal["light", "dark"], how: dict[str, Any]
+) -> Plot:
+    """Return the chart that a client's server gives the data for."""
     ids = [run if isinstance(run, str) else run.id for run in runs]
-    chart = default_client().runs.chart(metric=metric, runs=ids, **how)
-    return Plot(chart.spec, theme)
+    return Plot(client.runs.chart(metric=metric, runs=ids, **how).spec, theme)

@@ -135,7 +135,7 @@ def _going_on(courier: RunCourier, client: Client, run_id: str, body: dict[str, 
             return _later(courier, run_id, body, start=not must, resumes=True)
         found = client.runs.show(run_id)
         if found.status != "running":
-            found = client.runs.update(run_id, status="running")
+            client.runs.update(run_id, status="running")
         client.runs.beat(run_id, every_s=BEAT_S)
     except NotFound:
         if must:

@@ -13,13 +13,15 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gimbal.axis.runs.model import Artifact, EndStatus, check_path, check_values
+from gimbal.axis.runs.plotting import Plot
 from gimbal.faces.client.client import Client
+from gimbal.faces.client.plots import drawn
 from gimbal.faces.client.run_courier import AGAIN, RunCourier, settle_all
 from gimbal.faces.client.run_media import Media
 from gimbal.faces.client.run_parcels import Parcel
@@ -187,6 +189,17 @@ class ActiveRun(Media):
         self._check_process()
         self._courier.flush()
         self._raise_refusal()
+
+    def plot(
+        self, metric: str, beside: Sequence[Any] = (), *, theme: Literal["light", "dark"] = "light", **how: Any
+    ) -> Plot:
+        """Return a chart of this run, and of other runs or ids `beside` it, also after it has ended.
+
+        What was logged until now is in it. It shows itself in a notebook and has `save`; `how` is as with `gimbal.plot`.
+        Raise Unavailable when the server stays away.
+        """
+        self.flush()
+        return drawn(self.client, metric, [self, *beside], theme, how)
 
     def before_end(self, call: Callable[[], object]) -> None:
         """Call something before the run ends."""

@@ -115,12 +115,21 @@ class Transport:
             raise self._unreached(problem, "GET") from None
 
     def dialect(
-        self, method: str, path: str, payload: Any, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        payload: Any,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        raw: RawBody | None = None,
     ) -> dict[str, Any]:
-        """Call a route of a foreign dialect with JSON and return its JSON."""
+        """Call a route of a foreign dialect with JSON, or with raw bytes or a file, and return its JSON."""
         content = None if payload is None else _encoder.encode(payload)
         more = {"x-gimbal-project": self.project, **(headers or {})}
-        response = self._send(method, path, content=content, headers=more)
+        if raw is not None:
+            more["content-type"] = "application/octet-stream"
+        response = self._send(method, path, query=query, content=content, raw=raw, headers=more)
         try:
             return msgspec.json.decode(response.content, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:

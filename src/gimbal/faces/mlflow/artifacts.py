@@ -15,6 +15,7 @@ from gimbal.axis.runs.artifacts.paths import decoded, safe_folder, safe_path
 from gimbal.axis.runs.artifacts.service import Artifacts, Owner, owner_in
 from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.service import Runs
+from gimbal.faces.mlflow import trace_files
 from gimbal.faces.mlflow.errors import NotServed
 from gimbal.faces.mlflow.reading import artifact_root, must_be_active, run_row
 from gimbal.faces.mlflow.table import bare, call, raw
@@ -82,6 +83,8 @@ async def put(ctx: Context, request: HttpRequest) -> HttpReply:
     """Keep a file."""
     place = await placed(ctx, request.parameters["path"], changing=True)
     await ctx.get(Artifacts).put(ctx, place.owner, place.path, request.body)
+    if place.owner.kind == "trace" and place.path == trace_files.FILE:
+        await trace_files.take(ctx, place.owner)
     return HttpReply(body=encoded(None))
 
 

@@ -7,11 +7,11 @@ import msgspec
 
 from gimbal.axis.runs.artifacts.service import Artifacts, Owner
 from gimbal.axis.runs.candidates.model import LoggedModel, ModelMetric, ModelOrder, ModelQuery, NewModel, Status
+from gimbal.axis.runs.candidates.search import MODELS
 from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.model import Artifact
-from gimbal.faces.mlflow.filters import Grammar, parse_filter
 from gimbal.faces.mlflow.names import Int64, KeyValue, hex_of, ms_of
-from gimbal.faces.mlflow.paging import limited, offset_of, token_for
+from gimbal.faces.mlflow.paging import limited
 from gimbal.faces.mlflow.reading import active_run, experiment_id, experiment_of, pairs, run_row
 from gimbal.faces.mlflow.runs import OneRun
 from gimbal.faces.mlflow.shown import own_clauses, shown_run_id, tags_of
@@ -20,14 +20,8 @@ from gimbal.faces.mlflow.table import call
 from gimbal.faces.mlflow.wire import needed
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause, parse
 
-GRAMMAR = Grammar(
-    texts=frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
-    numbers=frozenset({"creation_timestamp", "last_updated_timestamp"}),
-    lists=frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
-    entities=frozenset({"attribute", "tag", "param", "metric"}),
-    aliases={"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"},
-)
 STATUS: dict[str, Status] = {
     "LOGGED_MODEL_PENDING": "pending",
     "LOGGED_MODEL_READY": "ready",
@@ -225,22 +219,18 @@ async def search(ctx: Context, asked: SearchModels) -> dict[str, Any]:
         raise BadInput("Missing value for required parameter 'experiment_ids'.", where="experiment_ids")
     if any(not one.dataset_name for one in asked.datasets):
         raise BadInput("`dataset_name` in the `datasets` clause must be specified.", where="datasets")
-    marks = (asked.experiment_ids, asked.filter, asked.datasets, asked.order_by)
-    offset = offset_of(asked.page_token, *marks)
-    _, clauses = own_clauses(parse_filter(asked.filter, GRAMMAR))
+    _, clauses = own_clauses(parse(asked.filter, MODELS))
     query = ModelQuery(
         experiments=[(await experiment_of(ctx, one)).key for one in asked.experiment_ids],
         clauses=[_status(one) for one in clauses],
         datasets=[(one.dataset_name, one.dataset_digest) for one in asked.datasets],
         order=[_order(one) for one in asked.order_by],
         limit=limit,
-        offset=offset,
+        cursor=asked.page_token or None,
     )
-    found, more = await ctx.get(LoggedModels).search(ctx, query)
-    shown: dict[str, Any] = {"models": [await shown_model(ctx, one) for one in found]}
-    if more:
-        shown["next_page_token"] = token_for(offset + limit, *marks)
-    return shown
+    page = await ctx.get(LoggedModels).search(ctx, query)
+    shown: dict[str, Any] = {"models": [await shown_model(ctx, one) for one in page.items]}
+    return shown | ({"next_page_token": page.next} if page.next else {})
 
 
 @call("POST", "/mlflow/runs/outputs", Outputs, allow=Permission.DEVELOP)
@@ -289,13 +279,13 @@ def _folder(files: Sequence[Artifact], below: str) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _status(clause: Any) -> Any:
+def _status(clause: Clause) -> Clause:
     """Return a condition on the status as we keep it."""
     if clause.entity != "attribute" or clause.key != "status":
         return clause
     known = STATUS | _SHORT
-    value = clause.value
-    ours = [known.get(one, one) for one in value] if isinstance(value, list) else known.get(value, value)
+    value: Any = clause.value
+    ours = tuple(known.get(one, one) for one in value) if isinstance(value, tuple) else known.get(value, value)
     return msgspec.structs.replace(clause, value=ours)
 
 
@@ -314,7 +304,7 @@ def _order(one: OrderBy) -> ModelOrder:
     if one.dataset_name and not metric:
         raise BadInput("`dataset_name` can only be specified with a metric.", where="order_by")
     return ModelOrder(
-        key=key.strip("`") if metric else GRAMMAR.aliases.get(key, key),
+        key=key.strip("`") if metric else MODELS.keys.get(key, key),
         metric=metric,
         descending=not one.ascending,
         dataset_name=one.dataset_name,

@@ -12,7 +12,7 @@ import msgspec
 
 from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.desk import RunRow
-from gimbal.axis.runs.experiments.model import DEFAULT, Experiment
+from gimbal.axis.runs.experiments.model import DEFAULT, DEFAULT_ID, SHOWN_DEFAULT, Experiment
 from gimbal.axis.runs.filling import values_of
 from gimbal.axis.runs.inputs import DatasetInput, inputs_of
 from gimbal.axis.runs.model import MetricValue, to_wire
@@ -25,8 +25,6 @@ from gimbal.faces.mlflow.wire import needed
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NotFound
 
-SHOWN_DEFAULT = "Default"
-DEFAULT_ID = "0"
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.ASCII)
 _AT_ONCE = 500
 """Runs that are made whole with one question of each kind."""
@@ -115,6 +113,30 @@ async def experiment_of(ctx: Context, text: str) -> Experiment:
         return await ctx.get(Runs).experiments.of_key(ctx, int(text))
     except NotFound:
         raise NotFound(f"No Experiment with id={text} exists", where="experiment_id") from None
+
+
+async def active_experiment(ctx: Context, text: str) -> int:
+    """Return the number of the experiment to which something new shall belong, 0 for the default one.
+
+    Raise BadInput for a deleted one, and what `experiment_of` raises.
+    """
+    found = await experiment_of(ctx, text)
+    if found.stage != "active":
+        raise BadInput(
+            f"The experiment {text} must be in the 'active' state. Current state is {found.stage}.",
+            where="experiment_id",
+            kept="nothing",
+        )
+    return 0 if found.name == DEFAULT else found.key
+
+
+class MlflowExperiments:
+    """The experiments that senders of spans name by MLflow's ids."""
+
+    async def key_of(self, ctx: Context, text: str) -> int:
+        """Return the number of an experiment, 0 for the default one; raise BadInput or NotFound."""
+        found = await experiment_of(ctx, text)
+        return 0 if found.name == DEFAULT else found.key
 
 
 def experiment_id(key: int, name: str) -> str:

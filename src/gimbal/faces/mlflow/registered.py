@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.assets.registry.model import Asked
+from gimbal.axis.assets.registry.search import NAME_ORDERS, NAMES
 from gimbal.axis.assets.registry.service import Registry
-from gimbal.faces.mlflow.filters import Grammar, parse_filter, parse_order
 from gimbal.faces.mlflow.names import KeyValue
-from gimbal.faces.mlflow.paging import limited, offset_of, token_for
+from gimbal.faces.mlflow.paging import limited
 from gimbal.faces.mlflow.shown import (
     kind_of,
     must_be_free,
@@ -22,9 +22,8 @@ from gimbal.faces.mlflow.wire import needed
 from gimbal.generative.prompts.mlflow import IS_PROMPT
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, NotFound
+from gimbal.kernel.filters import parse, parse_order
 
-GRAMMAR = Grammar(texts=frozenset({"name"}), lists=frozenset({"name"}))
-ORDERS = frozenset({"name", "creation_timestamp", "last_updated_timestamp"})
 _USUAL, _MOST = 100, 1000
 
 
@@ -141,17 +140,14 @@ async def search(ctx: Context, asked: Search) -> dict[str, Any]:
     """List registered models, or prompts where the filter asks for them."""
     registry = ctx.get(Registry)
     limit = limited(asked.max_results, _USUAL, _MOST)
-    kind, clauses = own_clauses(parse_filter(asked.filter, GRAMMAR))
-    offset = offset_of(asked.page_token, asked.filter, asked.order_by)
-    order = parse_order(asked.order_by, ORDERS)
-    found, more = await registry.search_names(
-        ctx, Asked(kind=kind, clauses=clauses, order=order, limit=limit, offset=offset)
+    kind, clauses = own_clauses(parse(asked.filter, NAMES))
+    order = parse_order(asked.order_by, NAME_ORDERS)
+    page = await registry.search_names(
+        ctx, Asked(kind=kind, clauses=clauses, order=order, limit=limit, cursor=asked.page_token or None)
     )
-    latest = await registry.latest(ctx, found)
-    shown: dict[str, Any] = {"registered_models": [shown_name(one, latest.get(one.asset_id, [])) for one in found]}
-    if more:
-        shown["next_page_token"] = token_for(offset + limit, asked.filter, asked.order_by)
-    return shown
+    latest = await registry.latest(ctx, page.items)
+    shown = {"registered_models": [shown_name(one, latest.get(one.asset_id, [])) for one in page.items]}
+    return shown | ({"next_page_token": page.next} if page.next else {})
 
 
 @call("POST", "/mlflow/registered-models/get-latest-versions", NameStages, allow=Permission.VIEW)

@@ -4,12 +4,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gimbal.axis.assets.registry.model import Clause, Kind, RegisteredName, RegisteredVersion
+import msgspec
+
+from gimbal.axis.assets.registry.model import Kind, RegisteredName, RegisteredVersion
 from gimbal.faces.mlflow.names import KeyValue, hex_of, ms_of
 from gimbal.faces.mlflow.reading import pairs
 from gimbal.generative.prompts import mlflow as prompts
 from gimbal.generative.prompts.model import decode_manifest
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause
 
 
 def shown_name(one: RegisteredName, latest: Sequence[RegisteredVersion]) -> dict[str, Any]:
@@ -84,8 +87,8 @@ def own_clauses(clauses: Sequence[Clause]) -> tuple[Kind, list[Clause]]:
                 kind = "prompt"
         elif clause.entity == "attribute" and clause.key in {"run_id", "source_run_id"}:
             value = clause.value
-            plain = [own_run_id(one) for one in value] if isinstance(value, list) else own_run_id(value)
-            found.append(Clause(entity=clause.entity, key=clause.key, op=clause.op, value=plain))
+            plain = tuple(own_run_id(one) for one in value) if isinstance(value, tuple) else own_run_id(str(value))
+            found.append(msgspec.structs.replace(clause, value=plain))
         else:
             found.append(clause)
     return kind, found

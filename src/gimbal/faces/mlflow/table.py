@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gimbal.axis.projects.service import Projects, must_be_open
+from gimbal.axis.projects.service import Projects
 from gimbal.faces.mlflow.errors import problem
 from gimbal.faces.mlflow.wire import decoded, encoded
 from gimbal.kernel.context import Context, Permission
@@ -79,20 +79,21 @@ def bare(method: str, *paths: str, allow: Permission, large: bool = False) -> Ca
 
 
 async def placed(ctx: Context, request: HttpRequest, allow: Permission) -> Context:
-    """Return a context in the workspace that the request names; raise NotFound for one that the caller cannot see."""
-    name = request.headers.get(WORKSPACE, "").strip()
-    if allow is Permission.OPEN or name in {"", HOME, ctx.project}:
+    """Return a context in the workspace that the request names, else in the project of the key.
+
+    Raise NotFound for a workspace that the caller cannot see, Forbidden for what the caller may not do there.
+    """
+    if allow is Permission.OPEN:
         return ctx
-    if not ctx.principal.may(Permission.VIEW, name):
-        raise NotFound(f"There is no workspace {name!r}.", where=WORKSPACE, todo="Projects are workspaces here.")
-    inner = ctx.within(name)
-    inner.require(allow)
-    project = await ctx.get(Projects).get(inner, name)
-    if allow > Permission.VIEW:
-        must_be_open(project)
-    return inner
+    name = request.headers.get(WORKSPACE, "").strip()
+    if name not in {"", HOME, ctx.project}:
+        if not ctx.principal.may(Permission.VIEW, name):
+            raise NotFound(f"There is no workspace {name!r}.", where=WORKSPACE, todo="Projects are workspaces here.")
+        ctx = ctx.within(name)
+    await ctx.get(Projects).enter(ctx, allow)
+    return ctx
 
 
 def _put(method: str, paths: list[str], answer: RawHandler, *, allow: Permission, large: bool = False) -> None:
     for path in paths:
-        dialect(method, path, dialect=DIALECT, allow=allow, large=large, on_error=problem)(answer)
+        dialect(method, path, dialect=DIALECT, allow=allow, large=large, on_error=problem, places=True)(answer)

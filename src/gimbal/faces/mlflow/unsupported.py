@@ -24,11 +24,12 @@ class Unserved(NamedTuple):
 
 
 UNSERVED = (
+    Unserved(3, "/mlflow/traces/metrics", "metrics of traces", "`gimbal traces aggregate` counts, sums and measures."),
     Unserved(
-        3, "/mlflow/traces", "MLflow's calls on traces", "Spans come to /v1/traces, and `gimbal traces` shows them."
-    ),
-    Unserved(
-        2, "/mlflow/traces", "MLflow's calls on traces", "Spans come to /v1/traces, and `gimbal traces` shows them."
+        3,
+        "/mlflow/traces/calculate-filter-correlation",
+        "correlations of filters",
+        "`gimbal traces aggregate` groups by what traces have.",
     ),
     Unserved(2, "/mlflow/unified-traces", "unified traces", "`gimbal traces` shows traces."),
     Unserved(2, "/mlflow/get-online-trace-details", "online traces", "`gimbal traces` shows traces."),

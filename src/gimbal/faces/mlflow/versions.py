@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.assets.registry.model import Asked, NewVersion, RegisteredName
+from gimbal.axis.assets.registry.search import VERSION_ORDERS, VERSIONS
 from gimbal.axis.assets.registry.service import Registry
 from gimbal.faces.mlflow.errors import NotServed
-from gimbal.faces.mlflow.filters import Grammar, parse_filter, parse_order
 from gimbal.faces.mlflow.names import KeyValue
-from gimbal.faces.mlflow.paging import limited, offset_of, token_for
+from gimbal.faces.mlflow.paging import limited
 from gimbal.faces.mlflow.registered import Search, number_of
 from gimbal.faces.mlflow.shown import kind_of, must_be_free, own_clauses, own_run_id, shown_version, tags_of
 from gimbal.faces.mlflow.sources import source_of
@@ -18,14 +18,9 @@ from gimbal.faces.mlflow.wire import needed
 from gimbal.generative.prompts import mlflow as prompts
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import parse, parse_order
 from gimbal.kernel.ids import new_id
 
-GRAMMAR = Grammar(
-    texts=frozenset({"name", "run_id", "source_path"}),
-    numbers=frozenset({"version_number"}),
-    lists=frozenset({"name", "run_id"}),
-)
-ORDERS = frozenset({"name", "version_number", "creation_timestamp", "last_updated_timestamp"})
 _USUAL, _MOST = 10_000, 200_000
 _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
 
@@ -152,16 +147,13 @@ async def delete(ctx: Context, asked: OneVersion) -> None:
 async def search(ctx: Context, asked: Search) -> dict[str, Any]:
     """List versions of models, or of prompts where the filter asks for them."""
     limit = limited(asked.max_results, _USUAL, _MOST)
-    kind, clauses = own_clauses(parse_filter(asked.filter, GRAMMAR))
-    offset = offset_of(asked.page_token, asked.filter, asked.order_by)
-    order = parse_order(asked.order_by, ORDERS)
-    found, more = await ctx.get(Registry).search_versions(
-        ctx, Asked(kind=kind, clauses=clauses, order=order, limit=limit, offset=offset)
+    kind, clauses = own_clauses(parse(asked.filter, VERSIONS))
+    order = parse_order(asked.order_by, VERSION_ORDERS)
+    page = await ctx.get(Registry).search_versions(
+        ctx, Asked(kind=kind, clauses=clauses, order=order, limit=limit, cursor=asked.page_token or None)
     )
-    shown: dict[str, Any] = {"model_versions": [shown_version(one) for one in found]}
-    if more:
-        shown["next_page_token"] = token_for(offset + limit, asked.filter, asked.order_by)
-    return shown
+    shown = {"model_versions": [shown_version(one) for one in page.items]}
+    return shown | ({"next_page_token": page.next} if page.next else {})
 
 
 @call("GET", "/mlflow/model-versions/get-download-uri", OneVersion, allow=Permission.VIEW)

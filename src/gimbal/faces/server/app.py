@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gimbal.axis.projects.service import Projects, must_be_open
+from gimbal.axis.projects.service import Projects
 from gimbal.faces.server import arguments
 from gimbal.faces.server.access import Access
 from gimbal.faces.server.downloads import downloaded
@@ -127,7 +127,13 @@ class App:
     async def _answer(self, exchange: Exchange, row: "_Row") -> HttpReply:
         route, exchange.parameters = self.router.match(exchange.method, exchange.raw_path)
         row.on_error, row.label = route.on_error, route.label
-        principal = await self._principal(exchange, route)
+        try:
+            principal = await self.access.principal(exchange)
+        except NotAuthenticated:
+            # Whoever holds a key that is worth nothing any more must still get in to sign in with another.
+            if route.allow is not Permission.OPEN:
+                raise
+            principal = NOBODY
         project = exchange.parameters.get("project") or exchange.headers.get("x-gimbal-project")
         ctx = Context(self.services, principal, project or self.home(principal), client=exchange.client)
         if route.allow is not Permission.OPEN and not route.checks:
@@ -154,15 +160,6 @@ class App:
         if isinstance(error, MethodNotAllowed):
             return msgspec.structs.replace(reply, headers={**reply.headers, "allow": error.where})
         return reply
-
-    async def _principal(self, exchange: Exchange, route: Route) -> Principal:
-        try:
-            return await self.access.principal(exchange)
-        except NotAuthenticated:
-            # Whoever holds a key that is worth nothing any more must still get in to sign in with another.
-            if route.allow is Permission.OPEN:
-                return NOBODY
-            raise
 
     def home(self, principal: Principal) -> str:
         """Return the project meant where none is named: that of a key for one project, else the default."""
@@ -202,10 +199,8 @@ class App:
 
         async def answer(exchange: Exchange, ctx: Context) -> HttpReply:
             ctx.origin = row.dialect
-            ctx.require(row.allow)
-            project = await self.services.get(Projects).get(ctx, ctx.project or "default")
-            if row.allow > Permission.VIEW:
-                must_be_open(project)
+            if not row.places:
+                await self.services.get(Projects).enter(ctx, row.allow)
             return await row.handler(ctx, exchange.request(limit))
 
         def written(error: GimbalError, exchange: Exchange) -> HttpReply:

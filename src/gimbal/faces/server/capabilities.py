@@ -16,6 +16,8 @@ ROOMS = (
     "gimbal.axis.runs.candidates",
     "gimbal.axis.runs.experiments",
     "gimbal.axis.runs.charts",
+    "gimbal.axis.runs.studies",
+    "gimbal.axis.runs.imports",
     "gimbal.axis.traces",
     "gimbal.axis.traces.redaction",
     "gimbal.axis.scores",

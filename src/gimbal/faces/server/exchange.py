@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ Send = Callable[[Message], Awaitable[None]]
 _MOST_PARAMETERS = 1000
 _NO_QUERY: dict[str, list[str]] = {}
 _NO_BODY = frozenset({204, 304})
+WHOLE = "gimbal.whole"
+"""An extension of ASGI: one message for a whole answer, with `status`, `lines` (its headers, ready) and `body`."""
 
 # Pages load only what we serve; nothing is framed by others, and nothing is sniffed.
 SECURITY_HEADERS = {
@@ -28,6 +31,11 @@ SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'",
 }
+
+
+@functools.lru_cache(maxsize=64)
+def _media_type(said: str) -> str:
+    return said.partition(";")[0].strip().lower()
 
 
 class Exchange:
@@ -53,6 +61,8 @@ class Exchange:
         self._gone = False
         self.begun = False
         """Whether something of the answer has been sent."""
+        self.takes_whole = WHOLE in (scope.get("extensions") or ())
+        """Whether the server takes whole answers."""
 
     @property
     def target(self) -> str:
@@ -63,7 +73,8 @@ class Exchange:
     @property
     def media_type(self) -> str:
         """What the body is, without parameters, in lower case; empty when the caller did not say."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        said = self.headers.get("content-type")
+        return _media_type(said) if said else ""
 
     def query(self) -> dict[str, list[str]]:
         """Return the values of each query parameter, in order; raise BadInput when it is not UTF-8."""
@@ -83,7 +94,8 @@ class Exchange:
 
     def upload(self, limit: int) -> Upload:
         """Return the decompressed body, which refuses to grow past `limit` bytes."""
-        encoding = self.headers.get("content-encoding", "").strip().lower()
+        said = self.headers.get("content-encoding")
+        encoding = said.strip().lower() if said else ""
         plain = encoding in {"identity", ""}
         chunks = self._raw() if plain else self._unpacked(encoding, limit)
         announced = self.headers.get("content-length", "") if plain else ""
@@ -170,6 +182,10 @@ class Exchange:
 async def send_reply(reply: HttpReply, exchange: Exchange, send: Send) -> None:
     """Send an answer; a stream is stopped (its generator closed) when the caller goes away."""
     body = reply.body
+    if isinstance(body, bytes) and exchange.takes_whole and (lines := _lines(reply)):
+        exchange.begun = True
+        await send({"type": WHOLE, "status": reply.status, "lines": lines, "body": body})
+        return
     headers = _plain_headers(reply.media_type) if reply.status not in _NO_BODY else list(_SECURITY)
     if reply.headers:
         replaced = reply.headers.keys() & _OURS
@@ -213,6 +229,21 @@ def _plain_headers(media_type: str) -> list[tuple[bytes, bytes]]:
 
 _KNOWN = {name: [_header("content-type", name), *_SECURITY] for name in ("application/json", "text/event-stream")}
 """Those of nearly every answer."""
+_KNOWN_LINES = {
+    name: "".join([f"{key.decode()}: {value.decode()}\r\n" for key, value in pairs]) for name, pairs in _KNOWN.items()
+}
+_FRAMING = _OURS | {"content-length", "transfer-encoding", "connection"}
+
+
+def _lines(reply: HttpReply) -> bytes:
+    """Return the headers of an answer as they are sent, where nothing about it is unusual; else nothing."""
+    known, given = _KNOWN_LINES.get(reply.media_type), reply.headers
+    if known is None or reply.status in _NO_BODY or not _FRAMING.isdisjoint(given):
+        return b""
+    own = "".join([f"{name}: {value}\r\n" for name, value in given.items()])
+    if own.count("\n") != len(given) or own.count("\r") != len(given) or "\0" in own:
+        raise ValueError("a header has a line break or a zero byte in it")
+    return (known + own).encode("latin-1")
 
 
 async def _stream(start: Message, chunks: AsyncIterator[bytes], exchange: Exchange, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, which gives up connections that never come to the point; answers go out by `replying`.
+"""uvicorn's HTTP, which gives up connections that never come to the point; `replying` has each request and its answer.
 
 Who opens connections and sends a byte now and then would hold them all. One timer for each connection looks every few
 seconds; a request sets none.
@@ -6,15 +6,16 @@ seconds; a request sets none.
 
 import enum
 from asyncio import TimerHandle, Transport
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from httptools import parse_url
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gimbal.engines.http.wave import Wave, wave_of
-from gimbal.faces.server.replying import Replying
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
+from gimbal.faces.server.exchange import WHOLE
+from gimbal.faces.server.replying import Cycle
 
 HEAD_S = 20.0
 """Seconds from a connection, or the first byte of a request on it, to the end of the request's head."""
@@ -23,6 +24,8 @@ BODY_S = 30.0
 LOOK_S = 5.0
 """Seconds between looks: by so much later, at most, a connection is given up."""
 _SHORTEST_S = 0.01
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: dict[str, dict[str, str]] = {WHOLE: {}}
 
 
 class _Waits(enum.Enum):
@@ -39,8 +42,15 @@ class _Waits(enum.Enum):
 class PatientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not come."""
 
+    # uvicorn's has other types for these: a cycle of its own, and scopes that it makes bit by bit.
+    cycle: Any
+    pipeline: Any
+    parser: Any
+    scope: Any
     _timer: TimerHandle | None = None
     _wave: Wave
+    _expects = False
+    """Whether the caller waits for `100 Continue`."""
     _waits = _Waits.HEAD
     _since = 0.0
     """When it began to wait, or the last byte of a body came."""
@@ -54,39 +64,87 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a request that has begun; for the first one it waits since `connection_made`."""
-        super().on_message_begin()
+        self.url, self.headers, self._expects = b"", [], False
         if self._waits is not _Waits.HEAD:
             self._waits, self._since = _Waits.HEAD, self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
-        """Wait for the body."""
+        """Begin to answer, or put the request behind the one before it; wait for the body."""
         self._waits, self._since = _Waits.BODY, self.loop.time()
-        super().on_headers_complete()
+        parser, version = self.parser, self.parser.get_http_version()
+        path, query = _target(self.url)
+        plain = path.decode("ascii")
+        self.scope = scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(plain) if "%" in plain else plain,
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": {},
+            "extensions": _EXTENSIONS,
+        }
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        before = self.cycle
+        cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self._wave,
+            default_headers=self.server_state.default_headers,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects=self._expects,
+            on_response=self.on_response_complete,
+        )
+        self.cycle = cycle
+        if before is None or before.response_complete:
+            cycle.begin(self.loop, self.app, self.tasks)
+        else:
+            # It waits until what was asked before is answered.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """Note that it goes on."""
+        """Hand it on; more than some is not read before somebody takes it."""
         self._since = self.loop.time()
-        super().on_body(body)
+        cycle = self.cycle
+        if not (cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade())):
+            cycle.feed(body)
+            if cycle.held > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         """Wait no more."""
         self._waits = _Waits.ANSWER
-        super().on_message_complete()
+        cycle = self.cycle
+        if not (cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade())):
+            cycle.whole()
 
     def on_response_complete(self) -> None:
-        """Go on as the one in uvicorn does, but without a timer that the next request has to stop."""
+        """Go on with the next request, without a timer that it would have to stop."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            cycle.begin(self.loop, app, self.tasks)
         elif self._waits is _Waits.ANSWER:
             self._waits, self._since = _Waits.NEXT, self.loop.time()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, cast("ASGI3Application", Replying(app, cycle, self._wave)))
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, after what was answered before."""
@@ -103,7 +161,13 @@ class PatientProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        if self.cycle is not None:
+            self.cycle.lost()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None
 
     def _look(self) -> None:
         now = self.loop.time()
@@ -116,3 +180,12 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._timer = self.loop.call_later(max(_SHORTEST_S, min(left, LOOK_S)), self._look)
+
+
+def _target(url: bytes) -> tuple[bytes, bytes]:
+    """Return the path and the query of what was asked for."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = parse_url(url)  # a whole address, as it is sent to proxies
+    return parsed.path, parsed.query or b""

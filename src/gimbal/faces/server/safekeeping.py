@@ -20,7 +20,7 @@ from gimbal.faces.server import preflight
 from gimbal.faces.server.stores import MIGRATIONS, blobs_url, catalog_url, columns_folder
 from gimbal.kernel.clock import SystemClock
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput
+from gimbal.kernel.errors import BadInput, Unavailable
 from gimbal.kernel.operations import describe, operation
 from gimbal.kernel.settings import Settings
 
@@ -53,8 +53,12 @@ async def take_backup(ctx: Context, body: TakeBackup) -> dict[str, Any]:
         raise BadInput("The target is not an absolute path.", where="target", todo="Start it with a slash.")
     ctx.audit(target=str(target))
     # Points that are acknowledged and on their way are in it, too.
-    if ctx.services.has(Points):
-        await ctx.get(Points).settled(_MOST_S)
+    if ctx.services.has(Points) and not await ctx.get(Points).settled(_MOST_S):
+        raise Unavailable(
+            f"Points that were acknowledged are still on their way to the columns after {_MOST_S:g} s.",
+            kept="everything as it was; no backup was taken",
+            todo="See in the server's log why the columns do not take them, then take the backup.",
+        )
     manifest = await backup.backup(
         catalog=settings.folder / backup.CATALOG,
         columns=ctx.get(Columns),

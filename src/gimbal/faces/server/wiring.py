@@ -29,18 +29,21 @@ from gimbal.axis.pricing.refreshing import Refreshes, samples
 from gimbal.axis.pricing.service import PriceSource
 from gimbal.axis.pricing.work import follow_settings
 from gimbal.axis.projects.audit import AuditLog
-from gimbal.axis.projects.service import DEFAULT_PROJECT, Projects, must_be_open
+from gimbal.axis.projects.service import DEFAULT_PROJECT, Projects
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.runs.artifacts.service import Artifacts
 from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.points.keeping import FOLDER
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
+from gimbal.axis.runs.studies.service import Studies
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc
 from gimbal.axis.traces.corrections import Corrections
 from gimbal.axis.traces.deciding import Deciding
+from gimbal.axis.traces.facts.model import ExperimentIds
+from gimbal.axis.traces.facts.service import TraceFacts
 from gimbal.axis.traces.judgements import Judgements
 from gimbal.axis.traces.policies import SamplingPolicies
 from gimbal.axis.traces.priced_calls import PricedCalls
@@ -58,6 +61,7 @@ from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
+from gimbal.faces.mlflow.reading import MlflowExperiments
 from gimbal.faces.server import builtin, capabilities
 from gimbal.faces.server.access import header_secret
 from gimbal.faces.server.app import App
@@ -126,6 +130,8 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Refreshes, refreshes)
     services.get(Counters).watch(lambda: samples(prices.snapshot, clock))
     services.register(Traces, Traces(stores.columns, stores.writer, prices))
+    services.register(TraceFacts, TraceFacts(stores.columns, stores.writer))
+    services.register(ExperimentIds, MlflowExperiments())
     services.register(Tails, Tails(stores.columns))
     # The embedded installation has one server.
     name = "embedded" if link_from_environment() else ""
@@ -152,6 +158,7 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     runs = Runs(catalog=stores.catalog, points=points, artifacts=artifacts, assets=assets)
     services.register(Runs, runs)
     services.register(LoggedModels, LoggedModels(stores.catalog, runs.experiments))
+    services.register(Studies, Studies(stores.catalog, runs))
 
 
 def _rings(services: Services, settings: Settings, stores: Stores) -> None:
@@ -301,8 +308,7 @@ async def _otlp_grpc(settings: Settings, app: App) -> AsyncGenerator[None]:
         principal = await app.access.of_secret(header_secret(metadata))
         project = metadata.get("x-gimbal-project") or app.home(principal)
         ctx = Context(app.services, principal, project, origin="otlp")
-        ctx.require(Permission.DEVELOP)
-        must_be_open(await app.services.get(Projects).get(ctx, project))
+        await app.services.get(Projects).enter(ctx, Permission.DEVELOP)
         return ctx
 
     address = f"{settings.server.host}:{settings.server.grpc_port}"

@@ -11,7 +11,8 @@
 """
 
 from gimbal.axis.assets.files import read_manifest
-from gimbal.generative.guards.model import PolicyManifest, check_manifest
+from gimbal.generative.guards.checks import check_manifest
+from gimbal.generative.guards.model import PolicyManifest
 
 
 def read_policy(text: str, path: str = "policy.toml") -> tuple[str, PolicyManifest]:

@@ -8,8 +8,9 @@ import msgspec
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
+from gimbal.generative.guards.checks import check_speeds, decode_manifest
 from gimbal.generative.guards.files import read_policy
-from gimbal.generative.guards.model import PolicyManifest, check_speeds, decode_manifest
+from gimbal.generative.guards.model import PolicyManifest
 from gimbal.generative.guards.prepared import TOO_LONG, Policy
 from gimbal.generative.guards.views import (
     PublishedPolicy,

@@ -64,7 +64,7 @@ async def work(folder, verb):
             await points.settled(60)
             found = await points.history(run, "m", limit=1_000_000)
             print(",".join(str(p.step) for p in found if p.value == p.step / 2))
-            rows = await columns.query("SELECT count() AS n FROM run_points FINAL")
+            rows = await columns.query("SELECT count() AS n FROM metric_points FINAL")
             print(rows[0]["n"], (await points.latest([run]))[ID]["m"].step, flush=True)
     keeping.close()
     await columns.close()

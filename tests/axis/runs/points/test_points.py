@@ -209,3 +209,16 @@ async def test_points_of_an_old_installation_are_taken_over_once(points: Points,
     assert math.isnan(newest["loss"].value)
     assert [p.value for p in await points.history(run, "auc", limit=ALL)] == [0.5, 0.75]
     assert await columns.query("SELECT count() AS n FROM run_metrics") == [{"n": 0}]
+
+
+async def test_points_that_lay_by_run_are_taken_over_once(points: Points, run: RunRow, axis: Services) -> None:
+    """Their newest ones are in the catalog already."""
+    columns = axis.get(Columns)
+    values = ", ".join(f"('{run.project}', '{run.id}', 'auc', {step}, {step}, {step / 4})" for step in range(3))
+    await columns.command(f"INSERT INTO run_points (project, run_id, name, step, at_us, value) VALUES {values}")
+
+    await points.take_over()
+    await points.take_over()
+
+    assert [p.value for p in await points.history(run, "auc", limit=ALL)] == [0.0, 0.25, 0.5]
+    assert await columns.query("SELECT count() AS n FROM run_points") == [{"n": 0}]

@@ -6,6 +6,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 INVALID = "INVALID_PARAMETER_VALUE"
+MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
 def refused(code: str, call: Callable[..., Any], *args: Any, **named: Any) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from gimbal.axis.assets.model import FileEntry
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause, Ordering
 from gimbal.kernel.refs import ResolvedRef
 
 Kind = Literal["model", "prompt"]
@@ -85,35 +86,17 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
 
 
-Op = Literal["=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"]
-
-
-class Clause(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition; all of a search must hold."""
-
-    entity: Literal["attribute", "tag", "param", "metric"] = "attribute"
-    key: str
-    """Name of a field, tag, parameter or metric."""
-    op: Op
-    value: Any = None
-    """A text, a number, or a list of texts for IN."""
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One field to sort by."""
-
-    key: str
-    descending: bool = False
-
-
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A search in the registry."""
 
     kind: Kind
     clauses: list[Clause] = []
-    order: list[Order] = []
+    """Conditions; all of them must hold."""
+    order: list[Ordering] = []
+    """Each field once."""
     limit: int = 100
-    offset: int = 0
+    cursor: str | None = None
+    """`next` of the page before, with the same conditions and order."""
 
 
 def slug_of(name: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from gimbal.axis.assets.registry.service import Registry
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import describe, operation
-from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
+from gimbal.kernel.pages import Page, check_limit
 
 describe("registry", "Models and prompts under the names by which MLflow knows them.")
 
@@ -23,10 +23,8 @@ async def list_registered(
     """List registered models, or prompts, by name, with the asset that each is."""
     if kind not in {"model", "prompt"}:
         raise BadInput(f"{kind!r} is not registered under names.", where="kind", todo="Use model or prompt.")
-    offset = max(0, cursor_number(cursor, "at")) if cursor else 0
-    asked = Asked(kind=cast("Kind", kind), limit=check_limit(limit), offset=offset)
-    found, more = await ctx.get(Registry).search_names(ctx, asked)
-    return Page(items=found, next=encode_cursor({"at": offset + limit}) if more else None)
+    asked = Asked(kind=cast("Kind", kind), limit=check_limit(limit), cursor=cursor)
+    return await ctx.get(Registry).search_names(ctx, asked)
 
 
 @operation("GET", "/projects/{project}/registry/{name}", name="registry.show", allow=Permission.VIEW)

@@ -1,14 +1,17 @@
 """Searches in the registry as SQL: the same rows on both catalog engines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.assets.registry.model import Asked, Clause
+from gimbal.axis.assets.registry.model import Asked
 from gimbal.axis.assets.registry.store import asset_tags, registered_names, version_notes, version_tags
 from gimbal.axis.assets.store import assets, versions
-from gimbal.kernel.errors import BadInput
+from gimbal.engines.storage.comparing import field_condition, label_condition
+from gimbal.engines.storage.keyset import page, term_of
+from gimbal.kernel.filters import ALIASES, Kind, Ordering, Spec
 
 NAMED = registered_names.join(assets, assets.c.id == registered_names.c.asset_id)
 NAME_COLUMNS: list[Any] = [registered_names, assets.c.kind, assets.c.name.label("asset")]
@@ -51,96 +54,67 @@ _VERSION_FIELDS: Mapping[str, Any] = {
     "creation_timestamp": versions.c.created_at,
     "last_updated_timestamp": _changed,
 }
+_TIMES: Mapping[str, Kind] = {"creation_timestamp": "number", "last_updated_timestamp": "number"}
+NAMES = Spec(entities={"attribute": {"name": "listed"}, "tag": "label"}, aliases=ALIASES)
+"""What registered names are searched by."""
+NAME_ORDERS = Spec(entities={"attribute": {"name": "text", **_TIMES}}, aliases=ALIASES)
+"""What they are sorted by."""
+VERSIONS = Spec(
+    entities={
+        "attribute": {"name": "listed", "version_number": "whole", "run_id": "listed", "source_path": "text"},
+        "tag": "label",
+    },
+    aliases=ALIASES,
+)
+"""What versions are searched by."""
+VERSION_ORDERS = Spec(entities={"attribute": {"name": "text", "version_number": "whole", **_TIMES}}, aliases=ALIASES)
+"""What they are sorted by."""
+
+_Rows = tuple[list[dict[str, Any]], str | None]
 
 
-def names_query(project: str, asked: Asked, dialect: str) -> sa.Select[Any]:
-    """Return the query for registered names; one row more than the limit tells that there are more."""
+async def name_rows(tx: AsyncConnection, project: str, asked: Asked) -> _Rows:
+    """Return registered names, and the cursor behind them where there are more."""
+    sqlite = tx.dialect.name == "sqlite"
     query = sa.select(*NAME_COLUMNS).select_from(NAMED)
     query = query.where(registered_names.c.project == project, registered_names.c.name.is_not(None))
     query = query.where(assets.c.kind == asked.kind)
+    mine = asset_tags.c.asset_id == registered_names.c.asset_id
     for clause in asked.clauses:
-        query = query.where(_condition(clause, _NAME_FIELDS, asset_tags, registered_names.c.asset_id, dialect))
-    return _ordered(query, asked, _NAME_FIELDS, [registered_names.c.name])
+        query = query.where(
+            label_condition(asset_tags, mine, clause, sqlite=sqlite)
+            if clause.entity == "tag"
+            else field_condition(_NAME_FIELDS, clause, sqlite=sqlite)
+        )
+    return await _page(tx, query, asked, _NAME_FIELDS, [Ordering(key="name")])
 
 
-def versions_query(project: str, asked: Asked, dialect: str) -> sa.Select[Any]:
-    """Return the query for versions; one row more than the limit tells that there are more."""
+async def version_rows(tx: AsyncConnection, project: str, asked: Asked) -> _Rows:
+    """Return versions, and the cursor behind them where there are more."""
+    sqlite = tx.dialect.name == "sqlite"
     query = sa.select(*VERSION_COLUMNS).select_from(VERSIONED)
     query = query.where(registered_names.c.project == project, registered_names.c.name.is_not(None))
     query = query.where(assets.c.kind == asked.kind, version_notes.c.removed_at.is_(None))
+    mine = version_tags.c.version_id == versions.c.id
     for clause in asked.clauses:
-        query = query.where(_condition(clause, _VERSION_FIELDS, version_tags, versions.c.id, dialect))
-    # As MLflow: the newest first where nothing is said.
-    usual = [] if asked.order else [_changed.desc()]
-    return _ordered(query, asked, _VERSION_FIELDS, [*usual, registered_names.c.name, versions.c.number.desc()])
+        query = query.where(
+            label_condition(version_tags, mine, clause, sqlite=sqlite)
+            if clause.entity == "tag"
+            else field_condition(_VERSION_FIELDS, clause, sqlite=sqlite)
+        )
+    # As MLflow: what was changed last comes first where nothing is said.
+    usual = [] if asked.order else [Ordering(key="last_updated_timestamp", ascending=False)]
+    last = [Ordering(key="name"), Ordering(key="version_number", ascending=False)]
+    return await _page(tx, query, asked, _VERSION_FIELDS, [*usual, *last])
 
 
-def _ordered(query: Any, asked: Asked, fields: Mapping[str, Any], last: list[Any]) -> sa.Select[Any]:
-    keys = [order.key for order in asked.order]
-    if len(set(keys)) != len(keys):
-        raise BadInput("`order_by` contains duplicate fields.", where="order_by", todo="Name each field once.")
-    for order in asked.order:
-        if order.key not in fields or order.key in {"run_id", "source_path"}:
-            raise BadInput(f"Invalid order by key '{order.key}' specified.", where="order_by", todo="Use name.")
-        query = query.order_by(fields[order.key].desc() if order.descending else fields[order.key].asc())
-    return query.order_by(*last).limit(asked.limit + 1).offset(asked.offset)
-
-
-def _condition(
-    clause: Clause, fields: Mapping[str, Any], tags: sa.Table, owner: sa.Column[Any], dialect: str
-) -> sa.ColumnElement[bool]:
-    if clause.entity not in {"attribute", "tag"}:
-        raise BadInput(f"Invalid entity type '{clause.entity}'.", where="filter", todo="Search by attributes and tags.")
-    if clause.entity == "attribute":
-        if clause.key not in fields:
-            raise BadInput(
-                f"Invalid attribute key '{clause.key}' specified.",
-                where="filter",
-                todo=f"Valid keys are {', '.join(sorted(fields))}, and tags.",
-            )
-        return compared(fields[clause.key], clause, dialect)
-    mine = next(iter(tags.primary_key.columns)) == owner
-    there = sa.exists().where(mine, tags.c.name == clause.key)
-    if clause.op == "IS NULL":
-        return ~there
-    if clause.op == "IS NOT NULL":
-        return there
-    # A tag that is not there is neither equal nor unequal.
-    return there.where(compared(tags.c.value, clause, dialect))
-
-
-def compared(field: Any, clause: Clause, dialect: str) -> sa.ColumnElement[bool]:
-    """Return a comparison that both engines answer alike: LIKE minds case, ILIKE does not."""
-    value: Any = clause.value
-    match clause.op:
-        case "=":
-            return field == value
-        case "!=":
-            return field != value
-        case "<":
-            return field < value
-        case "<=":
-            return field <= value
-        case ">":
-            return field > value
-        case ">=":
-            return field >= value
-        case "IN":
-            return field.in_(value)
-        case "NOT IN":
-            return field.not_in(value)
-        case "LIKE":
-            # SQLite's LIKE does not mind case; its GLOB does.
-            return field.op("GLOB")(_glob(value)) if dialect == "sqlite" else field.like(value, escape="")
-        case "ILIKE":
-            return sa.func.lower(field).like(value.lower(), escape=None if dialect == "sqlite" else "")
-        case "IS NULL":
-            return field.is_(None)
-        case "IS NOT NULL":
-            return field.is_not(None)
-
-
-def _glob(pattern: str) -> str:
-    """Return a LIKE pattern as GLOB has it."""
-    marked = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-    return "".join(marked.get(letter, letter) for letter in pattern)
+async def _page(
+    tx: AsyncConnection, query: sa.Select[Any], asked: Asked, fields: Mapping[str, Any], last: Sequence[Ordering]
+) -> _Rows:
+    named = {one.key for one in asked.order}
+    terms = [
+        term_of(fields[one.key], ascending=one.ascending, sqlite=tx.dialect.name == "sqlite")
+        for one in (*asked.order, *(one for one in last if one.key not in named))
+    ]
+    search = [asked.kind, asked.clauses, asked.order]
+    return await page(tx, query, terms, asked=search, cursor=asked.cursor, limit=asked.limit)

@@ -36,8 +36,8 @@ from gimbal.axis.assets.registry.rows import (
 from gimbal.axis.assets.registry.search import (
     VERSION_COLUMNS,
     VERSIONED,
-    names_query,
-    versions_query,
+    name_rows,
+    version_rows,
 )
 from gimbal.axis.assets.registry.store import asset_tags, registered_names, version_notes, version_tags
 from gimbal.axis.assets.service import Assets
@@ -46,6 +46,7 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, Conflict, NameTaken, NotFound
+from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import AtVersion
 
 
@@ -141,12 +142,11 @@ class Registry:
                 asset_tags.delete().where(asset_tags.c.asset_id == found.asset_id, asset_tags.c.name == tag)
             )
 
-    async def search_names(self, ctx: Context, asked: Asked) -> tuple[list[RegisteredName], bool]:
-        """Return names that fit, and whether there are more."""
+    async def search_names(self, ctx: Context, asked: Asked) -> Page[RegisteredName]:
+        """Return names that fit, a page of them; raise BadInput for a cursor of another search."""
         async with self._catalog.read() as tx:
-            query = names_query(_project(ctx), asked, tx.dialect.name)
-            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-            return await whole_names(tx, rows[: asked.limit]), len(rows) > asked.limit
+            rows, more = await name_rows(tx, _project(ctx), asked)
+            return Page(items=await whole_names(tx, rows), next=more)
 
     async def add(self, ctx: Context, name: str, new: NewVersion) -> RegisteredVersion:
         """Make a version of what has this name; raise NotFound or BadInput."""
@@ -268,12 +268,11 @@ class Registry:
             await change_name(tx, ctx, found.asset_id)
         return await self.version(ctx, name, number)
 
-    async def search_versions(self, ctx: Context, asked: Asked) -> tuple[list[RegisteredVersion], bool]:
-        """Return versions that fit, and whether there are more."""
+    async def search_versions(self, ctx: Context, asked: Asked) -> Page[RegisteredVersion]:
+        """Return versions that fit, a page of them; raise BadInput for a cursor of another search."""
         async with self._catalog.read() as tx:
-            query = versions_query(_project(ctx), asked, tx.dialect.name)
-            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-            return await whole_versions(tx, rows[: asked.limit]), len(rows) > asked.limit
+            rows, more = await version_rows(tx, _project(ctx), asked)
+            return Page(items=await whole_versions(tx, rows), next=more)
 
     async def latest(
         self, ctx: Context, names: Sequence[RegisteredName], stages: Sequence[str] | None = None

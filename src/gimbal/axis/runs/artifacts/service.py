@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gimbal.axis.runs.artifacts.paths import safe_folder, safe_path
 from gimbal.axis.runs.model import Artifact
 from gimbal.axis.runs.store import artifact_files, uploads
-from gimbal.engines.storage.blobs import BlobRef, Blobs
+from gimbal.engines.storage.blob_ref import BlobRef
+from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.parts import PartFiles
 from gimbal.engines.storage.tables import insert_missing

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from gimbal.axis.assets.registry.model import Clause
 from gimbal.axis.runs.model import MetricValue
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause
 
 Status = Literal["pending", "ready", "failed"]
 MAX_VALUE = 6_000
@@ -80,7 +80,7 @@ class ModelOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which logged models, in which order, and which of them."""
+    """Which logged models, in which order, and which page of them."""
 
     experiments: list[int]
     clauses: list[Clause] = []
@@ -88,7 +88,8 @@ class ModelQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Name and digest (empty: any) of datasets: conditions on metrics count only those measured on one of them."""
     order: list[ModelOrder] = []
     limit: int = 100
-    offset: int = 0
+    cursor: str | None = None
+    """`next` of the page before, for the same question."""
 
 
 def new_model_id() -> str:

@@ -7,7 +7,7 @@ from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.service import Runs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.operations import describe, operation
-from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
+from gimbal.kernel.pages import Page, check_limit
 
 describe("candidates", "Models that runs logged and that may be registered.")
 
@@ -24,10 +24,8 @@ async def list_candidates(
 ) -> Page[LoggedModel]:
     """List the models that runs of an experiment logged, newest first."""
     key = (await ctx.get(Runs).experiments.named(ctx, experiment)).key
-    offset = max(0, cursor_number(cursor, "at")) if cursor else 0
-    asked = ModelQuery(experiments=[key], limit=check_limit(limit), offset=offset)
-    found, more = await ctx.get(LoggedModels).search(ctx, asked)
-    return Page(items=found, next=encode_cursor({"at": offset + limit}) if more else None)
+    asked = ModelQuery(experiments=[key], limit=check_limit(limit), cursor=cursor)
+    return await ctx.get(LoggedModels).search(ctx, asked)
 
 
 @operation("GET", "/projects/{project}/candidates/{id}", name="candidates.show", allow=Permission.VIEW)

@@ -1,12 +1,11 @@
 """Searches over logged models as SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.assets.registry.model import Clause
-from gimbal.axis.assets.registry.search import compared
 from gimbal.axis.runs.candidates.model import ModelOrder, ModelQuery
 from gimbal.axis.runs.candidates.store import (
     logged_model_metrics,
@@ -15,7 +14,10 @@ from gimbal.axis.runs.candidates.store import (
     logged_models,
 )
 from gimbal.axis.runs.store import experiments
+from gimbal.engines.storage.comparing import Condition, field_condition, label_condition, number_condition
+from gimbal.engines.storage.keyset import Term, page, term_of
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import ALIASES, Clause, Spec
 
 COLUMNS = (*logged_models.c, experiments.c.name.label("experiment"))
 WITH_EXPERIMENT = logged_models.join(experiments, logged_models.c.experiment_key == experiments.c.key)
@@ -30,28 +32,57 @@ FIELDS: Mapping[str, Any] = {
 }
 
 
-def models_query(project: str, asked: ModelQuery, dialect: str) -> sa.Select[Any]:
-    """Return the query; one row more than the limit tells that there are more."""
+MODELS = Spec(
+    entities={
+        "attribute": {
+            "name": "listed",
+            "model_id": "listed",
+            "model_type": "listed",
+            "status": "listed",
+            "source_run_id": "listed",
+            "creation_timestamp": "number",
+            "last_updated_timestamp": "number",
+        },
+        "tag": "label",
+        "parameter": "label",
+        "metric": "number",
+    },
+    aliases=ALIASES,
+    keys={"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"},
+)
+"""What logged models are searched by."""
+
+
+async def model_rows(tx: AsyncConnection, project: str, asked: ModelQuery) -> tuple[list[dict[str, Any]], str | None]:
+    """Return rows, and the cursor behind them where there are more."""
+    sqlite = tx.dialect.name == "sqlite"
     query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT)
     query = query.where(logged_models.c.project == project, logged_models.c.stage == "active")
     query = query.where(logged_models.c.experiment_key.in_(asked.experiments))
     for clause in asked.clauses:
-        query = query.where(_condition(clause, asked.datasets, dialect))
+        query = query.where(_condition(clause, asked.datasets, sqlite=sqlite))
     if asked.datasets and not any(clause.entity == "metric" for clause in asked.clauses):
         query = query.where(sa.exists().where(*_measured(asked.datasets)))
+    search = [asked.experiments, asked.clauses, asked.datasets, asked.order]
+    terms = _terms(asked.order, sqlite=sqlite)
+    return await page(tx, query, terms, asked=search, cursor=asked.cursor, limit=asked.limit)
+
+
+def _terms(orders: Sequence[ModelOrder], *, sqlite: bool) -> list[Term]:
+    terms: list[Term] = []
     seen: set[tuple[str, str, str]] = set()
-    for order in asked.order:
+    for order in orders:
         place = (order.key, order.dataset_name, order.dataset_digest)
         if place in seen:
             raise BadInput("`order_by` contains duplicate fields.", where="order_by", todo="Name each field once.")
         seen.add(place)
-        query = query.order_by(*_ordered(order))
-    if not any(order.key == "creation_timestamp" for order in asked.order):
-        query = query.order_by(logged_models.c.created_at.desc())
-    return query.order_by(logged_models.c.key.desc()).limit(asked.limit + 1).offset(asked.offset)
+        terms += _ordered(order, sqlite=sqlite)
+    if not any(order.key == "creation_timestamp" and not order.metric for order in orders):
+        terms.append(term_of(logged_models.c.created_at, ascending=False, sqlite=sqlite))
+    return [*terms, Term(logged_models.c.key, ascending=False)]
 
 
-def _measured(datasets: list[tuple[str, str]], *more: sa.ColumnElement[bool]) -> list[sa.ColumnElement[bool]]:
+def _measured(datasets: list[tuple[str, str]], *more: Condition) -> list[Condition]:
     mine = [logged_model_metrics.c.model_key == logged_models.c.key, *more]
     if not datasets:
         return mine
@@ -65,42 +96,39 @@ def _measured(datasets: list[tuple[str, str]], *more: sa.ColumnElement[bool]) ->
     return [*mine, sa.or_(*of)]
 
 
-def _condition(clause: Clause, datasets: list[tuple[str, str]], dialect: str) -> sa.ColumnElement[bool]:
+def _condition(clause: Clause, datasets: list[tuple[str, str]], *, sqlite: bool) -> Condition:
     match clause.entity:
         case "metric":
+            assert isinstance(clause.value, int | float)
             same = logged_model_metrics.c.name == clause.key
-            right = compared(logged_model_metrics.c.value, clause, dialect)
+            right = number_condition(logged_model_metrics.c.value, clause.op, clause.value)
             return sa.exists().where(*_measured(datasets, same, right))
-        case "param" | "tag":
-            table = logged_model_params if clause.entity == "param" else logged_model_tags
-            there = sa.exists().where(table.c.model_key == logged_models.c.key, table.c.name == clause.key)
-            if clause.op == "IS NULL":
-                return ~there
-            return there if clause.op == "IS NOT NULL" else there.where(compared(table.c.value, clause, dialect))
-        case "attribute":
-            if clause.key not in FIELDS:
-                raise BadInput(
-                    f"Invalid attribute key '{clause.key}' specified.",
-                    where="filter",
-                    todo=f"Valid keys are {', '.join(sorted(FIELDS))}, metrics, params and tags.",
-                )
-            return compared(FIELDS[clause.key], clause, dialect)
+        case "parameter" | "tag":
+            table = logged_model_params if clause.entity == "parameter" else logged_model_tags
+            return label_condition(table, table.c.model_key == logged_models.c.key, clause, sqlite=sqlite)
+        case _:
+            return field_condition(FIELDS, clause, sqlite=sqlite)
 
 
-def _ordered(order: ModelOrder) -> list[Any]:
-    """Return the expressions for one field: models that have no such metric come last, those with NaN before them."""
+def _ordered(order: ModelOrder, *, sqlite: bool) -> list[Term]:
+    """Return the terms for one field: models that have no such metric come last, those with NaN before them."""
     if not order.metric:
         if order.key not in FIELDS:
             raise BadInput(f"Invalid order by field name: {order.key}.", where="order_by", todo="Use creation_time.")
-        field = FIELDS[order.key]
-        return [field.desc() if order.descending else field.asc()]
+        return [term_of(FIELDS[order.key], ascending=not order.descending, sqlite=sqlite)]
     mine = [logged_model_metrics.c.model_key == logged_models.c.key, logged_model_metrics.c.name == order.key]
     if order.dataset_name:
         mine.append(logged_model_metrics.c.dataset_name == order.dataset_name)
     if order.dataset_digest:
         mine.append(logged_model_metrics.c.dataset_digest == order.dataset_digest)
-    newest = (logged_model_metrics.c.at_us.desc(), logged_model_metrics.c.step.desc())
+    # Of several datasets the value that was measured last; by their names where even that is the same.
+    newest = (
+        logged_model_metrics.c.at_us.desc(),
+        logged_model_metrics.c.step.desc(),
+        logged_model_metrics.c.dataset_name,
+        logged_model_metrics.c.dataset_digest,
+    )
     value = sa.select(logged_model_metrics.c.value).where(*mine).order_by(*newest).limit(1).scalar_subquery()
     there = sa.exists().where(*mine)
     rank = sa.case((value.is_not(None), 0), (there, 1), else_=2)
-    return [rank, value.desc() if order.descending else value.asc()]
+    return [Term(rank, ascending=True), Term(value, not order.descending, float, nullable=True)]

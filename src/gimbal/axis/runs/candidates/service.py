@@ -21,7 +21,7 @@ from gimbal.axis.runs.candidates.model import (
     made_up_name,
     new_model_id,
 )
-from gimbal.axis.runs.candidates.search import COLUMNS, WITH_EXPERIMENT, models_query
+from gimbal.axis.runs.candidates.search import COLUMNS, WITH_EXPERIMENT, model_rows
 from gimbal.axis.runs.candidates.store import (
     logged_model_metrics,
     logged_model_params,
@@ -37,6 +37,7 @@ from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Conflict, NotFound, NotReady
+from gimbal.kernel.pages import Page
 
 Role = Literal["input", "output"]
 MAX_TAG = 100_000
@@ -164,13 +165,13 @@ class LoggedModels:
                     found.setdefault(run_key, {}).setdefault(role, []).append((model_id, step))
         return found
 
-    async def search(self, ctx: Context, asked: ModelQuery) -> tuple[list[LoggedModel], bool]:
-        """Return models that fit, and whether there are more."""
+    async def search(self, ctx: Context, asked: ModelQuery) -> Page[LoggedModel]:
+        """Return models that fit, a page of them; raise BadInput for a cursor of another search."""
         if not asked.experiments:
-            return [], False
+            return Page(items=[])
         async with self._catalog.read() as tx:
-            rows = list((await tx.execute(models_query(_project(ctx), asked, tx.dialect.name))).mappings())
-            return await _filled(tx, rows[: asked.limit]), len(rows) > asked.limit
+            rows, more = await model_rows(tx, _project(ctx), asked)
+            return Page(items=await _filled(tx, rows), next=more)
 
     async def _change(self, ctx: Context, key: int, **values: Any) -> None:
         async with self._catalog.write(ctx) as tx:

@@ -1,14 +1,15 @@
 """The page that puts runs beside each other; its address holds everything: which runs, what is drawn, and how."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from gimbal.axis.runs.charts import previews
 from gimbal.axis.runs.charts.columns import axis_value, check, compared
 from gimbal.axis.runs.charts.drawing import labels
 from gimbal.axis.runs.charts.model import MOST_RUNS, ComparedRow
-from gimbal.axis.runs.model import Run
+from gimbal.axis.runs.choosing import CHOICES, asked_for
+from gimbal.axis.runs.model import DIFF_FILE, Run, RunStatus
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.views import (
     ACROSS,
@@ -29,7 +30,9 @@ from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.engines.console.parallel import MOST_AXES
 from gimbal.engines.console.run_charts import LEAST_DOTS
 from gimbal.kernel.context import Context
+from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.operations import PREFIX
+from gimbal.kernel.pages import Page
 
 _STANDARD = 100
 _LISTED = 24
@@ -45,13 +48,13 @@ _TABS = (
     ("params", "Parameters"),
     ("code", "Code"),
 )
-_CODE = ("code.diff", "code/diff.patch", "diff.patch", "git.diff")
 
 
 @page("/runs/compare", title="Compare runs", icon="runs")
 async def compare_page(ctx: Context, request: PageRequest) -> View:
     """Show several runs in one picture, and where they differ."""
-    runs = await _chosen(ctx, request)
+    found, problem = await _chosen(ctx, request)
+    runs = found.items
     tab = request.query.get("tab") or _TABS[0][0]
     names = labels(runs)
     data: dict[str, Any] = {
@@ -71,7 +74,16 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
         "live": any(run.status == "running" for run in runs),
         "shown": shown,
         "most_axes": MOST_AXES,
-        "without": lambda run_id: request.url(runs=[run.id for run in runs if run.id != run_id]),
+        "by_filter": not request.values("runs"),
+        "filtered": any(request.query.get(name) for name in CHOICES),
+        "problem": problem,
+        "more": found.next is not None,
+        "most": MOST_RUNS,
+        "mosts": _mosts(request),
+        "statuses": get_args(RunStatus),
+        "without": lambda run_id: request.url(
+            runs=[run.id for run in runs if run.id != run_id], most=None, **dict.fromkeys(CHOICES)
+        ),
     }
     if not runs:
         return View("runs/compare.html", data | {"tab": "none"})
@@ -81,15 +93,21 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
     return View("runs/compare.html", data | (fill or _charts)(request, runs))
 
 
-async def _chosen(ctx: Context, request: PageRequest) -> list[Run]:
-    service = ctx.get(Runs)
+async def _chosen(ctx: Context, request: PageRequest) -> tuple[Page[Run], GimbalError | None]:
+    """Return the runs that are named, or those that fit the filter; `next` tells that there are more than are shown."""
     ids = request.values("runs")
     if ids:
-        return await service.some(ctx, ids[:MOST_RUNS])
-    if not request.query.get("experiment"):
-        return []
+        return Page(items=await ctx.get(Runs).some(ctx, ids[:MOST_RUNS])), None
+    if not any(request.query.get(name) for name in CHOICES):
+        return Page(items=[]), None
     most = min(MOST_RUNS, max(1, request.number("most", _STANDARD)))
-    return (await service.page(ctx, experiment=request.query["experiment"], limit=most)).items
+    return await asked_for(ctx, request, most)
+
+
+def _mosts(request: PageRequest) -> list[tuple[str, str]]:
+    asked = request.number("most", _STANDARD)
+    numbers = sorted({20, _STANDARD, 500, MOST_RUNS, min(max(asked, 1), MOST_RUNS)})
+    return [("" if one == _STANDARD else str(one), f"{one:,} runs") for one in numbers]
 
 
 def _charts(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
@@ -179,7 +197,7 @@ async def _code(ctx: Context, request: PageRequest, runs: Sequence[Run]) -> dict
     path = request.query.get("file", "")
     if path not in paths:
         path = next(
-            (one for one in _CODE if one in paths),
+            (one for one in paths if one == DIFF_FILE),
             next((one for one in paths if one.endswith((".diff", ".patch", ".py"))), ""),
         )
     texts = [

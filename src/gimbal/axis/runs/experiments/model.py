@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 
 DEFAULT = "default"
+SHOWN_DEFAULT, DEFAULT_ID = "Default", "0"
+"""Under what MLflow's clients know the experiment `default`."""
 MAX_EXPERIMENT_NAME = 500
 Stage = Literal["active", "deleted"]
 ExperimentName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EXPERIMENT_NAME)]

@@ -11,12 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.runs.experiments.model import DEFAULT, CreateExperiment, Experiment, Stage, UpdateExperiment
+from gimbal.axis.runs.experiments.search import ExperimentQuery, experiment_rows
 from gimbal.axis.runs.store import experiment_tags, experiments, runs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NameTaken, NotFound, NotReady
 from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
+
+_CHUNK = 2_000
 
 
 class Experiments:
@@ -131,6 +134,13 @@ class Experiments:
         items = [Experiment(**row, tags=tags.get(row["key"], {})) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor({"key": items[-1].key}) if len(rows) > limit else None)
 
+    async def search(self, ctx: Context, asked: ExperimentQuery) -> Page[Experiment]:
+        """Return experiments that fit, a page of them; raise BadInput for a cursor of another search."""
+        async with self._catalog.read() as tx:
+            rows, more = await experiment_rows(tx, ctx.project or "default", asked)
+            tags = await self._tags(tx, [row["key"] for row in rows])
+        return Page(items=[Experiment(**row, tags=tags.get(row["key"], {})) for row in rows], next=more)
+
     async def _one(self, ctx: Context, where: list[Any], shown: str) -> Experiment:
         async with self._catalog.read() as tx:
             row = (await tx.execute(sa.select(experiments).where(*where))).mappings().first()
@@ -143,9 +153,10 @@ class Experiments:
 
     async def _tags(self, tx: AsyncConnection, keys: list[int]) -> dict[int, dict[str, str]]:
         found: dict[int, dict[str, str]] = {}
-        query = sa.select(experiment_tags).where(experiment_tags.c.experiment_key.in_(keys))
-        for row in (await tx.execute(query)).mappings():
-            found.setdefault(row["experiment_key"], {})[row["name"]] = row["value"]
+        for start in range(0, len(keys), _CHUNK):
+            some = experiment_tags.c.experiment_key.in_(keys[start : start + _CHUNK])
+            for row in (await tx.execute(sa.select(experiment_tags).where(some))).mappings():
+                found.setdefault(row["experiment_key"], {})[row["name"]] = row["value"]
         return found
 
 

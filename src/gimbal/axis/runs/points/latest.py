@@ -20,6 +20,12 @@ from gimbal.kernel.clock import from_us, to_us
 _CHUNK = 2000
 """Rows of one transaction: others who write the catalog go between."""
 _MOST_NAMES = 100_000
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_OF_RUNS = (
+    sa.select(run_latest.c.run_key, metric_names.c.name, run_latest.c.step, run_latest.c.at_us, run_latest.c.value)
+    .join(metric_names, metric_names.c.key == run_latest.c.name_key)
+    .where(run_latest.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+)
 
 
 class Newest(NamedTuple):
@@ -80,13 +86,10 @@ class Latest:
     async def of_runs(self, run_keys: Sequence[int]) -> dict[int, dict[str, Point]]:
         """Return by run and metric the newest point."""
         found: dict[int, dict[str, Point]] = {}
-        query = sa.select(
-            run_latest.c.run_key, metric_names.c.name, run_latest.c.step, run_latest.c.at_us, run_latest.c.value
-        ).join(metric_names, metric_names.c.key == run_latest.c.name_key)
         async with self._catalog.read() as tx:
             for start in range(0, len(run_keys), _CHUNK):
-                mine = run_latest.c.run_key.in_(run_keys[start : start + _CHUNK])
-                for key, name, step, at_us, value in await tx.execute(query.where(mine)):
+                asked = {"keys": run_keys[start : start + _CHUNK]}
+                for key, name, step, at_us, value in await tx.execute(_OF_RUNS, asked):
                     found.setdefault(key, {})[name] = Point(step, at_us, math.nan if value is None else value)
         return found
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.points import store
 from gimbal.axis.runs.points.keeping import Keeping
@@ -12,8 +14,10 @@ from gimbal.axis.runs.points.records import Ready, packed, ready
 from gimbal.axis.runs.points.store import ALL_STEPS, Order, Steps
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
+from gimbal.kernel.errors import Busy
 
 _PAGE = 5000
+_WHOLE_S = 20.0
 
 
 class Points:
@@ -26,7 +30,7 @@ class Points:
 
     def kept_in(self, folder: Path, *, most_bytes: int) -> Keeping:
         """Put points into a journal from now on, which whoever asks opens, runs and closes."""
-        self._keeping = Keeping(folder, self._keep, most_bytes=most_bytes)
+        self._keeping = Keeping(folder, self._keep, self._latest.store, most_bytes=most_bytes)
         return self._keeping
 
     async def put(self, run: RunRow, batch: PointBatch) -> None:
@@ -38,19 +42,27 @@ class Points:
         else:
             await self._keep(ready([packed(run, batch)]))
 
-    async def arrived(self, runs: Sequence[RunRow] | None = None, *, seconds: float = 2.0) -> None:
-        """Wait until what was acknowledged, of some runs or of all, can be read; so many seconds at most."""
+    async def arrived(self, runs: Sequence[RunRow]) -> None:
+        """Wait until what was acknowledged of some runs can be read as a history; for a moment at most."""
         if self._keeping is not None:
-            await self._keeping.arrived(None if runs is None else [run.id for run in runs], seconds)
+            await self._keeping.arrived([run.id for run in runs])
 
-    async def settled(self, seconds: float) -> None:
-        """Wait until all that was acknowledged, also by processes that are gone, is stored; so many seconds at most."""
+    async def searchable(self, project: str) -> None:
+        """See to it that a search finds the newest points of a project that were acknowledged until now."""
         if self._keeping is not None:
-            await self._keeping.settled(seconds)
+            await self._keeping.newest(project)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until all that was acknowledged, also by processes that are gone, is stored; so many seconds at most.
+
+        Return whether it is.
+        """
+        return self._keeping is None or await self._keeping.settled(seconds)
 
     async def latest(self, runs: Sequence[RunRow]) -> dict[str, dict[str, Point]]:
-        """Return by run id and name the newest point: of the highest step, then the latest time, then the highest value."""
-        await self.arrived(runs)
+        """Return, of runs of one project, by run id and name the newest point: of the highest step, then the latest time, then the highest value."""
+        if self._keeping is not None and runs:
+            await self._keeping.newest(runs[0].project, {run.id for run in runs})
         found = await self._latest.of_runs([run.key for run in runs])
         return {run.id: found[run.key] for run in runs if run.key in found}
 
@@ -84,6 +96,12 @@ class Points:
         ids = [run.id for run in runs]
         found = await store.curves(self._columns, project, ids, name, order=order, steps=steps, cells=cells)
         return {run_id: _at_most(points, most) for run_id, points in found.items()}
+
+    async def whole(self, runs: Sequence[RunRow]) -> pa.Table:
+        """Return all points of runs of one project, each once; raise Busy where too many are still on their way."""
+        if not await self.settled(_WHOLE_S):
+            raise Busy("Points are still on their way to the store.", todo="Ask again in a moment.", retry_after=1.0)
+        return await store.whole(self._columns, runs[0].project, [run.id for run in runs])
 
     async def take_over(self) -> None:
         """Take over points of before there was a journal, as an old installation or its backup has them."""

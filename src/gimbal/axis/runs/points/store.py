@@ -1,18 +1,21 @@
-"""Statements on metric points in the columns. `run_points` holds every point once; its key is the whole point.
+"""Statements on metric points in the columns. `metric_points` holds every point once; its key is the whole point.
 
 A point that was sent twice is one: the engine merges its copies in time, and until then readers see to it.
 """
 
+import asyncio
+import struct
 from collections.abc import Sequence
 from string import Template
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from gimbal.axis.runs.points.model import Place, Point
+from gimbal.axis.runs.points.thinning import Thinner
 from gimbal.engines.storage.columns import Columns
 
-POINTS = "run_points"
+POINTS = "metric_points"
 SCHEMA = pa.schema(
     [
         pa.field("project", pa.string()),
@@ -27,6 +30,8 @@ Order = Literal["step", "time"]
 """By step, time and value, or by time, step and value."""
 Steps = tuple[int, int]
 """First and last step that are asked for."""
+PART = 500_000
+"""Points that are read at once for curves."""
 ALL_STEPS: Steps = (-(1 << 63), (1 << 63) - 1)
 
 _KEYS = {"step": "step, at_us, rank", "time": "at_us, step, rank"}
@@ -37,7 +42,7 @@ _RANK = (
 )
 _HISTORY = Template("""
 SELECT step, at_us, value FROM (
-    SELECT step, at_us, value, $RANK AS rank FROM run_points FINAL
+    SELECT step, at_us, value, $RANK AS rank FROM metric_points FINAL
     WHERE project = {project:String} AND run_id = {run:String} AND name = {name:String}
         AND step BETWEEN {from:Int64} AND {to:Int64}
 )
@@ -47,36 +52,26 @@ LIMIT {limit:UInt32}
 """)
 _BEHIND = Template("WHERE ($KEY) > ($VALUES)")
 
-# M4: of each cell the first and the last point and both extremes, which is all that a line of so many pixels can show.
-# A run with few points has a cell for each, so that none is left out. Copies of a point change nothing here.
 _CURVES = Template("""
-WITH ends AS (
-    SELECT run_id AS of, toFloat64(min($X)) AS low, toFloat64(max($X)) AS high, count() AS n FROM run_points
-    WHERE $WHERE GROUP BY run_id
-)
-SELECT run_id, tupleElement(p, 1) AS step, tupleElement(p, 2) AS at_us, tupleElement(p, 3) AS value FROM (
-    SELECT run_id, arrayJoin(arrayDistinct(arrayConcat([argMin(t, o), argMax(t, o)],
-        if(countIf(finite) > 0, [argMinIf(t, (value, o), finite), argMaxIf(t, (value, o), finite)], [])))) AS p
-    FROM (
-        SELECT run_id, value, isFinite(value) AS finite, (step, at_us, value) AS t, (x, other, $RANK) AS o,
-            if(n <= 4 * {cells:UInt32}, cityHash64(step, at_us, bits), toUInt64(
-                least(floor((toFloat64(x) - low) / (high - low + 1) * {cells:UInt32}), toFloat64({cells:UInt32}) - 1)
-            )) AS cell
-        FROM (SELECT run_id, step, at_us, value, bits, $X AS x, $OTHER AS other FROM run_points WHERE $WHERE) AS points
-        INNER JOIN ends ON points.run_id = ends.of
-    )
-    GROUP BY run_id, cell
-)
-ORDER BY run_id, $KEY
+SELECT run_id, step, at_us, value FROM metric_points
+WHERE project = {project:String} AND name = {name:String} AND run_id IN {runs:Array(String)}
+    AND step BETWEEN {from:Int64} AND {to:Int64} $BEHIND
+ORDER BY project, name, run_id, step, at_us, bits
+LIMIT {limit:UInt32}
 """)
-_OF_RUNS = (
-    "project = {project:String} AND run_id IN {runs:Array(String)} AND name = {name:String} "
-    "AND step BETWEEN {from:Int64} AND {to:Int64}"
+_BEHIND_RUN = (
+    "AND run_id >= {after_run:String} "
+    "AND (run_id, step, at_us, bits) > ({after_run:String}, {after_step:Int64}, {after_at:Int64}, {after_bits:UInt64})"
 )
-# What stood here before there was `run_points`: also in backups.
-_TAKE_OVER = (
-    "INSERT INTO run_points (project, run_id, name, step, at_us, value) "
-    "SELECT project, run_id, name, step, at_us, value FROM run_metrics"
+_WHOLE = (
+    "SELECT run_id, name, step, at_us, value FROM metric_points FINAL "
+    "WHERE project = {project:String} AND run_id IN {runs:Array(String)}"
+)
+# Where points stood before there was `metric_points`: also in backups.
+_OLD = ("run_metrics", "run_points")
+_TAKE_OVER = Template(
+    "INSERT INTO metric_points (project, run_id, name, step, at_us, value) "
+    "SELECT project, run_id, name, step, at_us, value FROM $TABLE"
 )
 _OLD_LATEST = """
 SELECT project, run_id, name, tupleElement(point, 1) AS value, tupleElement(point, 2) AS step, tupleElement(point, 3) AS at_us
@@ -113,33 +108,45 @@ async def history(
     return _points(await columns.arrow(sql, {"project": project, "run": run_id, "name": name, **values}))
 
 
+async def whole(columns: Columns, project: str, run_ids: Sequence[str]) -> pa.Table:
+    """Return all points of runs, each once, in no order, with their `run_id` and `name`."""
+    return await columns.arrow(_WHOLE, {"project": project, "runs": list(run_ids)})
+
+
 async def curves(
     columns: Columns, project: str, run_ids: Sequence[str], name: str, *, order: Order, steps: Steps, cells: int
 ) -> dict[str, list[Point]]:
-    """Return by run at most four points for each cell of its axis, extremes among them; all points where they are few."""
-    x, other = ("step", "at_us") if order == "step" else ("at_us", "step")
-    key = _KEYS[order].replace("rank", "value")
-    sql = _CURVES.substitute(X=x, OTHER=other, RANK=_RANK, KEY=key, WHERE=_OF_RUNS)
-    found = await columns.arrow(
-        sql,
-        {"project": project, "runs": list(run_ids), "name": name, "from": steps[0], "to": steps[1], "cells": cells},
-    )
-    by_run: dict[str, list[Point]] = {}
-    for run_id, point in zip(found.column("run_id").to_pylist(), _points(found), strict=True):
-        by_run.setdefault(run_id, []).append(point)
-    return by_run
+    """Return by run at most four points for each cell of its axis, extremes among them; all points where they are few.
+
+    The table has them in the order of its key, so they are read as they stand, part by part, and thinned here: to pick
+    them out by aggregates takes the engine ten times as long.
+    """
+    thinner = Thinner(cells, by_time=order == "time")
+    asked: dict[str, Any] = {
+        "project": project, "name": name, "runs": sorted(run_ids), "from": steps[0], "to": steps[1], "limit": PART,
+    }  # fmt: skip
+    behind = ""
+    while True:
+        found = await columns.arrow(_CURVES.substitute(BEHIND=behind), asked)
+        last = found.num_rows < PART
+        await asyncio.to_thread(thinner.take, found, last=last)
+        if last:
+            return thinner.curves()
+        behind, end = _BEHIND_RUN, found.slice(PART - 1).to_pylist()[0]
+        bits = struct.unpack("<Q", struct.pack("<d", end["value"]))[0]
+        asked |= {"after_run": end["run_id"], "after_step": end["step"], "after_at": end["at_us"], "after_bits": bits}
 
 
 async def take_over(columns: Columns) -> None:
-    """Bring points from where they stood before into `run_points`; a second time changes nothing."""
-    await columns.command(_TAKE_OVER)
+    """Bring points from where they stood before into `metric_points`; a second time changes nothing."""
+    for table in _OLD:
+        await columns.command(_TAKE_OVER.substitute(TABLE=table))
 
 
 async def old_points(columns: Columns) -> bool:
     """Tell whether there are points where they stood before."""
-    (row,) = await columns.query(
-        "SELECT (SELECT count() FROM run_metrics) + (SELECT count() FROM run_metrics_latest) AS n"
-    )
+    counted = " + ".join(f"(SELECT count() FROM {table})" for table in (*_OLD, "run_metrics_latest"))
+    (row,) = await columns.query(f"SELECT {counted} AS n")
     return bool(row["n"])
 
 
@@ -153,8 +160,8 @@ async def old_latest(columns: Columns, *, after: tuple[str, str], limit: int) ->
 
 async def forget_old(columns: Columns) -> None:
     """Empty the tables where points stood before."""
-    await columns.command("TRUNCATE TABLE run_metrics")
-    await columns.command("TRUNCATE TABLE run_metrics_latest")
+    for table in (*_OLD, "run_metrics_latest"):
+        await columns.command(f"TRUNCATE TABLE {table}")
 
 
 def _points(table: pa.Table) -> list[Point]:

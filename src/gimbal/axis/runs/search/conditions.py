@@ -1,20 +1,36 @@
 """Comparisons of a filter as conditions on the catalog, the same on both engines."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from gimbal.axis.runs.search.grammar import Clause
-from gimbal.axis.runs.store import experiments, input_datasets, run_datasets, run_latest, run_params, run_tags, runs
+from gimbal.axis.runs.experiments.model import DEFAULT, DEFAULT_ID
+from gimbal.axis.runs.store import (
+    HEAD,
+    experiments,
+    input_datasets,
+    run_datasets,
+    run_latest,
+    run_params,
+    run_tags,
+    runs,
+)
+from gimbal.engines.storage.comparing import (
+    Condition,
+    by_characters,
+    compared,
+    label_condition,
+    number_condition,
+    text_condition,
+    time_condition,
+)
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause
 from gimbal.kernel.ids import parse_id
 
-Condition = sa.ColumnElement[bool]
 _CONTEXT = "mlflow.data.context"
-_DEFAULT = "default"
 _NEVER = -1
 _newest = run_latest.alias("newest")
 
@@ -33,9 +49,9 @@ class Conditions:
             case "metric":
                 return sa.exists().where(_newest.c.run_key == runs.c.key, *self.of_metric(clause, _newest))
             case "parameter":
-                return self._named(run_params, clause)
+                return self._of_parameter(clause)
             case "tag":
-                return self._named(run_tags, clause)
+                return label_condition(run_tags, run_tags.c.run_key == runs.c.key, clause, sqlite=self._sqlite)
             case "dataset":
                 return self._of_dataset(clause)
             case _:
@@ -43,13 +59,20 @@ class Conditions:
 
     def of_metric(self, clause: Clause, table: Any = run_latest) -> tuple[Condition, ...]:
         """Return the conditions that a row of newest points has to meet; a NaN is unequal to everything."""
-        value = table.c.value
         assert isinstance(clause.value, int | float)
-        number = _double(clause.value)
-        compared = _compared(value, clause.op, sa.literal(number, sa.Double))
-        if clause.op == "!=":
-            compared = sa.or_(compared, value.is_(None))
-        return table.c.name_key == self._names.get(clause.key, _NEVER), compared
+        tested = number_condition(table.c.value, clause.op, clause.value)
+        return table.c.name_key == self._names.get(clause.key, _NEVER), tested
+
+    def labelled(self, clause: Clause) -> sa.Select[tuple[int]] | None:
+        """Return the keys of runs with a parameter or tag of just this value, as an index has them; None for all else."""
+        if clause.op != "=" or clause.entity not in {"parameter", "tag"}:
+            return None
+        assert isinstance(clause.value, str)
+        table = run_params if clause.entity == "parameter" else run_tags
+        values = _forms(clause.value) if clause.entity == "parameter" else [clause.value]
+        head = sa.literal_column(f"substr({table.name}.value, 1, {HEAD})", sa.Text)
+        heads = head.in_([value[:HEAD] for value in values])
+        return sa.select(table.c.run_key).where(table.c.name == clause.key, heads, table.c.value.in_(values))
 
     def name_key(self, name: str) -> int:
         """Return the key of a metric; one that there is not for an unknown name."""
@@ -66,24 +89,19 @@ class Conditions:
             if entity == "tag"
             else self._attribute(key)
         )
-        # By its characters, not by the habits of some country.
-        return text if self._sqlite else sa.type_coerce(text, sa.Text).collate("C")
+        return by_characters(text, sqlite=self._sqlite)
 
-    def _named(self, table: sa.Table, clause: Clause) -> Condition:
-        mine = (table.c.run_key == runs.c.key, table.c.name == clause.key)
+    def _of_parameter(self, clause: Clause) -> Condition:
+        there = sa.exists().where(run_params.c.run_key == runs.c.key, run_params.c.name == clause.key)
         if clause.op == "IS NULL":
-            return ~sa.exists().where(*mine)
+            return ~there
         if clause.op == "IS NOT NULL":
-            return sa.exists().where(*mine)
+            return there
         assert isinstance(clause.value, str)
-        if table is run_tags:
-            return sa.exists().where(*mine, self._text(table.c.value, clause.op, clause.value))
         if clause.op in {"=", "!="}:
-            # As it stands there: a text as JSON, or a number in the form in which it was given.
-            forms = [msgspec.json.encode(clause.value).decode(), *_as_json(clause.value)]
-            same = table.c.value.in_(forms)
-            return sa.exists().where(*mine, same if clause.op == "=" else ~same)
-        return sa.exists().where(*mine, self._text(self._decoded(table.c.value), clause.op, clause.value))
+            same = run_params.c.value.in_(_forms(clause.value))
+            return there.where(same if clause.op == "=" else ~same)
+        return there.where(self._text(self._decoded(run_params.c.value), clause.op, clause.value))
 
     def _decoded(self, value: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
         """Return a parameter's JSON as text: of a text what is in it, of all else the JSON."""
@@ -113,7 +131,7 @@ class Conditions:
         if clause.key in {"start_time", "end_time"}:
             column = runs.c.started_at if clause.key == "start_time" else runs.c.ended_at
             assert isinstance(clause.value, int | float)
-            return _in_ms(sa.type_coerce(column, sa.BigInteger), clause.op, clause.value)
+            return time_condition(column, clause.op, clause.value)
         if clause.key == "run_id":
             return self._of_id(clause)
         if clause.key == "status":
@@ -130,7 +148,7 @@ class Conditions:
             return inside if clause.op == "IN" else ~inside
         assert isinstance(clause.value, str)
         if clause.op in {"=", "!="}:
-            return _compared(runs.c.id, clause.op, sa.literal(_id(clause.value)))
+            return compared(runs.c.id, clause.op, sa.literal(_id(clause.value)))
         return self._text(self._attribute("run_id"), clause.op, clause.value.replace("-", ""))
 
     def _attribute(self, key: str) -> sa.ColumnElement[Any]:
@@ -149,74 +167,16 @@ class Conditions:
                 return sa.type_coerce(runs.c.ended_at, sa.BigInteger)
             case _:
                 number = sa.cast(runs.c.experiment_key, sa.Text)
-                own = sa.literal("mlflow-artifacts:/") + sa.case((experiments.c.name == _DEFAULT, "0"), else_=number)
+                own = sa.literal("mlflow-artifacts:/") + sa.case(
+                    (experiments.c.name == DEFAULT, DEFAULT_ID), else_=number
+                )
                 location = experiments.c.artifact_location
                 root = sa.case((location == "", own), else_=sa.func.rtrim(location, "/"))
                 mine = sa.select(root).where(experiments.c.key == runs.c.experiment_key).scalar_subquery()
                 return mine + "/" + sa.func.replace(runs.c.id, "-", "") + "/artifacts"
 
     def _text(self, column: sa.ColumnElement[Any], op: str, value: Any) -> Condition:
-        match op:
-            case "LIKE" if self._sqlite:
-                return column.op("GLOB")(_glob(value))
-            case "LIKE":
-                return column.like(value, escape="")
-            case "ILIKE" if self._sqlite:
-                return column.like(value)
-            case "ILIKE":
-                return column.ilike(value, escape="")
-            case "IN":
-                return column.in_(value)
-            case "NOT IN":
-                return column.not_in(value)
-            case _:
-                return _compared(column, op, sa.literal(value, sa.Text))
-
-
-def _compared(column: sa.ColumnElement[Any], op: str, value: sa.ColumnElement[Any]) -> Condition:
-    match op:
-        case "=":
-            return column == value
-        case "!=":
-            return column != value
-        case "<":
-            return column < value
-        case "<=":
-            return column <= value
-        case ">":
-            return column > value
-        case _:
-            return column >= value
-
-
-def _in_ms(column: sa.ColumnElement[int], op: str, value: float) -> Condition:
-    """Compare a column of microseconds with milliseconds, as if it had no more than those."""
-    if not math.isfinite(value) or abs(value) > 1e15:
-        value = math.copysign(10**15, value)
-    low, whole = math.floor(value), value == math.floor(value)
-    first, after = low * 1000, (low + 1) * 1000
-    match op:
-        case "=" | "!=" if not whole:
-            return sa.false() if op == "=" else column.is_not(None)
-        case "=":
-            return sa.and_(column >= first, column < after)
-        case "!=":
-            return sa.or_(column < first, column >= after)
-        case "<" if whole:
-            return column < first
-        case "<" | "<=":
-            return column < after
-        case ">=" if whole:
-            return column >= first
-        case _:
-            return column >= after
-
-
-def _double(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
+        return text_condition(column, op, value, sqlite=self._sqlite)
 
 
 def _id(text: str) -> str:
@@ -227,17 +187,17 @@ def _id(text: str) -> str:
         return text
 
 
+def _forms(text: str) -> list[str]:
+    """Return how a parameter of this value stands there: a text as JSON, or a number in the form in which it was given."""
+    return [msgspec.json.encode(text).decode(), *_as_json(text)]
+
+
 def _as_json(text: str) -> list[str]:
     """Return a text itself where it is JSON of something else than a text."""
     try:
         return [text] if not isinstance(msgspec.json.decode(text), str) else []
     except (msgspec.DecodeError, RecursionError):
         return []
-
-
-def _glob(pattern: str) -> str:
-    """Return a pattern of LIKE as one of GLOB, which tells capitals from small letters."""
-    return "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(one, one) for one in pattern)
 
 
 def _root_text(value: sa.ColumnElement[str]) -> sa.ColumnElement[str]:

@@ -1,7 +1,8 @@
 """Search over runs, answered by the catalog alone.
 
-A filter by a metric that few runs pass is driven by the index of newest values; an order by one metric within one experiment
-is read from that index in order. All else goes through the runs, newest first, until a page is full.
+A filter that few runs pass is driven by the index of newest values, or by that of parameters or tags where one is asked for
+by its value; an order by one metric within one experiment is read from the index of newest values in order. All else goes
+through the runs, newest first, until a page is full.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,24 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gimbal.axis.runs.desk import COLUMNS, WITH_EXPERIMENT, RunRow, row_of
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.search.conditions import Condition, Conditions
-from gimbal.axis.runs.search.grammar import RUNS, Clause, Ordering, parse, parse_order
-from gimbal.axis.runs.search.model import RunQuery
-from gimbal.axis.runs.search.ordering import (
-    Order,
-    Value,
-    behind,
-    by_columns,
-    by_metric,
-    cursor_of,
-    newest_first,
-    part_of,
-    place_of,
-    sorted_by,
-)
+from gimbal.axis.runs.search.model import RUNS, RunQuery
+from gimbal.axis.runs.search.ordering import Order, by_columns, by_metric, cursor_of, newest_first, part_of
 from gimbal.axis.runs.store import experiments, metric_names, run_latest, runs
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.keyset import Value, behind, place_of, sorted_by
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.filters import Clause, Ordering, parse, parse_order
 from gimbal.kernel.pages import Page
 
 MAX_RUNS = 50_000
@@ -38,7 +29,6 @@ _FEW = 5_000
 """Runs that pass one comparison; with more of them it does not pay to begin with that."""
 _MOST_EXPERIMENTS = 200
 _CHUNK = 2_000
-_MOMENT_S = 1.0
 _LARGEST = 2**63 - 1
 
 _Found = tuple[list[int], tuple[int, list[Value]] | None]
@@ -47,8 +37,8 @@ _Found = tuple[list[int], tuple[int, list[Value]] | None]
 async def search(ctx: Context, query: RunQuery) -> Page[RunRow]:
     """Return the rows that a query asks for, by its order; `filled` makes them whole.
 
-    It waits for points that were acknowledged before, for a moment at most. Raise BadInput, which names the part (`filter`,
-    `order`, `cursor`, `limit`) that cannot be understood.
+    What this server acknowledged before is found, also where the columns have not taken it yet. Raise BadInput, which names
+    the part (`filter`, `order`, `cursor`, `limit`) that cannot be understood.
     """
     if not 1 <= query.limit <= MAX_RUNS:
         raise BadInput(f"A page cannot have {query.limit} runs.", where="limit", todo=f"Ask for 1 to {MAX_RUNS}.")
@@ -59,7 +49,7 @@ async def search(ctx: Context, query: RunQuery) -> Page[RunRow]:
     if query.experiments is not None and not query.experiments:
         return Page(items=[])
     if ctx.services.has(Points):
-        await ctx.get(Points).arrived(seconds=_MOMENT_S)
+        await ctx.get(Points).searchable(ctx.project or "default")
     catalog = ctx.get(Catalog)
     async with catalog.read() as tx:
         names = await _names(tx, ctx.project or "default", clauses, order)
@@ -153,34 +143,38 @@ class _Asked:
         return keys, None
 
     async def _filters(self, tx: AsyncConnection) -> list[Condition]:
-        """Return the conditions; where few runs pass a comparison with a metric, that one as the set of those."""
+        """Return the conditions; where few runs pass one that an index has, that one as the set of those."""
         driving = await self._driving(tx)
         self._driven = driving is not None
-        return [
-            self._conditions.of(clause) if clause is not driving else self._set_of(clause) for clause in self._clauses
-        ]
+        conditions = [self._conditions.of(clause) for clause in self._clauses]
+        if driving is not None:
+            place, few = driving
+            conditions[place] = runs.c.key.in_(few)
+        return conditions
 
-    def _set_of(self, clause: Clause) -> Condition:
-        tests = self._conditions.of_metric(clause)
-        return runs.c.key.in_(sa.select(run_latest.c.run_key).where(self._within(), *tests))
+    async def _driving(self, tx: AsyncConnection) -> tuple[int, sa.Select[tuple[int]]] | None:
+        """Return which comparison the fewest runs pass, and those; None where that are many."""
+        best: tuple[int, int, sa.Select[tuple[int]]] | None = None
+        for place, clause in enumerate(self._clauses):
+            found = await self._indexed(tx, clause)
+            if found is None:
+                continue
+            some = found.limit(_FEW + 1).subquery()
+            count = int((await tx.execute(sa.select(sa.func.count()).select_from(some))).scalar_one())
+            if count <= _FEW and (best is None or count < best[0]):
+                best = count, place, found
+        return best[1:] if best else None
 
-    async def _driving(self, tx: AsyncConnection) -> Clause | None:
-        candidates = [one for one in self._clauses if one.entity == "metric" and one.op != "!="]
-        if not candidates:
-            return None
+    async def _indexed(self, tx: AsyncConnection, clause: Clause) -> sa.Select[tuple[int]] | None:
+        """Return the keys of runs that pass a comparison, where an index has them; other projects' may be among them."""
+        if clause.entity != "metric" or clause.op == "!=":
+            return self._conditions.labelled(clause)
         if self._experiments is None:
             mine = sa.select(experiments.c.key).where(experiments.c.project == self._project)
             self._experiments = list((await tx.execute(mine.limit(_MOST_EXPERIMENTS + 1))).scalars())
         if len(self._experiments) > _MOST_EXPERIMENTS:
             return None
-        best: tuple[int, Clause] | None = None
-        for clause in candidates:
-            some = sa.select(sa.literal(1)).select_from(run_latest)
-            some = some.where(self._within(), *self._conditions.of_metric(clause)).limit(_FEW + 1).subquery()
-            count = int((await tx.execute(sa.select(sa.func.count()).select_from(some))).scalar_one())
-            if count <= _FEW and (best is None or count < best[0]):
-                best = count, clause
-        return best[1] if best else None
+        return sa.select(run_latest.c.run_key).where(self._within(), *self._conditions.of_metric(clause))
 
     def _within(self) -> Condition:
         keys = self._experiments or []
@@ -193,7 +187,7 @@ class _Asked:
         query = sa.select(runs.c.key, *(term.column.label(f"t{place}") for place, term in enumerate(terms)))
         query = query.select_from(order.source).where(*self._scope(), *filters)
         if continued:
-            query = query.where(behind(terms, place_of(self._query, terms)))
+            query = query.where(behind(terms, place_of(self._query.cursor or "", terms)))
         query = query.order_by(*sorted_by(terms)).limit(limit + 1)
         found = list(await tx.execute(query))
         more = (part, list(found[limit - 1][1:])) if len(found) > limit else None

@@ -57,6 +57,12 @@ def rounds_wanted(library: str) -> bool:
     return Options.on and not others_log(library) and (outermost(library) or _depth.get() == 1)
 
 
+def loose_run(library: str) -> ActiveRun | None:
+    """Return the run of here for what is not part of any fit; None where nothing is to be logged."""
+    run = current_run()
+    return None if run is None or not Options.on or _depth.get() or others_log(library) else run
+
+
 @contextlib.contextmanager
 def deeper() -> Iterator[None]:
     """Count a fit that is part of another one."""

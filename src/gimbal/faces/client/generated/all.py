@@ -34,6 +34,7 @@ from gimbal.faces.client.generated.schedules import Schedules
 from gimbal.faces.client.generated.scores import Scores
 from gimbal.faces.client.generated.sessions import Sessions
 from gimbal.faces.client.generated.sql import Sql
+from gimbal.faces.client.generated.studies import Studies
 from gimbal.faces.client.generated.suites import Suites
 from gimbal.faces.client.generated.traces import Traces
 from gimbal.faces.client.transport import Transport
@@ -77,5 +78,6 @@ class Groups:
         self.scores = Scores(transport)
         self.sessions = Sessions(transport)
         self.sql = Sql(transport)
+        self.studies = Studies(transport)
         self.suites = Suites(transport)
         self.traces = Traces(transport)

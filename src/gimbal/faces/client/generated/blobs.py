@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gimbal.engines.storage.blobs import BlobRef
+from gimbal.engines.storage.blob_ref import BlobRef
 from gimbal.faces.client.group import Group
 from gimbal.faces.client.transport import RawBody
 

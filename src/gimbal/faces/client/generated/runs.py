@@ -9,7 +9,18 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from gimbal.axis.runs.charts.model import Chart, Comparison
-from gimbal.axis.runs.model import Artifact, Beat, DeletedArtifacts, Logged, LogMetric, MetricColumns, MetricPoint, Run
+from gimbal.axis.runs.imports.model import Fingerprint, Imported, ImportedExperiment, ImportedModel, ImportedRun
+from gimbal.axis.runs.model import (
+    Artifact,
+    Beat,
+    DeletedArtifacts,
+    Logged,
+    LogMetric,
+    MetricColumns,
+    MetricPoint,
+    Run,
+    RunInfo,
+)
 from gimbal.faces.client.group import Group
 from gimbal.faces.client.transport import RawBody
 from gimbal.kernel.pages import Page
@@ -213,13 +224,32 @@ class Runs(Group):
             },
         )
 
-    def delete(self, id: str, *, project: str | None = None) -> Run:
+    def delete(self, id: str, *, project: str | None = None) -> RunInfo:
         """Take a run out of lists; it and its files stay until it is restored or its time is over.
 
         Args:
             id: Id of the run.
         """
-        return self._transport.call("DELETE", "/projects/{project}/runs/{id}", Run, path={"project": project, "id": id})
+        return self._transport.call(
+            "DELETE", "/projects/{project}/runs/{id}", RunInfo, path={"project": project, "id": id}
+        )
+
+    def fingerprints(
+        self, *, ids: list[str], content: bool | UnsetType = UNSET, project: str | None = None
+    ) -> list[Fingerprint]:
+        """Show what imported runs are known by, to compare them with where they came from.
+
+        Args:
+            ids: Their ids; those that are not here are left out of the answer.
+            content: Whether to count and digest what is kept of each, which reads all of it.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/runs/fingerprints",
+            list[Fingerprint],
+            path={"project": project},
+            body={"ids": ids, "content": content},
+        )
 
     def finish(
         self,
@@ -229,7 +259,7 @@ class Runs(Group):
         error: str | UnsetType = UNSET,
         ended_at: datetime | None | UnsetType = UNSET,
         project: str | None = None,
-    ) -> Run:
+    ) -> RunInfo:
         """End a run as finished, failed or killed.
 
         Args:
@@ -241,9 +271,34 @@ class Runs(Group):
         return self._transport.call(
             "POST",
             "/projects/{project}/runs/{id}/finish",
-            Run,
+            RunInfo,
             path={"project": project, "id": id},
             body={"status": status, "error": error, "ended_at": ended_at},
+        )
+
+    def import_many(
+        self,
+        *,
+        experiments: list[ImportedExperiment] | UnsetType = UNSET,
+        runs: list[ImportedRun] | UnsetType = UNSET,
+        models: list[ImportedModel] | UnsetType = UNSET,
+        done: dict[str, str] | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> list[Imported]:
+        """Bring whole runs over from another tracker, with their ids, times and states; the same again changes nothing.
+
+        Args:
+            experiments: Experiments, with or without runs.
+            runs: Whole runs, or parts of large ones.
+            models: Logged models; runs that they name have come before.
+            done: Runs of which everything has come now, each with the digest of what it was there.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/runs/import",
+            list[Imported],
+            path={"project": project},
+            body={"experiments": experiments, "runs": runs, "models": models, "done": done},
         )
 
     def list(
@@ -330,14 +385,14 @@ class Runs(Group):
             query={"cursor": cursor, "limit": limit},
         )
 
-    def restore(self, id: str, *, project: str | None = None) -> Run:
+    def restore(self, id: str, *, project: str | None = None) -> RunInfo:
         """Put a deleted run back into lists.
 
         Args:
             id: Id of the run.
         """
         return self._transport.call(
-            "POST", "/projects/{project}/runs/{id}/restore", Run, path={"project": project, "id": id}
+            "POST", "/projects/{project}/runs/{id}/restore", RunInfo, path={"project": project, "id": id}
         )
 
     def search(
@@ -397,7 +452,7 @@ class Runs(Group):
         error: str | None | UnsetType = UNSET,
         tags: dict[str, str | None] | UnsetType = UNSET,
         project: str | None = None,
-    ) -> Run:
+    ) -> RunInfo:
         """Rename a run, write its note, set or take away tags, end it or go on with it.
 
         Args:
@@ -412,7 +467,7 @@ class Runs(Group):
         return self._transport.call(
             "PATCH",
             "/projects/{project}/runs/{id}",
-            Run,
+            RunInfo,
             path={"project": project, "id": id},
             body={"name": name, "note": note, "status": status, "ended_at": ended_at, "error": error, "tags": tags},
         )

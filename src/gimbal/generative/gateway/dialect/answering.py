@@ -92,8 +92,9 @@ def _is_error(body: bytes) -> bool:
 
 def _passed(headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
     """Return those that some provider may want; each takes of them what its own allow-list has."""
-    names = _may_pass() & headers.keys()
-    return tuple((name.encode(), headers[name].encode("latin-1")) for name in names)
+    if _may_pass().isdisjoint(headers):
+        return ()
+    return tuple((name.encode(), headers[name].encode("latin-1")) for name in _may_pass() & headers.keys())
 
 
 @functools.cache
@@ -195,11 +196,9 @@ _watched = _Watches()
 
 def headers_of(flight: Flight) -> dict[str, str]:
     """Return what a caller is told beside the answer: the trace, who answered, what it cost and what we took of the time."""
-    found = (
-        {name.decode("latin-1"): value.decode("latin-1") for name, value in flight.answer.headers}
-        if flight.answer
-        else {}
-    )
+    answer, found = flight.answer, dict[str, str]()
+    if answer is not None and answer.headers:
+        found = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
     found["x-gimbal-trace-id"] = flight.call.trace.trace_id
     model = flight.shown_model
     found["x-gimbal-model"] = (

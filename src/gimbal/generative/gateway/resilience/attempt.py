@@ -5,7 +5,8 @@ A call whose first choice is well and answers costs one look into a dictionary a
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ _Try = asyncio.Task[Outcome | Failed]
 _ending: set[asyncio.Task[None]] = set()
 
 
-async def attempt(
+def attempt(
     plan: Plan,
     open_one: OpenOne,
     health: Known,
@@ -29,7 +30,7 @@ async def attempt(
     attempts: list[Attempt] | None = None,
     stream: bool = False,
     chance: Callable[[], float] = random.random,
-) -> Outcome:
+) -> Coroutine[Any, Any, Outcome]:
     """Return the first answer that begins; raise the error that the caller shall see when none does.
 
     `deadline` is the moment by the health's clock after which the caller no longer waits. `attempts` takes the record of
@@ -38,7 +39,7 @@ async def attempt(
     """
     run = Run(plan, open_one, health, deadline=deadline, attempts=attempts, chance=chance)
     hedge = plan.resilience.hedge
-    return await run.through() if hedge is None else await _hedged(run, hedge, stream=stream)
+    return run.through() if hedge is None else _hedged(run, hedge, stream=stream)
 
 
 async def _hedged(run: Run, hedge: HedgeSettings, *, stream: bool) -> Outcome:

@@ -185,11 +185,11 @@ async def _unknown(ctx: Context, route: Route) -> list[str]:
 
 async def known_to(ctx: Context) -> Known:
     """Return health by the names of the context's project: its own providers are its alone."""
-    health = ctx.get(Health)
-    if not ctx.services.has(Providers):
+    services, project = ctx.services, ctx.project or "default"
+    health = services.get(Health)
+    if not services.has(Providers):
         return health
-    project = ctx.project or "default"
-    entries = await ctx.get(Providers).entries(project)
+    entries = await services.get(Providers).entries(project)
     # The same object until something changes.
     return health.of_project(project, entries) or health.within(
         project, {name for name, entry in entries.items() if entry.scope}, entries

@@ -51,7 +51,7 @@ _number = msgspec.json.Decoder(float | int | None)
 async def record(flight: Flight) -> None:
     """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
     if not flight.spans:
-        wasted = flight.parted or any(one.usage is not None for one in flight.attempts)
+        wasted = flight.parted or [one for one in flight.attempts if one.usage is not None]
         flight.spans = [to_span(flight), *(await _wasted(flight.ctx, flight) if wasted else ())]
     await recorded(flight.ctx, flight.spans, at_once=flight.at_once)
 

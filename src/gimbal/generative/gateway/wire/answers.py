@@ -37,6 +37,9 @@ def each(read: Callable[[_T], Piece], found: Iterable[_T]) -> list[Piece]:
 
 def table(value: Any) -> Json:
     """Return an object that a provider sent; what is none counts as empty."""
+    if type(value) is dict:  # nearly always
+        found: Json = value
+        return found
     return cast("Json", value) if isinstance(value, dict) else {}
 
 

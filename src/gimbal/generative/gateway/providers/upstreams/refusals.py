@@ -14,6 +14,7 @@ from gimbal.generative.gateway.provider import Refusal
 
 _MOST_WORDS = 2000
 _LONGEST_WAIT_S = 7 * 86_400
+_MOST_NAMES = 4096
 # Some show the beginning and the end of a key that they refuse.
 _HALF_SHOWN = re.compile(r"\S*\*{3,}\S*")
 Json = dict[str, Any]
@@ -47,9 +48,22 @@ _SHOWN = frozenset(
 _SHOWN_BEGINNINGS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"anthropic-priority-", b"anthropic-fast-")
 
 
+class _Shown(dict[bytes, bool]):
+    """Whether a header goes on to the caller, by its name: names are few, and are looked at once."""
+
+    def __missing__(self, name: bytes) -> bool:
+        found = name in _SHOWN or name.startswith(_SHOWN_BEGINNINGS)
+        if len(self) < _MOST_NAMES:
+            self[name] = found
+        return found
+
+
+_shown = _Shown()
+
+
 def shown(headers: HeaderList) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers of a provider's answer that go on to the caller."""
-    return tuple([row for row in headers if row[0] in _SHOWN or row[0].startswith(_SHOWN_BEGINNINGS)])
+    return tuple([row for row in headers if _shown[row[0]]])
 
 
 def refusal(

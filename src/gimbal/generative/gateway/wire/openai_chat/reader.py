@@ -4,6 +4,7 @@ Servers differ: `choices: null`, no index, usage in any chunk or beside the last
 words for why an answer ended. What has another type than expected is read as far as it can be.
 """
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -50,20 +51,25 @@ class _Known(msgspec.Struct):
 class ChatReader:
     """Reads one answer."""
 
+    # As they are at the beginning: a whole answer changes few of them.
+    _finished = _done = False
+    _plain = b""
+    """The beginning of a body that is no stream."""
+    _count = 0
+    _thought = False
+    """Whether thoughts were told in plain words: then details that tell them again are not counted."""
+
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._parser = EventParser()
         self._open: set[int] = set()
         """Choices that have begun and not ended."""
-        self._finished = False
-        self._done = False
-        self._plain = b""
-        """The beginning of a body that is no stream."""
         self._calls: dict[int, _Known] = {}
         """The calls of tools that grow now, by the index that the server gives them."""
-        self._count = 0
-        self._thought = False
-        """Whether thoughts were told in plain words: then details that tell them again are not counted."""
+
+    @functools.cached_property
+    def _parser(self) -> EventParser:
+        """Of a stream."""
+        return EventParser()
 
     def whole(self, body: bytes) -> Piece:
         """Return the answer that was not streamed."""
