@@ -77,7 +77,9 @@ def test_gimbal_is_imported_at_the_top() -> None:
 
 def test_nothing_below_the_faces_names_one() -> None:
     """Not by a text either, which import-linter does not read."""
-    below = [path for path in written_by_hand() if not relative(path).startswith(("faces/", "__init__.py", "__main__.py"))]
+    below = [
+        path for path in written_by_hand() if not relative(path).startswith(("faces/", "__init__.py", "__main__.py"))
+    ]
 
     assert [relative(path) for path in below if "gimbal.faces" in path.read_text()] == []
 

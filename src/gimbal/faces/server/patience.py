@@ -112,7 +112,9 @@ class PatientProtocol(HttpToolsProtocol):
         )
         self.cycle = cycle
         if before is None or before.response_complete:
-            cycle.begin(self.loop, self.app, self.tasks)
+            # Uvicorn's word for an application has all that there ever were.
+            app: Any = self.app
+            cycle.begin(self.loop, app, self.tasks)
         else:
             # It waits until what was asked before is answered.
             self.flow.pause_reading()

@@ -109,7 +109,11 @@ async def version_rows(tx: AsyncConnection, project: str, asked: Asked) -> _Rows
 
 
 async def _page(
-    tx: AsyncConnection, query: sa.Select[Any], asked: Asked, fields: Mapping[str, Any], last: Sequence[Ordering]
+    tx: AsyncConnection,
+    query: "sa.Select[*tuple[Any, ...]]",
+    asked: Asked,
+    fields: Mapping[str, Any],
+    last: Sequence[Ordering],
 ) -> _Rows:
     named = {one.key for one in asked.order}
     terms = [

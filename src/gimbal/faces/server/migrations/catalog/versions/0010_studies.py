@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from gimbal.engines.storage.catalog import DecimalText, Json, Utc
+from gimbal.engines.storage.catalog import Json, Utc
 
 revision = "0010"
 down_revision = "0009"
