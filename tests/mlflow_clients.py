@@ -33,6 +33,11 @@ class MlflowClient(NamedTuple):
         done = subprocess.run(asked, env=self.environment(""), check=False, timeout=180, capture_output=True)
         return done.returncode == 0
 
+    def must_have(self, module: str) -> None:
+        """Skip the test where a module cannot be imported: a wheel for other machines may have been installed."""
+        if not self.has(module):
+            pytest.skip(f"{module} cannot be imported beside this client")
+
     def environment(self, url: str, **more: str) -> dict[str, str]:
         """Return the variables under which it asks the server at an address."""
         # Without compiled modules a client takes ten seconds to import, each time.
@@ -74,11 +79,13 @@ def missing(name: str) -> str:
     return "" if (ROOT / made).exists() else f"`make {made}` could not install it, or was not asked to"
 
 
-def trainer() -> str:
-    """Return the Python that has the training libraries, and no MLflow; skip the test where there is none."""
+def trainer(module: str) -> str:
+    """Return the Python that has a training library, and no MLflow; skip the test where there is none."""
     if missing("frameworks"):
         pytest.skip(f"training libraries: {missing('frameworks')}")
-    return str(JUDGES / "frameworks" / "bin" / "python")
+    found = MlflowClient(str(JUDGES / "frameworks" / "bin" / "python"))
+    found.must_have(module)
+    return found.python
 
 
 @cache

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 import numpy as np
+import optuna
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
@@ -78,6 +79,13 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     """Path, heading and the word of the sidebar that must be marked."""
 
 
+def searched(client: gimbal.Client) -> int:
+    """Search for a parameter; return the number of the study."""
+    study = optuna.create_study(storage=gimbal.OptunaStorage(client), study_name="rate")
+    study.optimize(lambda trial: trial.suggest_float("rate", 0.0, 1.0) ** 2, n_trials=6)
+    return client.studies.show("rate").number
+
+
 def fill(url: str) -> Places:
     """Make everything; return where it is shown."""
     client = gimbal.Client(url)
@@ -100,6 +108,8 @@ def fill(url: str) -> Places:
         "runs": ("/runs", "Runs", "Runs"),
         "run": (f"/runs/{run}", f"train {SCRIPT}", "Runs"),
         "runs-compared": (f"/runs/compare?runs={run}", "Compare runs", "Runs"),
+        "studies": ("/studies", "Studies", "Studies"),
+        "study": (f"/studies/{searched(client)}", "rate", "Studies"),
         "assets": ("/assets", "Assets", "Assets"),
         "dataset": ("/assets/dataset:flights%2Ftrain", "flights/train", "Assets"),
         "model": (model, "flights/delay", "Assets"),

@@ -19,7 +19,20 @@ from gimbal.faces.server.capabilities import load_pages
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 NAMES = (
-    *("home", "runs", "run", "runs-compared", "assets", "dataset", "model", "prompt", "suite", "index"),
+    *(
+        "home",
+        "runs",
+        "run",
+        "runs-compared",
+        "studies",
+        "study",
+        "assets",
+        "dataset",
+        "model",
+        "prompt",
+        "suite",
+        "index",
+    ),
     *("versions", "history", "lineage", "files", "difference"),
     *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "sessions", "session", "monitors", "monitor"),
@@ -31,6 +44,7 @@ NAMES = (
 EMPTY = {
     "": ("Start here", "make demo"),
     "/runs": ("No runs yet", "import gimbal"),
+    "/studies": ("No studies yet", "gimbal.OptunaStorage"),
     "/assets": ("No assets yet", "gimbal prompts sync"),
     "/evaluations": ("No evaluations yet", "gimbal evaluations start"),
     "/gates": ("No gates yet", "gimbal gates set"),

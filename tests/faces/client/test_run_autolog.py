@@ -173,7 +173,7 @@ model.fit(X, y, eval_set=[(X, y)])
     }[library]
     indented = "".join(f"    {line}\n" for line in train.splitlines())
     code = f"with gimbal.run('boost', experiment='{library}', environment=False, system_s=0):\n{indented}"
-    (run,) = ran(up, code, library, trainer())
+    (run,) = ran(up, code, library, trainer(library))
 
     assert run["params"][f"{library}.max_depth"] == 2
     assert run["params"][f"{library}.num_boost_round"] == 5
@@ -220,7 +220,7 @@ with gimbal.run("plain", experiment="torch", environment=False, system_s=0) as r
     train(model, 2)
     run.log({{"last": last, "scaled": loss.item()}})
 """
-    (run,) = ran(up, code, "torch", trainer())
+    (run,) = ran(up, code, "torch", trainer("torch"))
 
     params, metrics = run["params"], run["metrics"]
     assert (params["torch.optimizer"], params["torch.momentum"], params["torch.parameters"]) == ("SGD", 0.5, 3)
@@ -272,7 +272,7 @@ with tempfile.TemporaryDirectory() as folder, gimbal.run("fit", experiment="{pac
     trainer.fit(Line(), loader, loader)
     assert trainer.callbacks == before
 """
-    (run,) = ran(up, code, package, trainer())
+    (run,) = ran(up, code, package, trainer(package))
 
     params, metrics = run["params"], run["metrics"]
     assert run["status"] == "finished"
@@ -303,7 +303,7 @@ with tempfile.TemporaryDirectory() as folder, gimbal.run("tiny", experiment="tra
     trainer = Trainer(BertForSequenceClassification(config), asked, train_dataset=rows, eval_dataset=rows)
     trainer.train()
 """
-    (run,) = ran(up, code, "transformers", trainer())
+    (run,) = ran(up, code, "transformers", trainer("transformers"))
 
     params, metrics = run["params"], run["metrics"]
     assert (params["transformers.learning_rate"], params["transformers.max_steps"]) == (0.01, 4)

@@ -54,6 +54,7 @@ def test_boosting(newest: MlflowClient, told: Story, client: gimbal.Client, own:
 
 def test_lightning(newest: MlflowClient, told: Story, client: gimbal.Client, own: str) -> None:
     """Losses of steps and epochs, the optimizer, the summary of the model, and the model, which is loaded."""
+    newest.must_have("torch")
     facts = told(newest, "lightning_autolog", own)
     run = client.runs.show(facts["run"])
 
@@ -68,6 +69,7 @@ def test_lightning(newest: MlflowClient, told: Story, client: gimbal.Client, own
 
 def test_keras(newest: MlflowClient, told: Story, client: gimbal.Client, own: str) -> None:
     """Losses of epochs, the optimizer, the summary of the model, and the model, which is loaded."""
+    newest.must_have("torch")
     facts = told(newest, "keras_autolog", own)
     run = client.runs.show(facts["run"])
 
