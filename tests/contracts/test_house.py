@@ -124,6 +124,14 @@ def test_few_doubles() -> None:
     assert doubles <= 0.05 * tests
 
 
+def test_no_two_migrations_of_the_columns_have_one_number() -> None:
+    """They are kept by number: of two only one would run, and nobody would hear of it."""
+    files = sorted((ROOT / "src/gimbal/faces/server/migrations/columns").glob("[0-9]*.sql"))
+    numbers = [path.name.partition("_")[0] for path in files]
+    assert files
+    assert len(set(numbers)) == len(numbers)
+
+
 def test_the_repository_names_no_machine() -> None:
     """No path of one machine and no registry's address is under version control."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
