@@ -102,7 +102,7 @@ def running(peer: Peer) -> Iterator[Beside]:
             )  # fmt: skip
         try:
             deadline = time.monotonic() + _START_S
-            while not _ready(port, peer.ready):
+            while not ready(port, peer.ready):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise PeerMissing(f"it did not start: {log.read_text(errors='replace')[-200:]!r}")
                 time.sleep(0.2)
@@ -117,7 +117,8 @@ def running(peer: Peer) -> Iterator[Beside]:
                 process.wait(10)
 
 
-def _ready(port: int, path: str) -> bool:
+def ready(port: int, path: str) -> bool:
+    """Tell whether what is at a port answers a path with 200."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
             return reply.status == 200

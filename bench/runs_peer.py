@@ -6,13 +6,14 @@ import os
 import random
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench import peers
-from bench.bar import gimbal_up
+from bench.bar import free_port, gimbal_up
 
 _CLIENT = Path(__file__).parent / "runs_client.py"
 _MINUTES_S = 1800
@@ -30,11 +31,15 @@ def asked(verb: str, url: str, *words: object) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def ours() -> Iterator[tuple[str, Path]]:
-    """Start our server on a fresh folder; yield its address and the file of its catalog."""
+def ours(database: str = "") -> Iterator[tuple[str, Path]]:
+    """Start our server on a fresh folder, its catalog in a database of PostgreSQL when one is given.
+
+    Yield its address and the file of its catalog where that is SQLite's.
+    """
+    settings = {"GIMBAL_CATALOG_URL": database} if database else {}
     with (
         tempfile.TemporaryDirectory(prefix="gimbal-runs-", ignore_cleanup_errors=True) as text,
-        gimbal_up(Path(text) / "data") as up,
+        gimbal_up(Path(text) / "data", **settings) as up,
     ):
         yield up.url, Path(text) / "data" / "catalog.sqlite"
 
@@ -44,6 +49,31 @@ def theirs() -> Iterator[tuple[str, Path]]:
     """Start MLflow's server with SQLite; yield its address and the file of its database."""
     with peers.running(peers.MLFLOW) as beside:
         yield f"http://127.0.0.1:{beside.port}", next(beside.folder.rglob("mlflow.db"))
+
+
+@contextlib.contextmanager
+def theirs_on(database: str) -> Iterator[str]:
+    """Start MLflow's server with a database of PostgreSQL; yield its address."""
+    peers.environment(peers.MLFLOW.name, "psycopg[binary]")
+    spoken = database.replace("postgresql:", "postgresql+psycopg:", 1)
+    words = peers.MLFLOW.command
+    peer = peers.MLFLOW._replace(command=lambda port, folder: [*words(port, folder), "--backend-store-uri", spoken])
+    with peers.running(peer) as beside:
+        yield f"http://127.0.0.1:{beside.port}"
+
+
+@contextlib.contextmanager
+def thin() -> Iterator[str]:
+    """Start the quickest server there can be: what MLflow's client takes there, it takes everywhere."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, str(_CLIENT.with_name("thin_tracking.py")), str(port)])
+    try:
+        while not peers.ready(port, "/health"):
+            assert process.poll() is None, "it did not start"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def fill_ours(catalog: Path, runs: int) -> str:

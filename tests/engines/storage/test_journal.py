@@ -82,6 +82,26 @@ async def carrying(folder: Path, store: Store) -> AsyncIterator[Carrier]:
         await carrier.close()
 
 
+async def test_a_store_under_steady_load_gets_few_large_batches(tmp_path: Path) -> None:
+    """What comes while a batch is stored waits for company: it is not stored at once, however little it is."""
+    sizes: list[int] = []
+
+    async def take(batch: Sequence[bytes]) -> None:
+        sizes.append(len(batch))
+        await asyncio.sleep(0.02)
+
+    store = Store()
+    store.take = take
+    async with running(tmp_path, store) as both:
+        for number in range(1000):
+            both.append(b"%d" % number)
+            await asyncio.sleep(0.001)
+
+    assert sum(sizes) == 1000
+    # Stored one after the other without a pause there would be one for each twenty records.
+    assert len(sizes) < 25, sizes
+
+
 async def test_records_come_to_the_store_in_order(tmp_path: Path) -> None:
     """However large, over many segments, and also those that come while others are carried."""
     store = Store()

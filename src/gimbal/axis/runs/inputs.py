@@ -17,6 +17,14 @@ from gimbal.kernel.context import Context
 
 CONTEXT_TAG = "mlflow.data.context"
 _MOST_SUMMARIES = 1000
+_DESCRIBED = [column for column in input_datasets.c if column.name not in {"key", "experiment_key"}]
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_READ = (
+    sa.select(run_datasets.c.run_key, run_datasets.c.tags.label("use"), *_DESCRIBED)
+    .join(input_datasets, input_datasets.c.key == run_datasets.c.dataset_key)
+    .where(run_datasets.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+    .order_by(input_datasets.c.name, input_datasets.c.key)
+)
 
 
 class InputDataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,17 +87,10 @@ async def put_inputs_within(tx: AsyncConnection, row: RunRow, inputs: Sequence[D
 
 async def inputs_of(catalog: Catalog, run_keys: Sequence[int]) -> Mapping[int, list[DatasetInput]]:
     """Return by run the datasets that it read, by name."""
-    described = [column for column in input_datasets.c if column.name not in {"key", "experiment_key"}]
-    query = (
-        sa.select(run_datasets.c.run_key, run_datasets.c.tags.label("use"), *described)
-        .join(input_datasets, input_datasets.c.key == run_datasets.c.dataset_key)
-        .where(run_datasets.c.run_key.in_(run_keys))
-        .order_by(input_datasets.c.name, input_datasets.c.key)
-    )
     found: dict[int, list[DatasetInput]] = {}
     async with catalog.read() as tx:
-        for row in (await tx.execute(query)).mappings():
-            dataset = InputDataset(**{column.name: row[column.name] for column in described})
+        for row in (await tx.execute(_READ, {"keys": run_keys})).mappings():
+            dataset = InputDataset(**{column.name: row[column.name] for column in _DESCRIBED})
             found.setdefault(row["run_key"], []).append(DatasetInput(dataset=dataset, tags=row["use"]))
     return found
 

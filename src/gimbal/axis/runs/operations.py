@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from gimbal.axis.runs.filling import filled
+from gimbal.axis.runs.filling import filled, info_of
 from gimbal.axis.runs.model import (
     Artifact,
     Beat,
@@ -88,7 +88,7 @@ async def finish_run(ctx: Context, project: str, id: RunId, body: FinishRun) -> 
 @operation("PATCH", _RUN, name="runs.update", allow=Permission.DEVELOP)
 async def update_run(ctx: Context, project: str, id: RunId, body: UpdateRun) -> RunInfo:  # noqa: A002 - as above
     """Rename a run, write its note, set or take away tags, end it or go on with it."""
-    return await ctx.get(Runs).update(ctx, id, body)
+    return info_of(await ctx.get(Runs).update(ctx, id, body))
 
 
 @operation("DELETE", _RUN, name="runs.delete", allow=Permission.DEVELOP, audited=True)

@@ -47,6 +47,7 @@ from gimbal.kernel.refs import Ref, ResolvedRef
 from gimbal.kernel.settings import Settings
 
 _OPEN = frozenset({"running", "scheduled", "dead"})
+_CHANGING = runs.update().where(runs.c.key == sa.bindparam("of")).returning(*runs.c)
 
 
 class Runs:
@@ -59,7 +60,7 @@ class Runs:
         self._assets = assets
         self.desk = RunDesk(catalog)
         self.liveness = Liveness(catalog, self.desk)
-        self.experiments = Experiments(catalog)
+        self.experiments = Experiments(catalog, changed=self.desk.forget)
 
     async def create(self, ctx: Context, body: CreateRun) -> Run:
         """Start a run and return it whole; as `begin` otherwise."""
@@ -178,7 +179,7 @@ class Runs:
             )
         return info_of(row)
 
-    async def update(self, ctx: Context, run_id: str, body: UpdateRun) -> RunInfo:
+    async def update(self, ctx: Context, run_id: str, body: UpdateRun) -> RunRow:
         """Rename a run, write its note, set and take away tags, end it or go on with it; raise NotReady when deleted."""
         row = await self.desk.of(ctx, run_id)
         row.must_be_active()
@@ -193,13 +194,15 @@ class Runs:
         elif body.ended_at is not None and row.status not in _OPEN:
             values["ended_at"] = body.ended_at
         async with self._catalog.write(ctx) as tx:
-            await tx.execute(runs.update().where(runs.c.key == row.key).values(**values, updated_at=ctx.now()))
+            changed = await tx.execute(_CHANGING, {"of": row.key, **values, "updated_at": ctx.now()})
+            # All of the row as it stands now, also what others changed since it was looked up.
+            stands = {**changed.mappings().one(), "experiment": row.experiment}
             await put_tags(tx, row.key, tags)
             await remove_tags(tx, row.key, [name for name, value in body.tags.items() if value is None])
             if body.status is not None and body.status not in _OPEN and row.status in _OPEN:
                 ctx.emit(RunFinished(project=row.project, run_id=row.id, status=body.status))
-        self.desk.forget(row.id)
-        return info_of(await self.desk.of(ctx, row.id))
+        self.desk.know(row_of(stands))
+        return row_of(stands)
 
     async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> RunInfo:
         """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing."""
@@ -214,9 +217,7 @@ class Runs:
 
     async def set_experiment_stage(self, ctx: Context, key: int, stage: Stage) -> Experiment:
         """Delete (`deleted`) or restore (`active`) an experiment and its runs with it."""
-        found = await self.experiments.set_stage(ctx, key, stage)
-        self.desk.forget()
-        return found
+        return await self.experiments.set_stage(ctx, key, stage)
 
     async def get(self, ctx: Context, run_id: str) -> Run:
         """Return a run with parameters, newest metrics, inputs and outputs, also a deleted one; raise NotFound."""

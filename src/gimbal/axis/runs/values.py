@@ -1,5 +1,6 @@
 """What is logged: metric points as a batch; parameters (never change) and tags (may) within an open transaction."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,18 @@ from gimbal.axis.runs.points.model import PointBatch
 from gimbal.axis.runs.store import run_params, run_tags, runs
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.errors import BadInput, Conflict, TooLarge
+
+_COUNT = ""
+"""Beside parameters how many there are: none has an empty name."""
+_OF_RUN = run_params.c.run_key == sa.bindparam("of_run")
+_LOCKED = sa.select(runs.c.key).where(runs.c.key == sa.bindparam("of_run")).with_for_update()
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_KNOWN = sa.union_all(
+    sa.select(run_params.c.name, run_params.c.value).where(
+        _OF_RUN, run_params.c.name.in_(sa.bindparam("names", expanding=True))
+    ),
+    sa.select(sa.literal(_COUNT), sa.cast(sa.func.count(), sa.Text)).select_from(run_params).where(_OF_RUN),
+)
 
 
 def batch_of(body: LogRun, now_us: int) -> PointBatch:
@@ -54,13 +67,12 @@ async def put_params(tx: AsyncConnection, key: int, params: Mapping[str, Any], *
     """Add parameters; one that is there with another value raises Conflict, and nothing is added."""
     if not params:
         return
-    # The run's row is the lock: two requests that log for one run come one after the other.
-    await tx.execute(sa.select(runs.c.key).where(runs.c.key == key).with_for_update())
-    mine = run_params.c.run_key == key
-    asked = sa.select(run_params.c.name, run_params.c.value).where(mine, run_params.c.name.in_(list(params)))
-    known: dict[str, str] = {row.name: row.value for row in await tx.execute(asked)}
-    count = sa.select(sa.func.count()).select_from(run_params).where(mine)
-    total = int((await tx.execute(count)).scalar_one()) + len(params) - len(known)
+    if tx.dialect.name == "postgresql":
+        # The run's row is the lock: two requests that log for one run come one after the other, as all do in SQLite.
+        await tx.execute(_LOCKED, {"of_run": key})
+    found = await tx.execute(_KNOWN, {"of_run": key, "names": list(params)})
+    known: dict[str, str] = {row.name: row.value for row in found}
+    total = int(known.pop(_COUNT)) + len(params) - len(known)
     if total > most:
         raise TooLarge(
             f"The run would have {total} parameters; {most} is the most.",
@@ -79,21 +91,25 @@ async def put_params(tx: AsyncConnection, key: int, params: Mapping[str, Any], *
             )
     rows = [{"run_key": key, "name": name, "value": text} for name, text in texts.items() if name not in known]
     if rows:
-        await tx.execute(run_params.insert().values(rows))
+        await tx.execute(run_params.insert(), rows)
 
 
 async def put_tags(tx: AsyncConnection, key: int, tags: Mapping[str, str]) -> None:
     """Set tags; the last value stays."""
     if not tags:
         return
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     # In one order, so that two who set the same tags wait for each other instead of one of them failing.
     rows = [{"run_key": key, "name": name, "value": tags[name]} for name in sorted(tags)]
-    statement = insert(run_tags).values(rows)
-    statement = statement.on_conflict_do_update(
+    await tx.execute(_setting_tags(tx.dialect.name), rows)
+
+
+@functools.cache
+def _setting_tags(dialect: str) -> sa.Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(run_tags)
+    return statement.on_conflict_do_update(
         index_elements=[run_tags.c.run_key, run_tags.c.name], set_={"value": statement.excluded.value}
     )
-    await tx.execute(statement)
 
 
 async def remove_tags(tx: AsyncConnection, key: int, names: Sequence[str]) -> int:

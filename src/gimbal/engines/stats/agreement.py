@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gimbal.engines.stats.estimates import Floats, quantile, undefined
+from gimbal.engines.stats.distributions import Floats
+from gimbal.engines.stats.estimates import quantile, undefined
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 

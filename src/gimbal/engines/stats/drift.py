@@ -14,9 +14,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from gimbal.engines.stats.estimates import Floats, quantile, undefined
+from gimbal.engines.stats.distributions import Floats, chi2_tail
+from gimbal.engines.stats.estimates import quantile, undefined
 from gimbal.engines.stats.model import Estimate
 
 DriftVerdict = Literal["drifted", "stable", "undecided"]
@@ -153,7 +153,7 @@ def _p_value(ref: Floats, now: Floats) -> float:
         return ((counts - total * m / (n + m)) ** 2 / total).sum(-1) * (n + m) ** 2 / (n * m)
 
     if float(total.min()) * min(n, m) / (n + m) >= _SPARSE:
-        return float(stats.chi2.sf(chi2(now), ref.size - 1))
+        return chi2_tail(float(chi2(now)), ref.size - 1)
     rng = np.random.default_rng(0)
     drawn = rng.multivariate_hypergeometric(total.astype(np.int64), int(m), size=_SHUFFLES, method="marginals")
     reached = int((chi2(drawn.astype(np.float64)) >= float(chi2(now)) * (1 - 1e-9)).sum())

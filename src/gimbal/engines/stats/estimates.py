@@ -12,12 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from gimbal.engines.stats.distributions import Floats, beta_quantile, t_quantile
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
-Floats = NDArray[np.float64]
 Clusters = Sequence[str] | NDArray[np.generic]
 
 
@@ -36,7 +35,7 @@ def quantile(level: float, df: float = math.inf) -> float:
     """Return how many standard errors a two-sided interval of this level reaches; BadInput unless 0 < level < 1."""
     if not 0 < level < 1:
         raise BadInput(f"The level {level} is not between 0 and 1.", where="level", todo="Use 0.95.")
-    return float(stats.t.ppf(0.5 + level / 2, df))
+    return t_quantile(0.5 + level / 2, df)
 
 
 def floats(values: ArrayLike, where: str = "values") -> Floats:
@@ -186,8 +185,8 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Estimate:
         return undefined("no values", level=level, method="Clopper-Pearson")
     quantile(level)  # refuses a level that is none
     tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
-    high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
+    low = beta_quantile(tail, successes, n - successes + 1) if successes else 0.0
+    high = beta_quantile(1 - tail, successes + 1, n - successes) if successes < n else 1.0
     return Estimate(value=successes / n, low=low, high=high, level=level, n=n, method="Clopper-Pearson")
 
 

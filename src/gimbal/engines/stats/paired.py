@@ -11,9 +11,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from gimbal.engines.stats.estimates import Clusters, Floats, codes, effective, floats, quantile, robust_mean, spread
+from gimbal.engines.stats.distributions import Floats, normal_quantile, sign_test
+from gimbal.engines.stats.estimates import Clusters, codes, effective, floats, quantile, robust_mean, spread
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
@@ -160,7 +160,7 @@ def _p_value(d: Floats, group: NDArray[np.int64], seed: int) -> float:
     if not sums.size:
         return 1.0
     if group.max() + 1 == d.size and bool((np.abs(sums) == 1).all()):
-        return float(stats.binomtest(int((sums > 0).sum()), sums.size).pvalue)
+        return sign_test(int((sums > 0).sum()), sums.size)
     # A flip that reaches the observed sum but for rounding has reached it.
     observed = abs(float(sums.sum())) * (1 - 1e-9)
     if sums.size <= _ENUMERATED:
@@ -176,7 +176,7 @@ def _p_value(d: Floats, group: NDArray[np.int64], seed: int) -> float:
 
 def detectable(se: float, *, level: float = 0.95, power: float = _POWER) -> float:
     """Return the smallest true difference that is found with `power` at this standard error."""
-    return (quantile(level) + float(stats.norm.ppf(power))) * se
+    return (quantile(level) + normal_quantile(power)) * se
 
 
 def units_needed(difference: float, sd: float, *, level: float = 0.95, power: float = _POWER) -> int:

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
-from gimbal.engines.stats.estimates import Floats, binary, floats, normal, quantile, robust_mean, undefined
+from gimbal.engines.stats.distributions import Floats, logistic, normal_tail, ranks
+from gimbal.engines.stats.estimates import binary, floats, normal, quantile, robust_mean, undefined
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
@@ -36,9 +36,9 @@ def _placements(y: NDArray[np.bool_], p: Floats) -> tuple[Floats, Floats]:
     """Return for each positive the share of negatives below it, and for each negative that of positives above it."""
     positive, negative = p[y], p[~y]
     m, n = positive.size, negative.size
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    v10 = (ranks[:m] - stats.rankdata(positive)) / n
-    v01 = 1 - (ranks[m:] - stats.rankdata(negative)) / m
+    placed = ranks(np.concatenate([positive, negative]))
+    v10 = (placed[:m] - ranks(positive)) / n
+    v01 = 1 - (placed[m:] - ranks(negative)) / m
     return v10, v01
 
 
@@ -71,7 +71,7 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> 
         return _without_spread(value, min(v10.size, v01.size), y.size, level)
     z = quantile(level, df) * se / (value * (1 - value))
     logit = math.log(value / (1 - value))
-    low, high = float(special.expit(logit - z)), float(special.expit(logit + z))
+    low, high = logistic(logit - z), logistic(logit + z)
     return Estimate(value=value, low=low, high=high, level=level, n=y.size, se=se, method="DeLong")
 
 
@@ -118,7 +118,7 @@ def two_sided_p(difference: Estimate) -> float | None:
     """Return the two-sided normal p-value of no difference."""
     if difference.value is None or not difference.se:
         return None
-    return float(2 * stats.norm.sf(abs(difference.value) / difference.se))
+    return 2 * normal_tail(abs(difference.value) / difference.se)
 
 
 def log_losses(labels: ArrayLike, probabilities: ArrayLike) -> Floats:

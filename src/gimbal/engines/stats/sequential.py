@@ -11,9 +11,9 @@ import sys
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
-from gimbal.engines.stats.estimates import Floats, floats, quantile, undefined
+from gimbal.engines.stats.distributions import Floats, log_beta
+from gimbal.engines.stats.estimates import floats, quantile, undefined
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
@@ -103,5 +103,5 @@ def wins_e_value(wins: int, losses: int, *, a: float = 1.0, b: float = 1.0) -> f
     """
     if wins < 0 or losses < 0 or a <= 0 or b <= 0:
         raise BadInput("Counts are not negative, and a and b are positive.", where="wins", todo="Give counts.")
-    log_e = float(special.betaln(a + wins, b + losses) - special.betaln(a, b)) + (wins + losses) * math.log(2)
+    log_e = log_beta(a + wins, b + losses) - log_beta(a, b) + (wins + losses) * math.log(2)
     return math.exp(min(log_e, math.log(sys.float_info.max)))

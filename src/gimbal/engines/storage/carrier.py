@@ -104,7 +104,7 @@ class Carrier:
         """Carry what is left, for a few seconds at most; what the store does not take then waits for the next carrier."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MOST_AGAIN_S):
-                await self._round(asyncio.Event())
+                await self._round(asyncio.Event(), rest=True)
         for left in self._held.values():
             left.let_go()
         self._held.clear()
@@ -113,12 +113,12 @@ class Carrier:
         """Return after how many seconds to look at what other processes have put down, who tell nobody."""
         return _SOON_S if time.monotonic() - self._last < _LIVELY_S else _LATER_S
 
-    async def _round(self, stop: asyncio.Event) -> None:
+    async def _round(self, stop: asyncio.Event, *, rest: bool = False) -> None:
         for left in self._journals():
             if stop.is_set():
                 return
             dead = left.dead()
-            if await self._carry_all(left, stop) and dead:
+            if await self._carry_most(left, stop, rest=rest or dead) and dead:
                 left.remove()
                 del self._held[left.folder]
 
@@ -134,13 +134,16 @@ class Carrier:
             if folder in self._held:
                 yield self._held[folder]
 
-    async def _carry_all(self, left: "_Left", stop: asyncio.Event) -> bool:
-        """Carry records until there are none left; return False when stopped before."""
+    async def _carry_most(self, left: "_Left", stop: asyncio.Event, *, rest: bool) -> bool:
+        """Carry records until few are left, or with `rest` all; return whether none are."""
         while batch := left.read(self._at_once):
             if not await self._carried_or_rejected(left, [record for record, _ in batch], stop):
                 return False
             left.mark(batch[-1][1])
             await asyncio.sleep(0)  # whoever is served by this loop goes between
+            if not rest and not left.many():
+                # What came meanwhile waits for company, or the store would get what came in each of its commits.
+                return False
         return True
 
     async def _carried_or_rejected(self, left: "_Left", batch: Sequence[bytes], stop: asyncio.Event) -> bool:
@@ -224,6 +227,11 @@ class _Left:
             if not found and (needed := announced(raw)) is not None and _READ < needed <= left:
                 found = list(whole(os.pread(file.fileno(), needed, self._place), self._place, most))
         return found
+
+    def many(self) -> bool:
+        """Tell whether so much is left that it needs no company."""
+        segments = list(self.folder.glob(f"*{RECORDS}"))
+        return len(segments) > 1 or any(end_of(path) - self._place > _READ // 2 for path in segments)
 
     def mark(self, place: int) -> None:
         """Note up to where the segment that was read is carried."""

@@ -4,6 +4,7 @@
 it holds for every program that opens the database.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gimbal.engines.storage.catalog import metadata
 
 _RULES = "append_only"
+_ANY = sa.literal(1)
 # Class 23 (integrity), so that drivers raise the same kind of error on both engines.
 _REFUSE = """
 CREATE OR REPLACE FUNCTION gimbal_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -74,13 +76,18 @@ async def insert_missing(tx: AsyncConnection, table: sa.Table, values: Mapping[s
 
     On PostgreSQL it waits for a transaction that is inserting the same key.
     """
-    return await insert_counted(tx, table, values, sa.literal(1)) is not None
+    return await insert_counted(tx, table, values, _ANY) is not None
 
 
 async def insert_counted(
     tx: AsyncConnection, table: sa.Table, values: Mapping[str, Any], key: sa.ColumnElement[int]
 ) -> int | None:
     """Insert a row as `insert_missing` does; return the key that the engine gave it, None where one was there."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(key)
-    return (await tx.execute(statement)).scalar()
+    return (await tx.execute(_inserting(tx.dialect.name, table, key), dict(values))).scalar()
+
+
+@functools.cache
+def _inserting(dialect: str, table: sa.Table, key: sa.ColumnElement[int]) -> sa.Insert:
+    """Return the statement for a table, made once: to put it together takes longer than SQLite needs to carry it out."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing().returning(key)

@@ -3,6 +3,7 @@
 The project's experiment `default` is MLflow's `Default` with the id 0.
 """
 
+import contextlib
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -100,17 +101,24 @@ def must_be_active(row: RunRow) -> None:
         )
 
 
-async def experiment_of(ctx: Context, text: str) -> Experiment:
-    """Return an experiment by MLflow's id; raise BadInput for what is no number, NotFound for what is none."""
+async def experiment_of(ctx: Context, text: str, *, now: bool = True) -> Experiment:
+    """Return an experiment by MLflow's id, or unless `now` as it was a moment ago.
+
+    Raise BadInput for what is no number, NotFound for what is none.
+    """
     needed("experiment_id", text)
+    experiments = ctx.get(Runs).experiments
     if text == DEFAULT_ID:
-        return await ctx.get(Runs).experiments.default(ctx)
+        if not now:
+            with contextlib.suppress(NotFound):
+                return await experiments.near(ctx, DEFAULT)
+        return await experiments.default(ctx)
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise BadInput(
             f"Invalid experiment ID '{text[:80]}'. Experiment ID must be a valid integer.", where="experiment_id"
         )
     try:
-        return await ctx.get(Runs).experiments.of_key(ctx, int(text))
+        return await (experiments.of_key if now else experiments.near)(ctx, int(text))
     except NotFound:
         raise NotFound(f"No Experiment with id={text} exists", where="experiment_id") from None
 
@@ -208,8 +216,8 @@ async def shown_runs(ctx: Context, rows: Sequence[RunRow]) -> list[dict[str, Any
 
 async def shown_row(ctx: Context, row: RunRow) -> dict[str, Any]:
     """Return what MLflow calls the info of a run."""
-    locations = await ctx.get(Runs).experiments.locations({row.experiment_key})
-    return shown_info(row, artifact_root(row, locations.get(row.experiment_key, "")))
+    experiment = await ctx.get(Runs).experiments.near(ctx, row.experiment_key)
+    return shown_info(row, artifact_root(row, experiment.artifact_location))
 
 
 def shown_info(row: RunRow, root: str) -> dict[str, Any]:

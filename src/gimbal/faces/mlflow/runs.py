@@ -94,7 +94,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 @call("POST", "/mlflow/runs/create", NewRun, allow=Permission.DEVELOP)
 async def create(ctx: Context, asked: NewRun) -> dict[str, Any]:
     """Begin a run."""
-    experiment = await experiment_of(ctx, asked.experiment_id or DEFAULT_ID)
+    experiment = await experiment_of(ctx, asked.experiment_id or DEFAULT_ID, now=False)
     if experiment.stage != "active":
         raise BadInput(
             f"The experiment {asked.experiment_id} must be in the 'active' state. Current state is {experiment.stage}.",
@@ -138,7 +138,7 @@ async def update(ctx: Context, asked: ChangedRun) -> dict[str, Any]:
     """End a run, go on with it, or rename it."""
     row = await active_run(ctx, asked)
     name = _short(asked.run_name, "run_name")
-    await ctx.get(Runs).update(
+    changed = await ctx.get(Runs).update(
         ctx,
         row.id,
         UpdateRun(
@@ -148,7 +148,7 @@ async def update(ctx: Context, asked: ChangedRun) -> dict[str, Any]:
             tags={RUN_NAME: name} if name else {},
         ),
     )
-    return {"run_info": await shown_row(ctx, await run_row(ctx, row.id))}
+    return {"run_info": await shown_row(ctx, changed)}
 
 
 @call("POST", "/mlflow/runs/delete", OneRun, allow=Permission.DEVELOP)

@@ -42,6 +42,13 @@ from gimbal.kernel.pages import Page
 Role = Literal["input", "output"]
 MAX_TAG = 100_000
 _CHUNK = 500
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_LINKED = (
+    sa.select(run_models.c.run_key, run_models.c.role, logged_models.c.id, run_models.c.step)
+    .join(logged_models, logged_models.c.key == run_models.c.model_key)
+    .where(run_models.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+    .order_by(logged_models.c.key)
+)
 
 
 class LoggedModels:
@@ -156,12 +163,10 @@ class LoggedModels:
     async def linked(self, run_keys: Sequence[int]) -> dict[int, dict[Role, list[tuple[str, int]]]]:
         """Return, by the keys of runs, ids and steps of the models that they read and made."""
         found: dict[int, dict[Role, list[tuple[str, int]]]] = {}
-        columns = (run_models.c.run_key, run_models.c.role, logged_models.c.id, run_models.c.step)
-        query = sa.select(*columns).join(logged_models, logged_models.c.key == run_models.c.model_key)
         async with self._catalog.read() as tx:
             for start in range(0, len(run_keys), _CHUNK):
-                some = query.where(run_models.c.run_key.in_(run_keys[start : start + _CHUNK]))
-                for run_key, role, model_id, step in await tx.execute(some.order_by(logged_models.c.key)):
+                asked = {"keys": run_keys[start : start + _CHUNK]}
+                for run_key, role, model_id, step in await tx.execute(_LINKED, asked):
                     found.setdefault(run_key, {}).setdefault(role, []).append((model_id, step))
         return found
 

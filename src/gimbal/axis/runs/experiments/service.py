@@ -3,7 +3,7 @@
 One that was deleted keeps its name, its runs and their files until it is restored.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,27 +17,37 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NameTaken, NotFound, NotReady
+from gimbal.kernel.fresh import Fresh
 from gimbal.kernel.pages import Page, check_limit, cursor_number, encode_cursor
 
 _CHUNK = 2_000
+_FRESH_S = 2.0
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_LOCATIONS = sa.select(experiments.c.key, experiments.c.artifact_location).where(
+    experiments.c.key.in_(sa.bindparam("keys", expanding=True)), experiments.c.artifact_location != ""
+)
+_NAMED = sa.select(experiments.c.key, experiments.c.stage).where(
+    experiments.c.project == sa.bindparam("of_project"), experiments.c.name == sa.bindparam("of_name")
+)
 
 
 class Experiments:
     """Experiments on the catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, changed: Callable[[], None] = lambda: None) -> None:
+        """Call `changed` whenever an experiment was changed here: rows of runs show its name and stage."""
         self._catalog = catalog
+        self._changed = changed
+        self._known: Fresh[tuple[str, int | str], Experiment] = Fresh(_FRESH_S)
 
     async def ensure(self, ctx: Context, tx: AsyncConnection, name: str) -> int:
         """Return the key of the experiment of this name, made if need be; raise NotReady for one that was deleted."""
         project, now = ctx.project or "default", ctx.now()
-        query = sa.select(experiments.c.key, experiments.c.stage).where(
-            experiments.c.project == project, experiments.c.name == name
-        )
-        row = (await tx.execute(query)).first()
+        asked = {"of_project": project, "of_name": name}
+        row = (await tx.execute(_NAMED, asked)).first()
         if row is None:
             await insert_missing(tx, experiments, _values(project, name, now))
-            row = (await tx.execute(query)).one()
+            row = (await tx.execute(_NAMED, asked)).one()
         if row.stage != "active":
             raise _deleted(name)
         return int(row.key)
@@ -69,12 +79,21 @@ class Experiments:
             ctx, [experiments.c.project == (ctx.project or "default"), experiments.c.key == key], str(key)
         )
 
+    async def near(self, ctx: Context, key: int | str) -> Experiment:
+        """Return the experiment of a number or name, also a deleted one, as it was a moment ago at most.
+
+        A run that is begun asks for its experiment, as all do that begin with it. Raise NotFound.
+        """
+
+        async def read(_: tuple[str, int | str]) -> Experiment:
+            return await (self.of_key(ctx, key) if isinstance(key, int) else self.named(ctx, key))
+
+        return await self._known.get((ctx.project or "default", key), read)
+
     async def locations(self, keys: Collection[int]) -> dict[int, str]:
         """Return where another tool keeps the files of these experiments' runs, of those of which that was told."""
-        told = experiments.c.artifact_location != ""
-        query = sa.select(experiments.c.key, experiments.c.artifact_location).where(experiments.c.key.in_(keys), told)
         async with self._catalog.read() as tx:
-            return {row.key: row.artifact_location for row in await tx.execute(query)}
+            return {row.key: row.artifact_location for row in await tx.execute(_LOCATIONS, {"keys": list(keys)})}
 
     async def default(self, ctx: Context) -> Experiment:
         """Return the project's experiment of the name `default`, made if need be."""
@@ -104,6 +123,7 @@ class Experiments:
             if gone:
                 mine = experiment_tags.c.experiment_key == key
                 await tx.execute(experiment_tags.delete().where(mine, experiment_tags.c.name.in_(gone)))
+        self._forget()
         return await self.of_key(ctx, key)
 
     async def set_stage(self, ctx: Context, key: int, stage: Stage) -> Experiment:
@@ -116,7 +136,12 @@ class Experiments:
                     experiments.update().where(experiments.c.key == key).values(stage=stage, updated_at=now)
                 )
                 await tx.execute(runs.update().where(runs.c.experiment_key == key).values(stage=stage, updated_at=now))
+            self._forget()
         return await self.of_key(ctx, key)
+
+    def _forget(self) -> None:
+        self._known.forget()
+        self._changed()
 
     async def page(
         self, ctx: Context, *, stage: str | None = "active", cursor: str | None = None, limit: int = 50
