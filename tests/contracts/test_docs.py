@@ -75,7 +75,10 @@ def test_shell_snippets_run(page: Path, server: Running, tmp_path: Path) -> None
     for text in (text for language in ("toml", "yaml", "python") for text in blocks(page, language)):
         if head := re.match(r"# (\S+\.(?:toml|yaml|py))\n", text):
             (tmp_path / head[1]).write_text(text)
-    environment = os.environ | {"GIMBAL_URL": server.url, "GIMBAL_SERVER_PORT": server.url.rpartition(":")[2]}
+    # As where the environment that Gimbal is installed in is activated: a page's `python` is that one's.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"GIMBAL_URL": server.url, "PATH": path}
+    environment["GIMBAL_SERVER_PORT"] = server.url.rpartition(":")[2]
     for line in "\n".join(blocks(page, "sh")).splitlines():
         words = shlex.split(line, comments=True)
         if not words:

@@ -11,7 +11,7 @@ import pytest
 
 from gimbal.engines.storage.carrier import Carrier, _Left
 from gimbal.engines.storage.journal import SEGMENT_BYTES, START, Journal, end_of, settled, waiting
-from gimbal.kernel.errors import BadInput, Busy, Unavailable
+from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, Unavailable
 
 MOST = 1_000_000
 
@@ -143,6 +143,64 @@ async def test_a_record_that_the_store_will_not_take_is_put_aside(tmp_path: Path
     assert sorted(store.records) == [b"1", b"3"]
     assert journal.carrier.rejected == 1
     assert b"bad" in (tmp_path / "rejected").read_bytes()
+
+
+@pytest.mark.parametrize("problem", [DeadlineExceeded("too slow"), OSError("no room"), RuntimeError("too many parts")])
+async def test_a_store_in_trouble_is_no_reason_to_put_records_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    """It is waited for, whatever it says: what takes none of many records is not well."""
+    monkeypatch.setattr("gimbal.engines.storage.carrier._AGAIN_S", 0.01)
+    monkeypatch.setattr("gimbal.engines.storage.carrier._MOST_AGAIN_S", 0.01)
+    store = Store()
+    store.failures = [problem] * 60
+    records = [b"%d" % number for number in range(100)]
+    async with running(tmp_path, store) as both:
+        for record in records:
+            both.append(record)
+        await store.until(lambda: len(store.records) >= 100)
+    assert store.records == records
+    assert both.carrier.rejected == 0
+
+
+async def test_what_is_there_is_carried_without_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for it does not wait for company between the batches."""
+    monkeypatch.setattr("gimbal.engines.storage.carrier._COMPANY_S", 1000)
+    monkeypatch.setattr("gimbal.engines.storage.carrier._MOST_COMPANY_S", 1000)
+    store = Store()
+    async with running(tmp_path, store) as both:
+        for number in range(9000):
+            both.append(b"%d" % number)
+        assert await both.settled(20)
+    assert len(store.records) == 9000
+
+
+async def test_a_folder_that_was_removed_by_half_keeps_nobody(tmp_path: Path) -> None:
+    """As a process leaves it that is killed while it removes the journal of another; it goes with the next round."""
+    half = tmp_path / "00000000-0000-7000-8000-000000000000"
+    half.mkdir()
+    (half / "carrier").touch()
+    store = Store()
+    async with running(tmp_path, store) as both:
+        both.append(b"kept")
+        await store.until(lambda: bool(store.records))
+    assert not half.exists()
+
+
+async def test_a_disk_that_fails_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the disk is told; who does not wait is brought there by the next turn."""
+    failures = [OSError(5, "Input/output error")]
+
+    def sync(_: int) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr("gimbal.engines.storage.journal._sync_data", sync)
+    async with running(tmp_path, Store()) as both:
+        both.append(b"kept")
+        while failures:  # noqa: ASYNC110 - the journal tells nobody
+            await asyncio.sleep(0.01)
+        await both.journal.durable()
 
 
 async def test_what_there_is_no_room_for_is_refused(tmp_path: Path) -> None:
@@ -320,10 +378,10 @@ async def test_a_disk_that_is_full_for_a_while_does_not_end_the_carrier(
     store, marked = Store(), _Left.mark
     full = [True]
 
-    def mark(left: _Left, place: int) -> None:
+    def mark(left: _Left, place: int) -> int:
         if full.pop() if full else False:
             raise OSError(28, "No space left on device")
-        marked(left, place)
+        return marked(left, place)
 
     monkeypatch.setattr(_Left, "mark", mark)
     async with running(tmp_path, store) as journal:

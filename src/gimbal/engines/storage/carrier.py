@@ -26,16 +26,21 @@ from gimbal.engines.storage.journal import (
     framed,
     place_in,
     placed,
+    waiting,
     whole,
 )
-from gimbal.kernel.errors import Busy, Unavailable
+from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, Unavailable
 
 _log = logging.getLogger(__name__)
 _COMPANY_S, _MOST_COMPANY_S, _TIMES = 0.02, 1.0, 5
 _SOON_S, _LATER_S, _LIVELY_S = 0.05, 0.25, 5.0
 _AGAIN_S, _MOST_AGAIN_S = 0.25, 5.0
 _READ = 4 * 1024 * 1024
-_CARRIER, _DAMAGED, _REJECTED = "carrier", ".damaged", "rejected"
+_CARRIER, _DAMAGED, _REJECTED, _GONE = "carrier", ".damaged", "rejected", f"{UNFINISHED}gone-"
+_OF_STORE = (Busy, Unavailable, DeadlineExceeded, OSError, MemoryError)
+"""What a store raises that cannot take anything now: it is waited for, however long."""
+_SICK = 8
+"""Of so many records one is taken by a store that is well."""
 
 Carry = Callable[[Sequence[bytes]], Awaitable[None]]
 
@@ -89,9 +94,7 @@ class Carrier:
         begun, before = time.monotonic(), self.carried
         try:
             await self._round(stop)
-        except OSError as problem:
-            # A full disk, say: what could not be noted as carried is carried once more.
-            _log.error("journals cannot be carried now: %s", problem)
+        except OSError:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _AGAIN_S)
         if self.carried == before:
@@ -102,7 +105,7 @@ class Carrier:
 
     async def close(self) -> None:
         """Carry what is left, for a few seconds at most; what the store does not take then waits for the next carrier."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(_MOST_AGAIN_S):
                 await self._round(asyncio.Event(), rest=True)
         for left in self._held.values():
@@ -114,18 +117,29 @@ class Carrier:
         return _SOON_S if time.monotonic() - self._last < _LIVELY_S else _LATER_S
 
     async def _round(self, stop: asyncio.Event, *, rest: bool = False) -> None:
+        failed: OSError | None = None
         for left in self._journals():
             if stop.is_set():
                 return
-            dead = left.dead()
-            if await self._carry_most(left, stop, rest=rest or dead) and dead:
-                left.remove()
-                del self._held[left.folder]
+            try:
+                dead = left.dead()
+                if await self._carry_most(left, stop, rest=rest or dead) and dead:
+                    left.remove()
+                    del self._held[left.folder]
+            except OSError as problem:
+                # A full disk, say: what could not be noted as carried is carried once more. Others do not wait for it.
+                _log.error("the journal %s cannot be carried now: %s", left.folder, problem)
+                failed = problem
+        if failed is not None:
+            raise failed
 
     def _journals(self) -> "Iterator[_Left]":
         if not self._base.is_dir():
             return
         for folder in sorted(path for path in self._base.iterdir() if path.is_dir()):
+            if folder.name.startswith(_GONE):
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
             if folder.name.startswith(UNFINISHED):
                 continue
             if folder not in self._held:
@@ -135,41 +149,56 @@ class Carrier:
                 yield self._held[folder]
 
     async def _carry_most(self, left: "_Left", stop: asyncio.Event, *, rest: bool) -> bool:
-        """Carry records until few are left, or with `rest` all; return whether none are."""
+        """Carry what is there now, with `rest` what comes meanwhile as well; return whether none is left."""
+        there = waiting(left.folder)
         while batch := left.read(self._at_once):
-            if not await self._carried_or_rejected(left, [record for record, _ in batch], stop):
+            if not await self._carried_or_rejected([record for record, _ in batch], stop):
                 return False
-            left.mark(batch[-1][1])
+            there -= left.mark(batch[-1][1])
             await asyncio.sleep(0)  # whoever is served by this loop goes between
-            if not rest and not left.many():
+            if stop.is_set():
+                return False
+            if not rest and there <= 0 and not left.many():
                 # What came meanwhile waits for company, or the store would get what came in each of its commits.
                 return False
         return True
 
-    async def _carried_or_rejected(self, left: "_Left", batch: Sequence[bytes], stop: asyncio.Event) -> bool:
+    async def _carried_or_rejected(self, batch: Sequence[bytes], stop: asyncio.Event) -> bool:
         """Carry a batch however often it takes; what the store will never take is put aside. False when stopped before."""
         wait = _AGAIN_S
         while True:
             try:
-                await self._carry(batch)
-            except (Busy, Unavailable) as problem:
-                _log.warning("records wait for their store: %s", problem.message)
+                refused = await self._refused(batch)
+            except _OF_STORE as problem:
+                _log.warning("records wait for their store: %s", problem)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), problem.retry_after or wait)
+                    await asyncio.wait_for(stop.wait(), getattr(problem, "retry_after", None) or wait)
                     return False
                 wait = min(wait * 2, _MOST_AGAIN_S)
-            except Exception as problem:  # noqa: BLE001 - one bad record must not keep all that follow
-                if len(batch) > 1:
-                    half = len(batch) // 2
-                    return all(
-                        [await self._carried_or_rejected(left, part, stop) for part in (batch[:half], batch[half:])]
-                    )
-                _log.error("a record was put aside that cannot be stored: %s", problem, exc_info=problem)
-                self._reject(batch[0])
-                return True
             else:
-                self.carried += len(batch)
+                for record, problem in refused:
+                    _log.error("a record was put aside that cannot be stored: %s", problem, exc_info=problem)
+                    self._reject(record)
                 return True
+
+    async def _refused(self, batch: Sequence[bytes]) -> list[tuple[bytes, Exception]]:
+        """Carry a batch; return what of it the store does not take, though it takes others. Raise one of `_OF_STORE`."""
+        try:
+            await self._carry(batch)
+        except _OF_STORE:
+            raise
+        except Exception as problem:
+            # One bad record must not keep all that follow.
+            if len(batch) == 1:
+                return [(batch[0], problem)]
+            half = len(batch) // 2
+            refused = [bad for part in (batch[:half], batch[half:]) for bad in await self._refused(part)]
+            if len(refused) == len(batch) >= _SICK and not isinstance(problem, BadInput):
+                # Not one of so many is good: it is the store that is bad, and nothing is put aside for that.
+                raise Unavailable(f"The store takes none of {len(batch)} records: {problem}") from problem
+            return refused
+        self.carried += len(batch)
+        return []
 
     def _reject(self, record: bytes) -> None:
         with (self._base / _REJECTED).open("ab") as file:
@@ -194,11 +223,14 @@ class _Left:
 
     def dead(self) -> bool:
         """Tell whether its process is gone; then nothing comes any more."""
-        with (self.folder / LOCK).open("rb") as file:
-            try:
+        try:
+            with (self.folder / LOCK).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
+        except BlockingIOError:
+            return False
+        except FileNotFoundError:
+            # Whoever removed it was ended in the middle.
+            return True
         return True
 
     def read(self, most: int) -> list[tuple[bytes, int]]:
@@ -233,15 +265,16 @@ class _Left:
         segments = list(self.folder.glob(f"*{RECORDS}"))
         return len(segments) > 1 or any(end_of(path) - self._place > _READ // 2 for path in segments)
 
-    def mark(self, place: int) -> None:
-        """Note up to where the segment that was read is carried."""
+    def mark(self, place: int) -> int:
+        """Note up to where the segment that was read is carried; return how many bytes further that is."""
         assert self._records is not None, "read runs before"
-        self._place = place
+        further, self._place = place - self._place, place
         file = os.open(self._records.with_suffix(CARRIED), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.pwrite(file, placed(place), 0)
         finally:
             os.close(file)
+        return further
 
     def _done_with(self, records: Path) -> None:
         """Remove a segment that has been carried; one that holds what is no record stays under another name."""
@@ -256,7 +289,8 @@ class _Left:
     def remove(self) -> None:
         """Remove the folder of a process that is gone, and let it go; what is damaged stays."""
         if not any(self.folder.glob(f"*{_DAMAGED}")):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # By one step out of sight: half removed it would be no journal that anybody could read.
+            shutil.rmtree(self.folder.rename(self.folder.with_name(f"{_GONE}{self.folder.name}")), ignore_errors=True)
         self.let_go()
 
     def let_go(self) -> None:

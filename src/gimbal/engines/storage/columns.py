@@ -27,6 +27,8 @@ TABLE_SETTINGS = "fsync_after_insert = 1, fsync_part_directory = 1"
 _READERS = 3
 _MEMORY_EXCEEDED, _TIMEOUT, _DUPLICATE = 241, 159, 57
 _MAXIMUM = re.compile(r"maximum: ([\d.]+) (ms|[KMG]iB)")
+_FOR_NOW = frozenset({_TIMEOUT, _MEMORY_EXCEEDED, 202, 243, 252})
+"""Of an insert: too long, too much memory, too many at once, no room on the disk, too many parts."""
 _SEMICOLON = re.compile(r";\s*(?:\n|$)")
 
 # An index of words takes most of the time in which few rows are stored: there it is made when the small parts of many
@@ -119,7 +121,7 @@ class Columns:
         settings = _INSERTED_FEW if rows.num_rows < _FEW else None
 
         def run() -> None:
-            with _mapped():
+            with _mapped(_FOR_NOW):
                 self._writer.insert_arrow(table, rows, database=DATABASE, settings=settings)
 
         await asyncio.get_running_loop().run_in_executor(self._write_pool, run)
@@ -169,12 +171,19 @@ def _limit(problem: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _mapped() -> Iterator[None]:
-    """Turn the engine's errors into ours; a statement that is wrong stays the engine's own error (our bug)."""
+def _mapped(for_now: frozenset[int] = frozenset()) -> Iterator[None]:
+    """Turn the engine's errors into ours; a statement that is wrong stays the engine's own error (our bug).
+
+    Those `for_now` say nothing of what was asked: the same may go well later.
+    """
     try:
         yield
     except ClickHouseError as problem:
         code = getattr(problem, "code", None)
+        if code is None or code in for_now:
+            raise Unavailable(
+                f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
+            ) from problem
         if code == _MEMORY_EXCEEDED:
             raise BadInput(
                 f"The question needs more memory than the {_limit(problem) or 'most'} that one query may use.",
@@ -184,9 +193,5 @@ def _mapped() -> Iterator[None]:
             raise DeadlineExceeded(
                 f"The question takes longer than the {_limit(problem) or 'time'} that it may.",
                 todo="Narrow the time range or filters.",
-            ) from problem
-        if code is None:
-            raise Unavailable(
-                f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
             ) from problem
         raise

@@ -11,6 +11,7 @@ to where it is written: they are set when a record stands behind them.
 import asyncio
 import contextlib
 import fcntl
+import logging
 import mmap
 import os
 import struct
@@ -34,6 +35,9 @@ START = _PLACE.size
 """Where the first record of a segment stands."""
 UNFINISHED = "."
 """How the names of folders and segments begin that are being made."""
+# macOS has neither of the two that Linux has for this.
+_sync_data = getattr(os, "fdatasync", os.fsync)
+_log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -104,7 +108,11 @@ class Journal:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _SYNC_S)
             if self._dirty or self._ended:
-                await asyncio.shield(self._one_sync())
+                try:
+                    await asyncio.shield(self._one_sync())
+                except OSError as problem:
+                    # Whoever waits for it is told; the next turn tries again.
+                    _log.error("a journal cannot be brought to the disk now: %s", problem)
             elif self._size > START and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
                 # What has been carried is given back to the disk by whoever carries once it is not the newest segment.
                 with contextlib.suppress(OSError):
@@ -166,7 +174,7 @@ class Journal:
         making = self._folder / f"{UNFINISHED}{number:08}"
         file = os.open(making, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(file, 0, length)
+            _reserve(file, length)
             mapped = mmap.mmap(file, length)
             _PLACE.pack_into(mapped, 0, START)
             # Whoever carries sees it only now that it says where it ends.
@@ -265,15 +273,25 @@ def framed(record: bytes) -> bytes:
     return _HEAD.pack(len(record), zlib.crc32(record, _SEED)) + record
 
 
+def _reserve(file: int, length: int) -> None:
+    """Take room on the disk for a segment, so that a write into it cannot find the disk full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, length)
+    else:
+        zeros = bytes(1 << 20)
+        for start in range(0, length, len(zeros)):
+            os.pwrite(file, zeros[: length - start], start)
+
+
 def _to_disk(file: int, ended: list[tuple[int, mmap.mmap]], folders: list[Path]) -> None:
     """Bring segments and the entries of folders to the disk; what has been brought is taken off the lists."""
     while ended:
         full, mapped = ended[0]
-        os.fdatasync(full)
+        _sync_data(full)
         mapped.close()
         os.close(full)
         ended.pop(0)
-    os.fdatasync(file)
+    _sync_data(file)
     while folders:
         folder = os.open(folders[0], os.O_RDONLY | os.O_CLOEXEC)
         try:
