@@ -169,6 +169,8 @@ class Carrier:
         while True:
             try:
                 refused = await self._refused(batch)
+                # Once more, now that others were taken: the store may have come back in the middle.
+                refused = [bad for record, _ in refused for bad in await self._refused([record])]
             except _OF_STORE as problem:
                 _log.warning("records wait for their store: %s", problem)
                 with contextlib.suppress(TimeoutError):
