@@ -1,7 +1,7 @@
 """The grammar of filters and orders that all searches share: that of MLflow's clients, read by a tokenizer of our own.
 
 What a kind of record can be searched by is data (`Spec`), which stands beside its search. A filter is comparisons joined by AND: `metrics.loss < 0.1 AND params.depth = '3' AND tags.team LIKE 'op%'`. A key with other
-characters than letters, digits, `_` and `.` stands in backticks or double quotes; texts stand in single or double quotes,
+characters than letters, digits, `_` and `.` stands in backticks (one within twice) or double quotes; texts stand in single or double quotes,
 and a quote within is no escape. There is no OR, and no parentheses but around the texts behind IN.
 """
 
@@ -243,7 +243,8 @@ def _identified(text: str, spec: Spec, where: str) -> tuple[str, str, Kind]:
         raise _wrong(f"{entity[:40]!r} cannot be searched: use {', '.join(spec.entities)}", where)
     for quote in ('"', "'", "`"):
         if len(key) > 1 and key[0] == quote == key[-1]:
-            key = key[1:-1]
+            # A backtick within stands twice.
+            key = key[1:-1].replace("``", "`") if quote == "`" else key[1:-1]
             break
     if isinstance(kinds, str):
         return entity, key, kinds  # pyright: ignore[reportReturnType]

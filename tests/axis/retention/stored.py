@@ -9,8 +9,11 @@ from gimbal.axis.retention.model import EraseUser, Proof
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.scores.model import NewScore, ScoreSource, ScoreTarget
 from gimbal.axis.scores.service import Scores
+from gimbal.axis.traces.facts.model import Fact
+from gimbal.axis.traces.facts.service import TraceFacts
 from gimbal.axis.traces.ingest import ingest
 from gimbal.engines.storage.columns import Columns
+from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context
 
 LONG = 300_000
@@ -46,6 +49,11 @@ async def judge(ctx: Context, kind: ScoreTarget, target: str, said: str, trace: 
         source=ScoreSource.HUMAN,
     )  # fmt: skip
     await ctx.get(Scores).record(ctx, [new])
+
+
+async def tell(ctx: Context, trace: str, *facts: Fact) -> None:
+    """Store what is said of a trace, whether there are spans of it or not."""
+    await TraceFacts(ctx.get(Columns), ctx.get(Writer)).store(ctx, {trace: facts})
 
 
 async def erase(ctx: Context, user: str, **more: Any) -> Proof:

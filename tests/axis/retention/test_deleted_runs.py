@@ -14,8 +14,10 @@ import gimbal.predictive.flavors.model  # noqa: F401 - the kind `model`
 from gimbal.axis.assets.registry.model import NewVersion
 from gimbal.axis.assets.registry.service import Registry
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.retention.files import TraceFiles
+from gimbal.axis.retention import files
 from gimbal.axis.retention.model import EraseUser, SetRetention
+from gimbal.axis.retention.rewriting import Rewriting
+from gimbal.axis.retention.runs import DeletedRuns
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.runs.artifacts.service import Artifacts, Owner, owner_in
 from gimbal.axis.runs.candidates.model import ModelMetric, NewModel
@@ -31,6 +33,7 @@ from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog, metadata
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context
+from gimbal.kernel.errors import NotReady
 from gimbal.kernel.settings import Settings
 from gimbal.testing.clock import FrozenClock
 
@@ -171,6 +174,35 @@ async def test_what_something_names_or_is_not_deleted_stays(
     assert (await tracking.models.get(here, model)).source_run_id == made
 
 
+async def test_a_run_cannot_be_restored_while_it_is_taken_away(
+    tracking: Tracking, here: Context, clock: FrozenClock
+) -> None:
+    """Neither alone nor with its experiment: it would come back without its points. Cut off there, the next run goes on."""
+    run_id, _ = await tracking.filled(here, "delay")
+    key = (await tracking.runs.experiments.named(here, "delay")).key
+    await tracking.runs.set_stage(here, run_id, "deleted")
+    clock.advance(seconds=TERM.total_seconds() + 1)
+    deleting = DeletedRuns(tracking.catalog, Rewriting(here.get(Columns), clock))
+
+    async def once(name: str, run: Any) -> Any:
+        if name.endswith(":ids"):
+            return await run()
+        with pytest.raises(NotReady, match="taken away"):
+            await tracking.runs.set_stage(here, run_id, "active")
+        await tracking.runs.set_experiment_stage(here, key, "deleted")
+        await tracking.runs.set_experiment_stage(here, key, "active")
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await deleting.expire(str(here.project), clock.now(), once)
+    tracking.runs.desk.forget()
+    assert (await tracking.runs.get(here, run_id)).stage == "deleted"
+    assert run_id not in {run.id for run in (await tracking.runs.page(here)).items}
+    assert (await deleting.state(str(here.project), clock.now())).due == 1
+    assert (await kept(here, deleted_runs=30)).rows == {"deleted_runs": 1}
+    assert await named(here, run_id) == []
+
+
 async def test_experiments_and_models_that_were_deleted_alone_go_too(
     tracking: Tracking, here: Context, clock: FrozenClock
 ) -> None:
@@ -195,10 +227,15 @@ async def test_experiments_and_models_that_were_deleted_alone_go_too(
     assert names == {"other", "kept"}
 
 
-async def test_files_of_a_trace_go_with_it(here: Context, tracking: Tracking, clock: FrozenClock) -> None:
-    """With the user who is erased, or after the term of what was said; those of other traces stay."""
+async def test_files_of_a_trace_go_with_it(
+    here: Context, tracking: Tracking, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the user who is erased, or after the term of what was said; those of other traces stay.
+
+    However many there are: a statement names a few of them.
+    """
+    monkeypatch.setattr(files, "_AT_ONCE", 1)
     mine, other = await chat(here, canary(), user="ann"), await chat(here, canary(), user="bob")
-    files = TraceFiles(tracking.catalog, here.get(Columns))
     put: dict[str, str] = {}
     for trace in (mine, other):
         # As MLflow names traces, and as spans do.
@@ -225,4 +262,4 @@ async def test_files_of_a_trace_go_with_it(here: Context, tracking: Tracking, cl
     await kept(here, content=30)
     assert await tracking.rows(here, artifact_files, left) == 0
     assert await tracking.rows(here, uploads, here_uploads) == 0
-    assert await files.expire(str(here.project), here.now()) == 0
+    assert await files.TraceFiles(tracking.catalog, here.get(Columns)).expire(str(here.project), here.now()) == 0

@@ -2,16 +2,18 @@
 
 import asyncio
 import secrets
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from tests.axis.retention.conftest import Place
-from tests.axis.retention.stored import LONG, canary, chat, costs, count, erase, judge, progress
+from tests.axis.retention.stored import LONG, canary, chat, costs, count, erase, judge, progress, tell
 from tests.axis.traces import wire
 
 from gimbal.axis.retention.model import EraseUser, SetRetention
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.scores.model import ScoreTarget
+from gimbal.axis.traces.facts.model import METADATA, SESSION, TAG, USER, Fact
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.ingest_logs import ingest as ingest_logs
 from gimbal.engines.storage.blobs import Blobs, digest_of
@@ -66,6 +68,30 @@ async def test_traces_of_the_sessions_go_only_where_they_are_asked_for(here: Con
     await erase(here, "ann", keep_costs=False, sessions=True)
     assert await count(here, "spans") == 2
     assert await count(here, "spans", "session_id = 's1'") == 0
+
+
+async def test_a_user_whom_only_words_on_a_trace_name_is_found(here: Context, clock: FrozenClock) -> None:
+    """MLflow's clients say of a whole trace whose it is: its spans, if any came, and its scores go with it."""
+    clock.move_to(datetime.now(UTC) + timedelta(minutes=1))
+    mine, same_talk, theirs = await chat(here, canary()), secrets.token_hex(16), secrets.token_hex(16)
+    talk = Fact(kind=METADATA, name=SESSION, value="s1")
+    await tell(here, mine, Fact(kind=METADATA, name=USER, value="ann"), talk)
+    await tell(here, same_talk, talk)
+    await tell(here, theirs, Fact(kind=METADATA, name=USER, value="bob"), Fact(kind=TAG, name="note", value="ann"))
+    await judge(here, ScoreTarget.TRACE, mine, canary())
+    await judge(here, ScoreTarget.SESSION, "s1", canary())
+    await erase(here, "ann", keep_costs=False)
+    assert await count(here, "spans") == await count(here, "scores") == 0
+    assert await count(here, "trace_facts") == 3
+    # What is said later of another trace of that time is found by itself.
+    await tell(here, secrets.token_hex(16), Fact(kind=METADATA, name=USER, value="ann"), talk)
+    assert [one.kind for one in await here.get(Retaining).erasing.again(here)] == ["again"]
+    assert await count(here, "trace_facts") == 3
+    await tell(here, mine, Fact(kind=METADATA, name=USER, value="ann"), talk)
+    await erase(here, "ann", keep_costs=False, sessions=True)
+    assert (
+        await count(here, "trace_facts") == await count(here, "trace_facts", "trace_id = {id:String}", id=theirs) == 2
+    )
 
 
 @pytest.mark.parametrize("key", ["enduser.id", "langfuse.user.id", "ai.telemetry.metadata.userId"])

@@ -1,14 +1,14 @@
 """Terms: what is past its own goes and nothing newer does, content before its spans, and a hold keeps everything."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.axis.retention.conftest import NOW, Place
-from tests.axis.retention.stored import LONG, canary, chat, costs, count, erase, judge
+from tests.axis.retention.stored import LONG, canary, chat, costs, count, erase, judge, tell
 from tests.axis.traces import wire
 
 import gimbal.axis.endpoints.retained
@@ -20,6 +20,7 @@ from gimbal.axis.retention.model import EraseUser, RunReport, SetRetention
 from gimbal.axis.retention.service import Retaining
 from gimbal.axis.retention.store import proofs
 from gimbal.axis.scores.model import ScoreTarget
+from gimbal.axis.traces.facts.model import INFO, METADATA, OLD_PREVIEWS, REQUEST, RESPONSE, STATE, TAG, Fact
 from gimbal.axis.traces.ingest import ingest
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.compute.jobs import Jobs
@@ -89,6 +90,21 @@ async def test_content_goes_and_the_span_stays_with_its_costs(here: Context, clo
     found = await collecting.collect(2**62)
     assert found.deleted >= 1
     assert not await blobs.exists(digest_of(long.encode()))
+
+
+async def test_previews_of_a_trace_go_with_its_content(here: Context, clock: FrozenClock) -> None:
+    """In the words of either of MLflow's interfaces; tags and times of the trace stay."""
+    trace, said = new_id().replace("-", ""), canary()
+    previews = [Fact(kind=INFO, name=name, value=said) for name in (REQUEST, RESPONSE)]
+    previews += [Fact(kind=METADATA, name=name, value=said) for name in OLD_PREVIEWS]
+    await tell(here, trace, *previews, Fact(kind=TAG, name="team", value="a"), Fact(kind=INFO, name=STATE, value="OK"))
+    clock.move_to(datetime.now(UTC) + timedelta(days=31))
+    assert (await kept(here, content=32)).rows == {}
+    state = {one.name: one for one in (await here.get(Retaining).get(here)).classes}
+    assert (state["content"].rows, state["traces"].rows) == (4, 6)
+    assert (await kept(here, content=30)).rows == {"content": 4}
+    assert await count(here, "trace_facts", "value = {said:String}", said=said) == 0
+    assert await count(here, "trace_facts") == 2
 
 
 async def test_content_that_came_late_goes_with_the_next_run(here: Context, clock: FrozenClock) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,10 +10,13 @@ from gimbal.axis.runs.candidates.service import LoggedModels
 from gimbal.axis.runs.imports import digests
 from gimbal.axis.runs.imports.fingerprints import fingerprints
 from gimbal.axis.runs.imports.model import (
+    DIGEST_TAG,
+    ORIGIN_TAG,
     AskFingerprints,
     ImportedDataset,
     ImportedExperiment,
     ImportedModel,
+    ImportedModelMetric,
     ImportedRun,
     ImportRuns,
 )
@@ -56,7 +60,11 @@ def run(run_id: str, **changed: object) -> ImportedRun:
 async def test_the_same_twice_is_once(bringing: Runs, ctx: Context) -> None:
     """Ids, times, state and stage are those of the sender; a second time adds nothing, and marks stay."""
     first, second = new_id(), new_id()
-    body = ImportRuns(runs=[run(first), run(second, stage="deleted", parent_id=first)], done={first: "whole"})
+    theirs = {"t": "1", ORIGIN_TAG: "another installation", DIGEST_TAG: "of another import"}
+    body = ImportRuns(
+        runs=[run(first, tags=theirs), run(second, tags=theirs, stage="deleted", parent_id=first)],
+        done={first: "whole"},
+    )
     outcomes = [[one.outcome for one in await import_runs(ctx, body)] for _ in range(2)]
 
     assert outcomes == [["created", "created"], ["added", "added"]]
@@ -67,6 +75,7 @@ async def test_the_same_twice_is_once(bringing: Runs, ctx: Context) -> None:
     assert len((await bringing.metric(ctx, first, "loss")).items) == 3
     marks = {one.id: one.digest for one in await fingerprints(ctx, AskFingerprints(ids=[first, second, new_id()]))}
     assert marks == {first: "whole", second: ""}
+    assert (await bringing.get(ctx, second)).tags == {"t": "1", ORIGIN_TAG: f"test:{second}"}
 
 
 async def test_fingerprints_are_of_what_is_kept(bringing: Runs, ctx: Context) -> None:
@@ -150,11 +159,15 @@ async def test_logged_models_keep_their_ids(bringing: Runs, axis: Services, ctx:
         id=model_id, name="net", experiment="old", created_at=AT, updated_at=AT, params={"depth": "3"},
         source_run_id=one.id, made_by={one.id: 4, new_id(): 1},
     )  # fmt: skip
+    score = ImportedModelMetric(name="score", value=0.5, at=AT, run_id=one.id)
     bad = ImportedModel(id="m-x", name="net", experiment="old", created_at=AT, updated_at=AT)
     outcomes = [[each.outcome for each in await import_runs(ctx, ImportRuns(models=[model, bad]))] for _ in range(2)]
 
     assert outcomes == [["created", "refused"], ["added", "refused"]]
     kept = await axis.get(LoggedModels).get(ctx, model_id)
     assert (kept.name, kept.params, kept.source_run_id, kept.created_at) == ("net", {"depth": "3"}, one.id, AT)
+    # As after an import that was killed between the model and its metrics.
+    await import_runs(ctx, ImportRuns(models=[msgspec.structs.replace(model, metrics=[score])]))
+    assert [point.value for point in (await axis.get(LoggedModels).get(ctx, model_id)).metrics] == [0.5]
     row = await bringing.desk.of(ctx, one.id)
     assert await axis.get(LoggedModels).linked([row.key]) == {row.key: {"output": [(model_id, 4)]}}

@@ -11,6 +11,9 @@ from tests.mlflow_clients import MlflowClient
 
 import gimbal
 from gimbal.axis.runs.model import LogMetric
+from gimbal.faces.importing.records import Problem, SourceModel
+from gimbal.faces.importing.registry import NUMBER_TAG, STAGE_TAG
+from gimbal.faces.importing.sources.mlflow_files import MlflowFiles
 from gimbal.kernel.errors import NotFound
 from gimbal.kernel.ids import new_id
 
@@ -96,6 +99,44 @@ def test_comparing_finds_what_differs(mlruns: Path, client: gimbal.Client, bring
         "tags: not the same.",
     ]
     assert client.runs.show(run.id).tags["k/ey"] == "other"
+
+
+def test_what_a_killed_import_left_of_versions(mlruns: Path, client: gimbal.Client, bring: Bring) -> None:
+    """A version that only used up its number goes, a stage that was not set yet is set; a comparison names the first."""
+    bring("mlflow", mlruns)
+    name, call = f"{mlruns.parent.name}-delay", client.transport.dialect
+    asked = {"name": name, "version": "3"}
+    third = call("GET", "/api/2.0/mlflow/model-versions/get", None, query=asked)["model_version"]
+    stray = {key: third[key] for key in ("name", "source", "run_id", "model_id")}
+    stray["tags"] = [{"key": NUMBER_TAG, "value": "9"}]
+    call("POST", "/api/2.0/mlflow/model-versions/create", stray)
+    staged = asked | {"key": STAGE_TAG, "value": "Staging"}
+    call("POST", "/api/2.0/mlflow/model-versions/set-tag", staged)
+    code, told = bring("mlflow", mlruns, "--verify")
+    assert (code, [one["what"] for one in told["differences"]]) == (1, ["versions that are not there: 4."])
+    assert bring("mlflow", mlruns)[0] == 0
+    assert bring("mlflow", mlruns, "--verify")[0] == 0
+    version = call("GET", "/api/2.0/mlflow/model-versions/get", None, query=asked)["model_version"]
+    assert version["current_stage"] == "Staging"
+    assert STAGE_TAG not in {one["key"] for one in version["tags"]}
+
+
+def test_logged_models_of_a_file_store(store: Path) -> None:
+    """Deleted ones stay out, runs that read one are known, and what cannot be read is named."""
+    run = made_run(store, own_id := uuid.uuid4().hex)
+    for at, more in enumerate(("", "lifecycle_stage: deleted\n", "creation_timestamp: abc\n")):
+        folder = store / "models" / f"m-{at}"
+        (folder / "tags").mkdir(parents=True)
+        (folder / "tags" / "bytes").write_bytes(b"\xff")
+        (folder / "meta.yaml").write_text(f"model_id: m-{at}\nname: net\n{more}")
+    (run / "inputs" / "one").mkdir(parents=True)
+    (run / "inputs" / "one" / "meta.yaml").write_text("source_type: MODEL\nsource_id: m-0\n")
+    found = list(MlflowFiles(store.parent).models())
+
+    models = [one.record for one in found if isinstance(one, SourceModel)]
+    assert [(one.id, one.read_by) for one in models] == [("m-0", [str(uuid.UUID(own_id))])]
+    named = [Path(one.where).name for one in found if isinstance(one, Problem)]
+    assert named == ["m-2", "bytes"]
 
 
 def test_looking_changes_nothing(store: Path, client: gimbal.Client, bring: Bring) -> None:

@@ -23,6 +23,7 @@ from tests.mlflow_clients import MlflowClient
 import gimbal
 from gimbal.faces.importing.carrier import Carrier
 from gimbal.faces.importing.report import Report
+from gimbal.faces.importing.sources.mlflow import PROMPT
 from gimbal.faces.importing.sources.mlflow_files import MlflowFiles
 from gimbal.kernel.errors import Unavailable
 
@@ -62,6 +63,16 @@ def test_a_database_of_mlflow(tmp_path: Path, client: gimbal.Client, bring: Brin
     assert client.runs.show(first).metrics["m0"] == "NaN"
     assert bring("mlflow", source, "--verify")[0] == 0
     assert bring("mlflow", source)[1]["counts"]["there"] == 300
+
+
+def test_a_path_that_looks_like_an_address(tmp_path: Path, bring: Bring) -> None:
+    """A file in a folder with # in its name is read, and no other one made."""
+    place = tmp_path / "a#b"
+    place.mkdir()
+    fill_database(place / "mlflow.db", 2)
+    relabelled(place / "mlflow.db", tmp_path.name)
+    assert bring("mlflow", f"sqlite:///{place}/mlflow.db", "--dry-run")[1]["counts"]["created"] == 2
+    assert [one.name for one in tmp_path.iterdir()] == ["a#b"]
 
 
 def test_a_database_in_postgresql(postgres: sa.URL, client: gimbal.Client, bring: Bring, tmp_path: Path) -> None:
@@ -126,6 +137,24 @@ def test_a_server_of_mlflow(
     here = json.loads(mlflow_client.run(SCRIPTS / "dump.py", client.transport.url, tmp_path.name))
     assert here == there
     assert bring("mlflow", elsewhere.url)[1]["counts"]["created"] == 0
+    assert bring("mlflow", elsewhere.url, "--verify")[0] == 0
+
+
+def test_prompts_of_a_server(elsewhere: Running, client: gimbal.Client, bring: Bring, tmp_path: Path) -> None:
+    """A prompt of MLflow's registry is a prompt here, with its versions and texts."""
+    mark, text = {"key": PROMPT, "value": "true"}, {"key": "mlflow.prompt.text", "value": "Say {{word}}."}
+    with gimbal.Client(elsewhere.url) as there:
+        call = there.transport.dialect
+        call("POST", "/api/2.0/mlflow/registered-models/create", {"name": tmp_path.name, "tags": [mark]})
+        version = {"name": tmp_path.name, "source": "dummy-source", "tags": [mark, text]}
+        call("POST", "/api/2.0/mlflow/model-versions/create", version)
+    code, told = bring("mlflow", elsewhere.url)
+
+    assert (code, told["problems"]) == (0, [])
+    asked = {"name": tmp_path.name, "version": "1"}
+    found = client.transport.dialect("GET", "/api/2.0/mlflow/model-versions/get", None, query=asked)["model_version"]
+    assert text in found["tags"]
+    assert client.prompts.show(f"prompt:{tmp_path.name}@v1").ref.endswith("@v1")
     assert bring("mlflow", elsewhere.url, "--verify")[0] == 0
 
 

@@ -59,6 +59,7 @@ def exported(folder: Path, project: str, steps: list[str]) -> None:
         *(row("metrics/loss", "float_series", step=Decimal(s), timestamp=AT, float_value=float(s)) for s in steps),
         row("metrics/loss", "float_series", step=Decimal(9), timestamp=AT, float_value=float("nan")),
         row("logs/out", "string_series", step=Decimal(1), timestamp=AT, string_value="said"),
+        row("new/thing", "tensor"),
     ]
     data = folder / "data" / "p"
     data.mkdir(parents=True)
@@ -78,7 +79,7 @@ def test_neptunes_export(
     exported(tmp_path, f"ann/{tmp_path.name}", steps)
     code, told = bring("neptune", tmp_path)
 
-    assert (code, [one["where"].rpartition(": ")[2] for one in told["problems"]]) == (1, ["files/out"])
+    assert (code, [one["where"].rpartition(": ")[2] for one in told["problems"]]) == (1, ["files/out", "tensor"])
     (run,) = client.runs.list(experiment=f"ann/{tmp_path.name}").items
     assert (run.name, run.user, run.status, run.started_at) == ("first", "ann", "failed", AT)
     assert run.params == {"params/lr": 0.1, "params/depth": 3}

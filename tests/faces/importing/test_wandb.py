@@ -171,6 +171,45 @@ def test_an_export(form: str, tmp_path: Path, client: gimbal.Client, bring: Brin
     assert b"".join(client.runs.artifact(run.id, "model.bin")) == b"\0\1"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "steps", "problems"),
+    [
+        ("history.csv", "_step,loss\n0,0.5\n1,0.25,9\n", [0, 1], [":3"]),
+        ("history.csv", f"_step,loss,word\n0,0.5,{'x' * 200_000}\n", None, [""]),
+        ("history.jsonl", '{"_step": 0, "loss": 1}\n{"_step": Infinity, "loss": 1}\n', [0], [": row 2"]),
+        ("history.jsonl", '{"_step": 0, "loss": 1, "word": "a\u2028b"}\n{"_step": 1, "loss": 1}\n', [0, 1], []),
+        ("history.json", '{"no": "list"}', None, [""]),
+    ],
+)
+def test_an_odd_history(
+    name: str, text: str, steps: list[int] | None, problems: list[str], tmp_path: Path, client: gimbal.Client, bring: Bring
+) -> None:  # fmt: skip
+    """What is odd is named by row or file; where a history cannot be read at all the run is left out, others come."""
+    for run in ("odd", "good"):
+        (tmp_path / "export" / run).mkdir(parents=True)
+        (tmp_path / "export" / run / "metadata.json").write_text(json.dumps({"name": run, "project": tmp_path.name}))
+    (tmp_path / "export" / "odd" / name).write_text(text, encoding="utf-8")
+    (tmp_path / "export" / "good" / "history.jsonl").write_text('{"_step": 0, "loss": 1}\n')
+    _, told = bring("wandb", tmp_path / "export")
+
+    folder = tmp_path / "export" / "odd"
+    assert [one["where"].removeprefix(str(folder)).removeprefix(f"/{name}") for one in told["problems"]] == problems
+    runs = {one.name: one.id for one in client.runs.list(experiment=tmp_path.name).items}
+    assert set(runs) == {"good"} | ({"odd"} if steps is not None else set())
+    if steps is not None:
+        assert [one.step for one in client.runs.metric(runs["odd"], "loss").items] == steps
+
+
+def test_rows_without_a_time_count_from_the_beginning(offline: Path, client: gimbal.Client, bring: Bring) -> None:
+    """Seconds since the beginning are added to it, not to 1970."""
+    log = next(offline.rglob("*.wandb"))
+    run = field(1, "r1") + field(3, offline.parent.name) + field(17, field(1, 1_767_225_600))
+    write(log, [field(17, run), history(0, loss=1.0, _runtime=10.0), field(18, field(1, 0))])
+    assert bring("wandb", offline)[0] == 0
+    (one,) = client.runs.list(experiment=offline.parent.name).items
+    assert client.runs.metric(one.id, "loss").items[0].at.isoformat() == "2026-01-01T00:00:10+00:00"
+
+
 def test_a_folder_without_runs(tmp_path: Path, cli: Cli) -> None:
     """It says what was looked for."""
     ran = cli("import", "wandb", str(tmp_path))

@@ -32,6 +32,7 @@ def begin(
     experiment: str = "0",
     tags: Mapping[str, str] | None = None,
     user: str = "",
+    assessments: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Say what a client says of all of a trace; return the info that is answered."""
@@ -43,6 +44,7 @@ def begin(
         "state": "OK",
         "tags": dict(tags or {}),
         "trace_metadata": {"mlflow.trace.user": user} if user else {},
+        "assessments": list(assessments),
     }
     reply = http.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": info}}, headers=dict(headers or {}))
     return reply.raise_for_status().json()["trace"]["trace_info"]

@@ -59,16 +59,74 @@ def told(reply: httpx.Response) -> tuple[int, str]:
         ({"tags": {"a": 1, "b": []}}, INVALID),
         ({"trace_metadata": {"k": "v" * 100_001}}, INVALID),
         ({"trace_metadata": {"mlflow.trace.user": "u" * 251}}, INVALID),
-        ({"assessments": [{"assessment_name": "a"}]}, INVALID),
-        ({"assessments": [{"assessment_name": "", "feedback": {"value": 1}}]}, INVALID),
-        ({"assessments": [{"assessment_name": "a", "feedback": {"value": 1}, "overrides": "a-" + "1" * 32}]}, GONE),
+        ({"assessments": [{"assessment_name": "a", "create_time": "then"}]}, INVALID),
     ],
 )
 def test_a_trace_that_cannot_be_is_not_kept(http: httpx.Client, changes: dict[str, Any], code: tuple[int, str]) -> None:
-    """Ids, experiments, times, tags, metadata and assessments are looked at before anything is stored."""
+    """Ids, experiments, times, tags and metadata are looked at before anything is stored."""
     info = {name: value for name, value in {**INFO, **changes}.items() if value is not None}
     assert told(http.post(V3, json={"trace": {"trace_info": info}})) == code
     assert told(http.get(f"{V3}/{NONE}")) == GONE
+
+
+@pytest.mark.parametrize("name", ["a@b", "team#1", "a,b", "a//b", "x/", "..", "\u00fc", "k" * 250])
+def test_tags_and_metadata_have_any_names(http: httpx.Client, trace: str, name: str) -> None:
+    """As in MLflow's own store; one odd name keeps no trace away."""
+    said = {**INFO, "trace_id": trace, "tags": {name: "v"}, "trace_metadata": {name: "m"}}
+    info = http.post(V3, json={"trace": {"trace_info": said}}).raise_for_status().json()["trace"]["trace_info"]
+    assert (info["tags"][name], info["trace_metadata"][name]) == ("v", "m")
+    http.patch(f"{V3}/{trace}/tags", json={"key": name, "value": "w"}).raise_for_status()
+    assert http.get(f"{V3}/{trace}").json()["trace"]["trace_info"]["tags"][name] == "w"
+
+
+def feedback(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "assessment_name": name,
+        "source": SOURCE,
+        "create_time": INFO["request_time"],
+        "feedback": {"value": 1},
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"assessment_name": "a"}, INVALID),
+        ({"assessment_name": "", "feedback": {"value": 1}}, INVALID),
+        (feedback("a", rationale="r" * 100_001), INVALID),
+        (feedback("a", assessment_id="none"), GONE),
+        (feedback("a", overrides="a-" + "1" * 32), GONE),
+    ],
+)
+def test_one_wrong_assessment_keeps_nothing_else_away(
+    http: httpx.Client, trace: str, wrong: dict[str, Any], code: tuple[int, str]
+) -> None:
+    """The trace and its other assessments are kept, and the sender is told; when it comes again they are there once."""
+    good = [feedback("n" * 250, rationale="r" * 50_000), feedback("twice"), feedback("twice")]
+    said = {**INFO, "trace_id": trace, "tags": {"new": "v"}, "assessments": [wrong, *good]}
+    for _ in range(2):
+        reply = http.post(V3, json={"trace": {"trace_info": said}})
+        assert told(reply) == code
+        assert reply.json()["error"]["kept"] == "the trace, and 3 of its 4 assessments"
+    info = http.get(f"{V3}/{trace}").json()["trace"]["trace_info"]
+    assert info["tags"]["new"] == "v"
+    assert sorted(one["assessment_name"] for one in info["assessments"]) == ["n" * 250, "twice", "twice"]
+
+
+def test_an_assessment_takes_no_other_scores_place(http: httpx.Client, trace: str) -> None:
+    """An id that a sender chose is new, or of that same assessment; where we choose it, theirs does not count."""
+    new = {"target_kind": "trace", "target_id": "5" * 32, "name": "a", "value": 1.0}
+    own = http.post("/api/v1/projects/default/scores", json={"scores": [new]}).raise_for_status().json()[0]["id"]
+    given = feedback("a", assessment_id=f"a-{own}")
+    assert (
+        told(http.post(V3, json={"trace": {"trace_info": {**INFO, "trace_id": trace, "assessments": [given]}}}))
+        == INVALID
+    )
+    made = http.post(f"{V3}/{trace}/assessments", json={"assessment": given}).raise_for_status().json()["assessment"]
+    assert made["assessment_id"] != f"a-{own.replace('-', '')}"
+    http.delete(f"{V3}/{trace}/assessments/{made['assessment_id']}").raise_for_status()
+    (left,) = http.get("/api/v1/projects/default/scores", params={"target_id": "5" * 32}).json()["items"]
+    assert left["id"] == own
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"trace": 1}', '{"trace": {"trace_info": {"tags": []}}}', "\udcff"])
@@ -103,6 +161,19 @@ def test_what_is_not_there(http: httpx.Client, trace: str) -> None:
     assert told(http.post(f"{V2}/link-to-run", json={"trace_ids": [trace], "run_id": "0" * 32})) == GONE
     assert told(http.post(f"{V2}/link-to-run", json={"trace_ids": [trace]})) == INVALID
     assert told(http.post(f"{V3}/batchGetInfos", json={"trace_ids": [trace] * 101})) == INVALID
+    for home, number in (("0", 1), ("999999", 0)):
+        asked = {"trace_ids": trace, "experiment_ids": home}
+        assert len(http.get(f"{V3}/batchGet", params=asked).raise_for_status().json()["traces"]) == number
+
+
+@pytest.mark.parametrize("version", ["9" * 10, "9" * 200, "\u0663", "-1", "1.5"])
+def test_prompts_of_other_registries_are_linked_by_name(http: httpx.Client, trace: str, version: str) -> None:
+    """Whatever they call their versions; and not too many at once."""
+    prompts = [{"name": "theirs", "version": version}]
+    linked = f"{V2}/link-prompts"
+    http.post(linked, json={"trace_id": trace, "prompt_versions": prompts}).raise_for_status()
+    assert version in http.get(f"{V3}/{trace}").json()["trace"]["trace_info"]["tags"]["mlflow.linkedPrompts"]
+    assert told(http.post(linked, json={"trace_id": trace, "prompt_versions": prompts * 101})) == INVALID
 
 
 def test_assessments_that_cannot_be(http: httpx.Client, trace: str) -> None:
@@ -114,7 +185,7 @@ def test_assessments_that_cannot_be(http: httpx.Client, trace: str) -> None:
         {"feedback": None},
         {"expectation": {"value": 1}},
         {"span_id": "xyz"},
-        {"rationale": "r" * 20_001},
+        {"rationale": "r" * 100_001},
         {"feedback": {"value": "v" * 70_000}},
         {"feedback": None, "expectation": {"serialized_value": {"serialization_format": "XML", "value": "<a/>"}}},
         {"feedback": None, "expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": "{"}}},
@@ -201,7 +272,9 @@ def test_deletions_say_which(http: httpx.Client, trace: str) -> None:
         ({"experiment_id": "999999", "request_ids": [trace]}, GONE),
         ({"experiment_id": "0", "request_ids": ["none"]}, GONE),
     ):
-        assert told(http.post(f"{V2}/delete-traces", json=asked)) == code, asked
+        reply = http.post(f"{V2}/delete-traces", json=asked)
+        assert told(reply) == code, asked
+        assert ("max_traces" in reply.json()["message"]) == ("max_traces" in asked)
     assert http.get(f"{V3}/{trace}").status_code == 200
 
 

@@ -20,7 +20,7 @@ from tests.upstreams import Upstream, serve
 import gimbal
 
 NUMBERS = itertools.count()
-V3 = "/api/3.0/mlflow/traces"
+V2, V3 = "/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces"
 FILES = "/api/2.0/mlflow-artifacts/artifacts/0/traces"
 
 
@@ -190,11 +190,36 @@ def test_sampling_and_redaction_hold_for_what_is_said_of_traces(http: httpx.Clie
     assert "ann@example.org" not in str(tags)
     assert tags["by"]
     http.put(f"/api/v1/projects/{slug}/traces/sampling", json={"head_rate": 0.000001}).raise_for_status()
+    place = f"{FILES}/tr-{trace}/artifacts/traces.json"
+    span = {
+        "name": "f", "context": {"span_id": "0x1"}, "parent_id": None, "status_code": "OK", "start_time": 1, "end_time": 2,
+        "attributes": {"mlflow.spanInputs": '"from ann@example.org"'},
+    }  # fmt: skip
+    http.put(place, json={"spans": [span]}, headers=there).raise_for_status()
+    seen = http.get(place, headers=there)
+    assert "ann@example.org" not in seen.text
+    assert seen.json()["spans"][0]["name"] == "f"
+    source = {"source_type": "HUMAN", "source_id": "ann@example.org"}
+    given = {"assessment_name": "good", "source": source, "feedback": {"value": True}}
+    http.post(f"{V3}/tr-{trace}/assessments", json={"assessment": given}, headers=there).raise_for_status()
+    assert "ann@example.org" not in http.get(f"/api/v1/projects/{slug}/scores").raise_for_status().text
     left_out = "0" * 31 + "2"
     assert begin(http, left_out, headers=there)["tags"]["mlflow.trace.spansLocation"] == "TRACKING_STORE"
     assert http.get(f"{V3}/tr-{left_out}", headers=there).status_code == 404
     # The spans went to the project that the workspace names.
     assert http.get(f"{V3}/tr-{trace}").status_code == 404
+    # A client of version 2 is told what it goes on by; nothing of it is kept either.
+    new = {"experiment_id": "0", "timestamp_ms": 5, "tags": [{"key": "a", "value": "b"}]}
+    begun = http.post(V2, json=new, headers=there).raise_for_status().json()["trace_info"]
+    own = begun["request_id"]
+    assert {"a": "b", "mlflow.artifactLocation": f"mlflow-artifacts:/0/traces/{own}/artifacts"}.items() <= {
+        one["key"]: one["value"] for one in begun["tags"]
+    }.items()
+    place = f"{FILES}/{own}/artifacts/traces.json"
+    http.put(place, json={"spans": [span]}, headers=there).raise_for_status()
+    ended = http.patch(f"{V2}/{own}", json={"timestamp_ms": 7, "status": "ERROR"}, headers=there)
+    assert ended.raise_for_status().json()["trace_info"]["status"] == "ERROR"
+    assert http.get(place, headers=there).status_code == http.get(f"{V3}/{own}", headers=there).status_code == 404
 
 
 def test_deleted_traces_are_proved_and_a_hold_keeps_them(http: httpx.Client) -> None:
@@ -214,6 +239,10 @@ def test_deleted_traces_are_proved_and_a_hold_keeps_them(http: httpx.Client) -> 
     body = {"experiment_id": "0", "request_ids": [f"tr-{traces[0]}"]}
     refused = http.post(f"{V3}/delete-traces", json=body, headers=there)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    (judged,) = http.get(f"{V3}/tr-{traces[1]}", headers=there).json()["trace"]["trace_info"]["assessments"]
+    one = f"{V3}/tr-{traces[1]}/assessments/{judged['assessment_id']}"
+    assert http.delete(one, headers=there).status_code == 400
+    assert http.get(one, headers=there).status_code == 200
     http.put(f"/api/v1/projects/{slug}/retention", json={"hold": False}).raise_for_status()
     done = http.post(f"{V3}/delete-traces", json=body, headers=there)
     assert done.json() == {"traces_deleted": 1}
@@ -221,11 +250,73 @@ def test_deleted_traces_are_proved_and_a_hold_keeps_them(http: httpx.Client) -> 
     assert [one["target_id"] for one in left] == [traces[1]]
     assert http.get(f"/api/v1/projects/{slug}/traces/{traces[0]}").status_code == 404
     assert http.get(f"/api/v1/projects/{slug}/traces/{traces[1]}").status_code == 200
+    http.delete(one, headers=there).raise_for_status()
+    assert http.get(one, headers=there).status_code == 404
+    (noted,) = http.get(f"/api/v1/projects/{slug}/audit", params={"action": "scores.delete"}).json()["items"]
+    assert (noted["details"]["trace_id"], noted["details"]["name"]) == (traces[1], "good")
     files = [http.get(f"{FILES}/tr-{trace}/artifacts/a.png", headers=there).status_code for trace in traces]
     assert files == [404, 200]
     (proof,) = http.get(f"/api/v1/projects/{slug}/retention/proofs").json()["items"]
     assert (proof["kind"], proof["subject"]) == ("traces", "1 traces")
     assert {one["table"]: one["rows_after"] for one in proof["tables"]} == {"spans": 0, "scores": 0, "trace_facts": 0}
+
+
+def test_senders_do_not_say_where_things_are(http: httpx.Client) -> None:
+    """Tags that come with spans are such as may be set, and none of ours."""
+    trace = f"{0xBABA0 + next(NUMBERS):032x}"
+    tags = {
+        "mlflow.artifactLocation": "s3://theirs",
+        "mlflow.trace.spansLocation": "ELSEWHERE",
+        "k" * 251: "v",
+        "a": "b",
+    }
+    send(http, trace, attributes={f"mlflow.traceTag.{name}": value for name, value in tags.items()})
+    found = http.get(f"{V3}/tr-{trace}").json()["trace"]["trace_info"]["tags"]
+    assert found == {
+        "mlflow.traceName": "step",
+        "mlflow.artifactLocation": f"mlflow-artifacts:/0/traces/tr-{trace}/artifacts",
+        "mlflow.trace.spansLocation": "TRACKING_STORE",
+        "a": "b",
+    }
+
+
+def test_what_one_assessment_says_is_not_changed_by_others_or_by_the_way(http: httpx.Client) -> None:
+    """Nulls in a value, a word beside a number, a rationale that is none: an update changes what it names."""
+    trace = f"{0xDADA0 + next(NUMBERS):032x}"
+    send(http, trace)
+    ones = f"{V3}/tr-{trace}/assessments"
+    source = {"source_type": "HUMAN", "source_id": "ann"}
+
+    def changed(name: str, mask: str, **said: Any) -> dict[str, Any]:
+        asked = {"assessment": said, "update_mask": mask}
+        return http.patch(f"{ones}/{name}", json=asked).raise_for_status().json()["assessment"]
+
+    value = {"a": None, "b": [None, {"c": None}]}
+    given = {"assessment_name": "map", "source": source, "feedback": {"value": value, "error": None}}
+    made = http.post(ones, json={"assessment": given}).raise_for_status().json()["assessment"]
+    assert made["feedback"] == {"value": value}
+    assert changed(made["assessment_id"], "rationale", rationale="why")["feedback"] == {"value": value}
+
+    error = {"error_code": "LIMIT", "error_message": "too many calls"}
+    given = {"assessment_name": "broken", "source": source, "feedback": {"error": error}}
+    made = http.post(ones, json={"assessment": given}).raise_for_status().json()["assessment"]
+    assert "rationale" not in changed(made["assessment_id"], "feedback", feedback={"value": 1})
+
+    new = {
+        "target_kind": "trace",
+        "target_id": trace,
+        "name": "ours",
+        "value": 0.75,
+        "label": "good",
+        "metadata": {"a": [1]},
+    }
+    own = http.post("/api/v1/projects/default/scores", json={"scores": [new]}).raise_for_status().json()[0]["id"]
+    assert changed(f"a-{own}", "rationale", rationale="why")["rationale"] == "why"
+    seen = next(one for one in native(http, "scores", target_id=trace)["items"] if one["id"] == own)
+    assert (seen["value"], seen["label"], seen["metadata"]["a"]) == (0.75, "good", [1])
+    changed(f"a-{own}", "feedback", feedback={"value": 0.5})
+    seen = next(one for one in native(http, "scores", target_id=trace)["items"] if one["id"] == own)
+    assert (seen["value"], seen["label"]) == (0.5, "")
 
 
 def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:

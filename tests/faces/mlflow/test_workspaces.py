@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from tests.axis.traces.conftest import traces, writer  # noqa: F401 - fixtures
 
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.projects.model import CreateProject
@@ -9,6 +10,7 @@ from gimbal.axis.projects.service import Projects
 from gimbal.axis.runs.artifacts.service import Artifacts
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
+from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
@@ -35,7 +37,13 @@ class Several(Projects):
 
 @pytest.fixture
 async def client(
-    services: Services, catalog: Catalog, columns: Columns, blobs: Blobs, clock: FrozenClock, ctx: Context
+    services: Services,
+    catalog: Catalog,
+    columns: Columns,
+    blobs: Blobs,
+    clock: FrozenClock,
+    ctx: Context,
+    traces: Traces,  # noqa: F811
 ) -> httpx.AsyncClient:
     """Give a client of an app over real stores, with that key."""
     projects, assets = Several(catalog, clock), Assets(catalog, blobs)
@@ -52,13 +60,20 @@ async def client(
 
 
 @pytest.mark.parametrize(
-    ("workspace", "get", "create"),
-    [("flights", 200, 200), ("trains", 200, 403), ("old", 200, 400), ("nowhere", 404, 404), ("", 403, 403)],
+    ("workspace", "get", "create", "spans"),
+    [
+        ("flights", 200, 200, 200),
+        ("trains", 200, 403, 403),
+        ("old", 200, 400, 409),
+        ("nowhere", 404, 404, 404),
+        ("", 403, 403, 403),
+        ("default", 403, 403, 403),
+    ],
 )
 async def test_the_workspace_decides_what_a_key_may_do(
-    client: httpx.AsyncClient, workspace: str, get: int, create: int
+    client: httpx.AsyncClient, workspace: str, get: int, create: int, spans: int
 ) -> None:
-    """Not the home project, in which this key is worth nothing; and an archived one can be read."""
+    """Not the home project, in which this key is worth nothing; an archived one can be read, and spans go by the same rule."""
     headers = {"X-MLFLOW-WORKSPACE": workspace}
     async with client:
         seen = await client.get("/api/2.0/mlflow/experiments/get-by-name?experiment_name=x", headers=headers)
@@ -67,6 +82,8 @@ async def test_the_workspace_decides_what_a_key_may_do(
         assert ("workspace" in seen.text) == (get == 404)
         made = await client.post("/api/2.0/mlflow/experiments/create", json={"name": "delay"}, headers=headers)
         assert made.status_code == create, made.text
+        sent = await client.post("/v1/traces", content=b"", headers=headers)
+        assert sent.status_code == spans, sent.text
         if create == 200:
             shown = await client.get("/api/2.0/mlflow/experiments/get-by-name?experiment_name=delay", headers=headers)
             assert shown.json()["experiment"]["workspace"] == workspace

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gimbal.axis.traces.facts.model import INFO, METADATA, OLD_PREVIEWS, REQUEST, RESPONSE
 from gimbal.kernel.plugins import Registry
 
 
@@ -16,10 +17,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     clock: str
     """Expression of the microsecond that a row is from."""
+    only: str = ""
+    """Further condition for the rows that are of the class; empty for all."""
     owned: str = ""
     """Further condition for rows that are an erased user's: `{traces:target_id}` is the test whether the column has the
     id of an erased trace, `{sessions:…}` of a session, `{users:…}` of the user. `trace_id` and `user_id` are looked at
-    anyway."""
+    anyway; `{keys:Array(String)}` are the names under which senders name users."""
 
 
 class DataClass(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +45,18 @@ def add(one: DataClass) -> DataClass:
 
 SPANS = Table(name="spans", clock="start_us")
 EVENTS = Table(name="span_events", clock="intDiv(at_ns, 1000)")
+_FACTS = "trace_facts"
+# What a trace began with and what came of it, as its sender says it of all of the trace.
+_PREVIEWS = (
+    f"(kind = '{INFO}' AND name IN ('{REQUEST}', '{RESPONSE}')) OR (kind = '{METADATA}' AND name IN {OLD_PREVIEWS})"
+)
 
 CONTENT = add(
     DataClass(
         name="content",
-        meaning="What was said: inputs, outputs, documents, events, texts in attributes, payloads and media. "
+        meaning="What was said: inputs, outputs, documents, events, texts in attributes, previews, payloads and media. "
         "The spans stay, with their times, tokens and costs.",
-        tables=(SPANS, EVENTS),
+        tables=(SPANS, EVENTS, Table(name=_FACTS, clock="written_us", only=_PREVIEWS)),
         how="empty",
     )
 )
@@ -61,7 +69,7 @@ TRACES = add(
             SPANS,
             EVENTS,
             Table(name="trace_verdicts", clock="round"),
-            Table(name="trace_facts", clock="written_us"),
+            Table(name=_FACTS, clock="written_us", owned="name IN {keys:Array(String)} AND {users:value}"),
         ),
     )
 )

@@ -13,6 +13,8 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 
 _BATCH = 1000
+_AT_ONCE = 2000
+"""Traces that one statement names: a project may have files of a million."""
 
 
 class TraceFiles:
@@ -39,11 +41,12 @@ class TraceFiles:
         async with self._catalog.read() as tx:
             query = sa.select(artifact_files.c.owner_id).where(*_mine(artifact_files, project))
             owners = [owner.partition("/")[2] for owner in (await tx.execute(query)).scalars()]
-        if not owners:
-            return 0
         ids = sorted({plain_trace(one) for one in owners})
         asked = f"SELECT id FROM (SELECT arrayJoin({{ids:Array(String)}}) AS id) WHERE id IN ({traces})"
-        named = {row["id"] for row in await self._columns.query(asked, {**values, "ids": ids})}
+        named: set[str] = set()
+        for start in range(0, len(ids), _AT_ONCE):
+            rows = await self._columns.query(asked, {**values, "ids": ids[start : start + _AT_ONCE]})
+            named.update(row["id"] for row in rows)
         return sum(plain_trace(one) in named for one in owners)
 
     async def remove(self, project: str, traces: Collection[str]) -> None:
@@ -68,15 +71,16 @@ class TraceFiles:
         return found
 
     async def _marked(self, stone: Tombstone, traces: Collection[str]) -> list[str]:
-        if not traces:
-            return []
         marks = {trace: mark_of(stone.salt, plain_trace(trace)) for trace in traces}
         query = (
             f"SELECT DISTINCT mark FROM {MARKS} WHERE project = {{project:String}} AND erasure = {{erasure:String}} "
             "AND mark IN {marks:Array(String)}"
         )
-        values = {"project": stone.project, "erasure": stone.erasure, "marks": sorted(marks.values())}
-        known = {row["mark"] for row in await self._columns.query(query, values)}
+        values = {"project": stone.project, "erasure": stone.erasure}
+        ordered, known = sorted(marks.values()), set[str]()
+        for start in range(0, len(ordered), _AT_ONCE):
+            rows = await self._columns.query(query, {**values, "marks": ordered[start : start + _AT_ONCE]})
+            known.update(row["mark"] for row in rows)
         return [trace for trace, mark in marks.items() if mark in known]
 
 

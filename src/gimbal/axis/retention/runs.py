@@ -2,7 +2,8 @@
 
 What something else names stays: a run, or a logged model, of which a version was made (versions never change, and say where
 they are from), and a run that is a trial of a study that is still there. Bytes of files go with the blobs that nothing refers
-to any more.
+to any more. What goes is marked first, in one transaction with the question whether it may: from then on it cannot be restored,
+so that no run comes back without its points.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from gimbal.axis.runs.candidates.store import (
     run_models,
 )
 from gimbal.axis.runs.store import (
+    EXPIRING,
     artifact_files,
     experiment_tags,
     experiments,
@@ -67,7 +69,7 @@ class DeletedRuns:
 
     async def state(self, project: str, upto: datetime | None) -> ClassState:
         """Return how many deleted runs there are, and how many of them were deleted before a moment and may go."""
-        mine = sa.and_(runs.c.project == project, runs.c.stage == "deleted")
+        mine = sa.and_(runs.c.project == project, runs.c.stage.in_(("deleted", EXPIRING)))
         async with self._catalog.read() as tx:
             row = (await tx.execute(sa.select(sa.func.count(), sa.func.min(runs.c.updated_at)).where(mine))).one()
             due = 0
@@ -90,20 +92,20 @@ class DeletedRuns:
         ids: list[str] = await once(f"{DELETED_RUNS.name}:ids", due)
         proofs: list[TableProof] = []
         for some in _parts(ids, _AT_ONCE):
-            proofs += await self._columns_of(project, await self._still(project, upto, some), once)
+            proofs += await self._columns_of(project, await self._marked(project, upto, some), once)
         for some in _parts(ids, _CHUNK):
             async with self._catalog.write() as tx:
-                await _remove_runs(tx, project, upto, some)
+                await _remove_runs(tx, project, some)
         await self._leftovers(project, upto)
         return len(ids), proofs
 
-    async def _still(self, project: str, upto: datetime, ids: Sequence[str]) -> list[str]:
-        """Return those that may go yet: one that was restored meanwhile keeps its points."""
+    async def _marked(self, project: str, upto: datetime, ids: Sequence[str]) -> list[str]:
+        """Mark those that may go yet, and return them: one that was restored meanwhile keeps its points."""
         found: set[str] = set()
-        async with self._catalog.read() as tx:
+        async with self._catalog.write() as tx:
             for some in _parts(ids, _CHUNK):
-                query = sa.select(runs.c.id).where(runs.c.id.in_(some), *_due(project, upto))
-                found.update((await tx.execute(query)).scalars())
+                going = runs.update().where(runs.c.id.in_(some), *_due(project, upto)).values(stage=EXPIRING)
+                found.update((await tx.execute(going.returning(runs.c.id))).scalars())
         return [one for one in ids if one in found]
 
     async def _columns_of(self, project: str, ids: Sequence[str], once: _Once) -> list[TableProof]:
@@ -148,12 +150,15 @@ class DeletedRuns:
 
 
 def _due(project: str, upto: datetime) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions of runs that may go."""
+    """Return the conditions of runs that may go; one that an earlier attempt marked is past its term."""
+    past = sa.and_(runs.c.stage == "deleted", runs.c.updated_at < upto)
+    return [runs.c.project == project, sa.or_(past, runs.c.stage == EXPIRING), *_unnamed()]
+
+
+def _unnamed() -> list[sa.ColumnElement[bool]]:
+    """Return the conditions of runs that nothing names."""
     others = [column for column in _referring(runs.c.key) if column.table not in _OF_RUN]
     return [
-        runs.c.project == project,
-        runs.c.stage == "deleted",
-        runs.c.updated_at < upto,
         ~sa.exists().where(versions.c.run_id == runs.c.id),
         ~sa.exists().where(version_notes.c.run_id == runs.c.id),
         *(~sa.exists().where(column == runs.c.key) for column in others),
@@ -168,9 +173,10 @@ def _referring(key: sa.Column[Any]) -> Iterator[sa.Column[Any]]:
                 yield reference.parent
 
 
-async def _remove_runs(tx: AsyncConnection, project: str, upto: datetime, ids: Sequence[str]) -> None:
-    """Remove rows of runs that may go yet."""
-    query = sa.select(runs.c.key, runs.c.id).where(runs.c.id.in_(ids), *_due(project, upto))
+async def _remove_runs(tx: AsyncConnection, project: str, ids: Sequence[str]) -> None:
+    """Remove rows of runs that are marked."""
+    mine = (runs.c.project == project, runs.c.stage == EXPIRING)
+    query = sa.select(runs.c.key, runs.c.id).where(runs.c.id.in_(ids), *mine, *_unnamed())
     found = {row.key: row.id for row in await tx.execute(query)}
     keys, gone = list(found), list(found.values())
     made = logged_models.c.source_run_id.in_(gone)

@@ -92,7 +92,7 @@ class Scrubbing:
         if not spans:
             return digests
         unmarked = (subject.traces(source, spans), subject.sessions(source, spans))
-        # Spans are the last of them: what else goes is found by them.
+        changed: list[str] = []
         for table in all_tables():
             columns = await self._columns_of(folder, table.name)
             condition = subject.owned(table, columns, unmarked) if columns else ""
@@ -105,11 +105,15 @@ class Scrubbing:
             rows[table.name] = rows.get(table.name, 0) + counted[0]["n"]
             named = [name for name in _SAID if name in columns]
             digests |= await self._collecting.digests(file, named, condition, subject.values)
-            await self._replace(folder, table.name, condition, subject.values)
+            await self._write_new(folder, table.name, condition, subject.values)
+            changed.append(table.name)
+        # All at once: tables are found by each other as they were.
+        for name in changed:
+            await asyncio.to_thread((folder / f"{name}.native.new").replace, folder / f"{name}.native")
         return digests
 
-    async def _replace(self, folder: Path, table: str, condition: str, values: Mapping[str, Any]) -> None:
-        path, new = folder / f"{table}.native", folder / f"{table}.native.new"
+    async def _write_new(self, folder: Path, table: str, condition: str, values: Mapping[str, Any]) -> None:
+        new = folder / f"{table}.native.new"
         await self._columns.query(
             f"INSERT INTO FUNCTION file('{_quoted(new)}', 'Native') "
             f"SELECT * FROM {_file(folder, table)} WHERE NOT ({condition})",
@@ -117,7 +121,6 @@ class Scrubbing:
         )
         # The engine writes no file for no rows.
         await asyncio.to_thread(new.touch)
-        await asyncio.to_thread(new.replace, path)
 
     async def _drop(self, partial: Path, digests: set[str]) -> int:
         """Delete those blobs of a backup to which nothing else in it refers; return how many."""

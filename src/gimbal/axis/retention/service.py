@@ -112,7 +112,7 @@ class Retaining:
             found = (
                 await self._columns.query(
                     f"SELECT count() AS rows, min({table.clock}) AS oldest, countIf({condition}) AS due "
-                    f"FROM `{table.name}` WHERE project = {{project:String}}",
+                    f"FROM `{table.name}` WHERE project = {{project:String}} AND ({table.only or 1})",
                     values,
                 )
             )[0]
@@ -236,9 +236,7 @@ class Retaining:
 
     async def delete_traces(self, ctx: Context, trace_ids: Sequence[str]) -> Proof:
         """Delete traces for good with all that is stored of them; return the proof. Raise Conflict under a legal hold."""
-        row = await self._policy(ctx)
-        if row["hold"]:
-            raise _held(row)
+        await self.must_not_be_held(ctx)
         await self._files.remove(str(ctx.project), [name for one in trace_ids for name in (one, f"tr-{one}")])
         proof = await delete_traces(ctx, self._rewriting, self.proofs, trace_ids)
         await self._schedule(ctx)
@@ -252,9 +250,7 @@ class Retaining:
 
     async def carry_out(self, ctx: Context, erasure_id: str, progress: Progress) -> Proof:
         """Carry an erasure out; raise Conflict when a legal hold was put on meanwhile."""
-        row = await self._policy(ctx)
-        if row["hold"]:
-            raise _held(row)
+        await self.must_not_be_held(ctx)
         # First of all: a restore of one of them must not bring back what goes now.
         noted = await self._scrubbing.note(str(ctx.project))
         proof = await self.erasing.carry_out(ctx, erasure_id, progress, noted)
@@ -303,6 +299,12 @@ class Retaining:
             rows = (await tx.execute(query.limit(check_limit(limit) + 1))).mappings().all()
         items = [erasure_of(row) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor({"id": items[-1].id}) if len(rows) > limit else None)
+
+    async def must_not_be_held(self, ctx: Context) -> None:
+        """Raise Conflict under a legal hold."""
+        row = await self._policy(ctx)
+        if row["hold"]:
+            raise _held(row)
 
     async def _policy(self, ctx: Context) -> Mapping[Any, Any]:
         query = sa.select(policies).where(policies.c.project == ctx.project)

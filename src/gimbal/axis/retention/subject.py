@@ -1,8 +1,8 @@
 """Whose data a row is: the SQL that knows the rows of erased users by salted hashes, in tables and in files of them.
 
 Statements never hold a user id, since the engine keeps their text with the parts that they changed. What is found of a user
-is found by what spans say of themselves (`user_id`), by the attributes under which senders name users, and by the traces in
-which they are named: such a trace belongs to the user whole, whatever else is in it.
+is found by what spans say of themselves (`user_id`), by the attributes, tags and metadata under which senders name users, and
+by the traces in which they are named: such a trace belongs to the user whole, whatever else is in it.
 """
 
 import hashlib
@@ -14,10 +14,12 @@ from typing import Any
 from gimbal.axis.retention.classes import Table
 from gimbal.axis.retention.model import Tombstone
 from gimbal.axis.traces.dialects.reading import USERS
+from gimbal.axis.traces.facts.model import METADATA, SESSION
 
 MARKS = "erased_traces"
 _PLACE = re.compile(r"\{(traces|sessions|users):(\w+)\}")
 _HERE = "project = {project:String}"
+_OF_SESSION = f"kind = '{METADATA}' AND name = '{SESSION}' AND value != ''"
 Source = Callable[[str], str]
 """Names the table, or the file in its place, of which a statement reads."""
 
@@ -73,29 +75,31 @@ class Subject:
 
     def traces(self, source: Source, spans: Sequence[str]) -> str:
         """Return the query of the ids of all traces that are to go: those that name a user, and those of sessions."""
-        named = self.named_spans(spans)
         events = self.named("least(intDiv(at_ns, 1000), written_us)", user=False, attributes=("attributes", "resource"))
-        of_sessions = (
-            f"SELECT DISTINCT session_id FROM {source('spans')} WHERE {_HERE} AND session_id != '' "
-            f"AND {self.named_spans(spans, only_sessions=True)}"
-        )
         parts = [
-            f"SELECT trace_id FROM {source('spans')} WHERE {_HERE} AND {named}",
+            f"SELECT trace_id FROM {source('spans')} WHERE {_HERE} AND {self.named_spans(spans)}",
             f"SELECT trace_id FROM {source('span_events')} WHERE {_HERE} AND {events}",
+            _named_facts(source),
         ]
         if any(stone.sessions for stone in self.stones):
             last = max(stone.at_us for stone in self.stones if stone.sessions)
-            parts.append(
-                f"SELECT trace_id FROM {source('spans')} WHERE {_HERE} AND start_us <= {last} "
-                f"AND session_id IN ({of_sessions})"
-            )
+            of_sessions = self.sessions(source, spans, only_sessions=True)
+            for table, moment, column in (
+                ("spans", "start_us", "session_id"),
+                ("trace_facts", f"{_OF_SESSION} AND written_us", "value"),
+            ):
+                parts.append(
+                    f"SELECT trace_id FROM {source(table)} WHERE {_HERE} AND {moment} <= {last} AND {column} IN ({of_sessions})"
+                )
         return f"SELECT DISTINCT trace_id FROM ({' UNION ALL '.join(parts)}) WHERE trace_id != ''"
 
-    def sessions(self, source: Source, spans: Sequence[str]) -> str:
+    def sessions(self, source: Source, spans: Sequence[str], *, only_sessions: bool = False) -> str:
         """Return the query of the ids of all sessions in which a user was named."""
         return (
             f"SELECT DISTINCT session_id FROM {source('spans')} WHERE {_HERE} AND session_id != '' "
-            f"AND {self.named_spans(spans)}"
+            f"AND {self.named_spans(spans, only_sessions=only_sessions)} UNION DISTINCT "
+            f"SELECT value AS session_id FROM {source('trace_facts')} WHERE {_HERE} AND {_OF_SESSION} "
+            f"AND trace_id IN ({_named_facts(source, only_sessions=only_sessions)})"
         )
 
     def owned(self, table: Table, columns: Sequence[str], unmarked: tuple[str, str] | None = None) -> str:
@@ -145,6 +149,12 @@ def marks_of(subject: Subject, source: Source, spans: Sequence[str]) -> str:
         f"{{at:Int64}} AS at_us FROM (SELECT trace_id AS id FROM ({subject.traces(source, spans)}) "
         f"UNION ALL {sessions})"
     )
+
+
+def _named_facts(source: Source, *, only_sessions: bool = False) -> str:
+    """Return the query of the traces of which somebody said that they are a user's."""
+    named = _hit("value", "written_us", only_sessions=only_sessions)
+    return f"SELECT trace_id FROM {source('trace_facts')} WHERE {_HERE} AND name IN {{keys:Array(String)}} AND {named}"
 
 
 def _hashed(expression: str) -> str:

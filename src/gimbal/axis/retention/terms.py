@@ -30,6 +30,8 @@ def expired(one: DataClass, table: Table, project: str, upto_us: int) -> tuple[s
     condition = f"{_HERE} AND {table.clock} < {{upto:Int64}}"
     if empties(one, table):
         condition = f"{condition} AND content_expired = 0"
+    if table.only:
+        condition = f"{condition} AND ({table.only})"
     return condition, {"project": project, "upto": upto_us}
 
 

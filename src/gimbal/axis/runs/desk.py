@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from gimbal.axis.runs.store import experiments, runs
+from gimbal.axis.runs.store import EXPIRING, experiments, runs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NotFound, NotReady
@@ -88,8 +88,9 @@ class RunDesk:
 
 
 def row_of(found: Any) -> RunRow:
-    """Return a row of `COLUMNS` as a record."""
-    return RunRow(**found)
+    """Return a row of `COLUMNS` as a record; one that retention takes away is a deleted one until it is gone."""
+    row = RunRow(**found)
+    return msgspec.structs.replace(row, stage="deleted") if row.stage == EXPIRING else row
 
 
 def _missing(run_id: str) -> NotFound:

@@ -44,7 +44,8 @@ class Liveness:
                 # One that was ended meanwhile stays so.
                 await tx.execute(runs.update().where(runs.c.key == row.key, runs.c.status == "dead").values(alive))
             self._desk.forget(row.id)
-        elif row.beat_s is not None and row.status == "running":
+        elif row.beat_s is not None and (row.status == "running" or every_s is not None):
+            # Who says so lives, though the run was ended: a trial may go on when its program has ended its run.
             self._heard[row.key] = now
             if self._stored_at is None or now - self._stored_at >= _STORE_EVERY:
                 self._stored_at = now

@@ -33,7 +33,7 @@ from gimbal.axis.runs.model import (
 )
 from gimbal.axis.runs.points.model import Place, Point, place_of
 from gimbal.axis.runs.points.service import Points
-from gimbal.axis.runs.store import experiments, runs
+from gimbal.axis.runs.store import EXPIRING, experiments, runs
 from gimbal.axis.runs.values import batch_of, put_params, put_tags, remove_tags
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_counted
@@ -205,12 +205,23 @@ class Runs:
         return row_of(stands)
 
     async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> RunInfo:
-        """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing."""
+        """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing.
+
+        Raise NotReady for one whose term is over and which retention is taking away.
+        """
         row = await self.desk.of(ctx, run_id)
         if row.stage != stage:
             async with self._catalog.write(ctx) as tx:
                 values = {"stage": stage, "updated_at": ctx.now()}
-                await tx.execute(runs.update().where(runs.c.key == row.key).values(**values))
+                mine = (runs.c.key == row.key, runs.c.stage != EXPIRING)
+                changed = await tx.execute(runs.update().where(*mine).values(**values))
+            if not changed.rowcount:
+                raise NotReady(
+                    f"The run {row.id} is being taken away for good: its term as a deleted one is over.",
+                    where="id",
+                    kept="nothing: what was logged with it goes now",
+                    todo="Restore a run before its term: `gimbal retention show` tells it.",
+                )
             self.desk.forget(row.id)
             row = await self.desk.of(ctx, row.id)
         return info_of(row)

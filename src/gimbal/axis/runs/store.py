@@ -33,6 +33,9 @@ experiment_tags = sa.Table(
     sqlite_with_rowid=False,
 )
 
+EXPIRING = "expiring"
+"""The stage of a deleted run that retention is taking away: it cannot be restored any more."""
+
 runs = sa.Table(
     "runs",
     metadata,

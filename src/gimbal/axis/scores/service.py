@@ -1,7 +1,7 @@
 """Recording and reading scores: durable through the writer, read by what they judge."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -55,8 +55,11 @@ class Scores:
         await self._store(ctx, project, scores)
         return scores
 
-    async def keep(self, ctx: Context, found: Sequence[Judgement]) -> None:
-        """Store what came with traces: each judgement names itself by its id, so that it is there once."""
+    async def keep(self, ctx: Context, found: Sequence[Judgement], *, named: Collection[str] = ()) -> None:
+        """Store what came with traces: each judgement names itself by its id, so that it is there once.
+
+        `named` are those ids that its sender chose; raise Conflict where one is that of a score of something else.
+        """
         scores = [
             Score(
                 id=one.id,
@@ -75,7 +78,10 @@ class Scores:
             )
             for one in found
         ]
-        await self._store(ctx, ctx.project or "default", await _redacted(ctx, scores))
+        project = ctx.project or "default"
+        scores = await _redacted(ctx, scores)
+        await self._check_ids(project, [one for one in scores if one.id in named])
+        await self._store(ctx, project, scores)
 
     async def of_trace(
         self, ctx: Context, trace_id: str, span_ids: Sequence[str], session_id: str
@@ -134,12 +140,18 @@ class Scores:
             )
         return found
 
-    async def forget(self, ctx: Context, score_id: str, *, name: str | None = None) -> None:
-        """Delete a score for good, or only what it was under a former name."""
-        named = " AND name = {name:String}" if name else ""
+    async def forget(self, ctx: Context, one: Judgement) -> None:
+        """Delete a score for good, as it is by its target and name; whoever calls asks whether a legal hold keeps it."""
         await self._columns.command_aside(
-            f"DELETE FROM scores WHERE project = {{project:String}} AND id = {{id:String}}{named}",
-            {"project": ctx.project or "default", "id": score_id, "name": name or ""},
+            "DELETE FROM scores WHERE project = {project:String} AND target_kind = {target_kind:String} "
+            "AND target_id = {target_id:String} AND name = {name:String} AND id = {id:String}",
+            {
+                "project": ctx.project or "default",
+                "target_kind": one.target_kind,
+                "target_id": one.target_id,
+                "name": one.name,
+                "id": one.id,
+            },
         )
 
     def judged(self, test: ScoreTest, place: str) -> tuple[str, dict[str, Any]]:
@@ -150,16 +162,23 @@ class Scores:
             if value:
                 conditions.append(f"{column} = {{{place}_{column}:String}}")
                 values[f"{place}_{column}"] = value
+        number = "value"
+        if test.expected is not None:
+            # What is expected is no judgement, so that it has its number in words.
+            number = "toFloat64OrNull(label)" if test.expected else "value"
+            conditions.append(
+                f"JSONExtractString(metadata, 'mlflow', 'kind') {'=' if test.expected else '!='} 'expectation'"
+            )
         if test.test == MISSING:
             conditions.append("missing != ''")
         elif test.test in {"<", "<=", ">", ">="}:
-            conditions.append(f"value {test.test} {{{place}_bound:Float64}}")
+            conditions.append(f"{number} {test.test} {{{place}_bound:Float64}}")
             values[f"{place}_bound"] = test.bound
         elif test.test == "=":
             same = [f"label = {{{place}_label:String}}"]
             values[f"{place}_label"] = test.text
             if test.bound is not None:
-                same.append(f"value = {{{place}_bound:Float64}}")
+                same.append(f"{number} = {{{place}_bound:Float64}}")
                 values[f"{place}_bound"] = test.bound
             conditions.append(f"({' OR '.join(same)})")
         elif test.test == ANY:
@@ -280,7 +299,9 @@ async def _redacted(ctx: Context, scores: list[Score]) -> list[Score]:
         return scores
     found: list[Score] = []
     for score in scores:
-        said = {name: getattr(score, name) for name in _SAID}
+        # Who is signed in here is named as in the audit log; whom a sender names is a text of it.
+        names = _SAID if score.author == ctx.principal.name else (*_SAID, "author")
+        said = {name: getattr(score, name) for name in names}
         said = await redactor.values(ctx, said, "scores")
         if score.target_kind is ScoreTarget.SESSION:
             said["target_id"] = redactor.identity(SESSION, score.target_id)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.projects.workspaces import WORKSPACE, in_workspace
 from gimbal.axis.traces import ingest, ingest_logs, otlp, status
 from gimbal.axis.traces.facts.model import ExperimentIds
 from gimbal.axis.traces.otlp import Rejected
@@ -26,10 +27,8 @@ PATHS = (
     "/otel/v1/traces",
 )
 LOGS_PATHS = tuple(path.removesuffix("traces") + "logs" for path in PATHS)
-# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust, MLflow.
-_PROJECT_HEADERS = (
-    "projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent", "x-mlflow-workspace",
-)  # fmt: skip
+# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust.
+_PROJECT_HEADERS = ("projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent")
 # Where MLflow's clients name the experiment.
 _EXPERIMENT = "x-mlflow-experiment-id"
 
@@ -55,19 +54,31 @@ async def export_logs(ctx: Context, request: HttpRequest) -> HttpReply:
 
 for _paths, _handler in ((PATHS, export_traces), (LOGS_PATHS, export_logs)):
     for _path in _paths:
-        dialect("POST", _path, dialect="otlp", allow=Permission.DEVELOP, on_error_in=status.reply)(_handler)
+        dialect("POST", _path, dialect="otlp", allow=Permission.DEVELOP, on_error_in=status.reply, places=True)(
+            _handler
+        )
 
 
 async def _export(ctx: Context, request: HttpRequest, signal: Signal[Any], take: Take) -> HttpReply:
+    ctx = await _placed(ctx, request.headers)
     media_type = request.body.media_type or otlp.PROTOBUF
     if media_type not in {otlp.PROTOBUF, otlp.JSON}:
         raise WrongMediaType(
             f"{media_type!r} is not read here.", where="Content-Type", todo=f"Send {otlp.PROTOBUF} or {otlp.JSON}."
         )
-    ctx = await _in_named_project(ctx, request.headers)
     rejected = await take(ctx, await request.body.read(), media_type)
     await ctx.settle()
     return HttpReply(body=otlp.response(rejected, media_type, signal), media_type=media_type)
+
+
+async def _placed(ctx: Context, headers: Mapping[str, str]) -> Context:
+    """Return a context in the project that is meant; raise NotFound, Forbidden or NotReady.
+
+    MLflow's clients mean a project of ours by a workspace: where spans go is where their other calls go.
+    """
+    if not headers.get(WORKSPACE, "").strip():
+        ctx = await _in_named_project(ctx, headers)
+    return await in_workspace(ctx, headers, Permission.DEVELOP)
 
 
 async def _in_named_project(ctx: Context, headers: Mapping[str, str]) -> Context:

@@ -47,6 +47,8 @@ class ScoreTest(msgspec.Struct, frozen=True, kw_only=True):
     """What `=` compares: a word, or a number in `bound`, too."""
     source: str = ""
     """Who judged; empty for anybody."""
+    expected: bool | None = None
+    """Whether it says what an output should have been; None for either."""
 
 
 class Judgements(Protocol):

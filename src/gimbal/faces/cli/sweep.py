@@ -1,7 +1,9 @@
 """`gimbal sweep sweep.yaml`: a search for good parameters, with a table that grows as trials end."""
 
 import importlib
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -20,8 +22,8 @@ def sweep(
 ) -> None:
     """Search for good parameters: run trials, each a run, and keep the study on the server.
 
-    Ctrl-C stops the trials that run and keeps what is done. A sweep of the same name goes on where the last one ended,
-    also after it was killed. Exit codes: 0 when there is a trial that succeeded, 1 when there is none.
+    Ctrl-C, or a signal to end, stops the trials that run and keeps what is done; a second one waits for nothing. A sweep of
+    the same name goes on where the last one ended, also after it was killed. Exit codes: 0 when there is a trial that succeeded, 1 when there is none.
     """
     from gimbal.faces.client.client import Client
     from gimbal.faces.client.sweep import spec
@@ -46,6 +48,10 @@ def sweep(
     table = _Table(wanted)
     search = searching.Search(wanted, client, runner, table.row)
     show.line(f"The study {wanted.name!r}: {client.transport.url}/p/{client.project}/studies/{search.number}")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Not where it is ignored, as under nohup.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupted)
     try:
         search.run()
     except KeyboardInterrupt:
@@ -56,6 +62,11 @@ def sweep(
         for trial in found[:10]:
             table.best(trial)
     raise SystemExit(0 if found else 1)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Stop as Ctrl-C does: trials are in sessions of their own, and would go on."""
+    raise KeyboardInterrupt
 
 
 class _Table:
@@ -73,8 +84,11 @@ class _Table:
         )
         style = {"complete": "green", "pruned": "yellow"}.get(state, "red")
         took = f"{trial.duration.total_seconds():.1f} s" if trial.duration else ""
-        words = f"{trial.number:>5}  {state:<9} {values or why:<28} {took:>9}  {self._params(trial)}"
+        reason, _, said = why.partition(": ")
+        words = f"{trial.number:>5}  {state:<9} {values or reason:<28} {took:>9}  {self._params(trial)}"
         show.line(words.rstrip(), style=style)
+        if said:
+            show.line(f"{'':>5}  {said}", style=style)
 
     def best(self, trial: Any) -> None:
         """Write one of the best."""

@@ -36,6 +36,11 @@ class SourceFile(NamedTuple):
     """Bytes; -1 where that is not known before it is fetched."""
 
 
+def made(path: str, content: bytes) -> SourceFile:
+    """Return a file that an import makes."""
+    return SourceFile(path, content, len(content))
+
+
 class Points:
     """Metric points of one run as columns."""
 

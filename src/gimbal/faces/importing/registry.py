@@ -12,14 +12,16 @@ from gimbal.faces.client.client import Client
 from gimbal.faces.importing.files import fetched, refuses
 from gimbal.faces.importing.records import Problem, Source, SourceFile, SourceModel, SourceRegistered, SourceVersion
 from gimbal.faces.importing.report import Report
+from gimbal.faces.importing.sources.mlflow import PROMPT, versions_filter
 from gimbal.faces.importing.times import at_us
 from gimbal.kernel.clock import iso
 from gimbal.kernel.errors import GimbalError, NotFound
 
 NUMBER_TAG, CREATED_TAG = "gimbal.import.version", "gimbal.import.created_at"
+STAGE_TAG = "gimbal.import.stage"
+"""The stage that a version shall get; it is gone when it has it."""
 _API = "/api/2.0/mlflow"
 _STAGES = frozenset({"Staging", "Production", "Archived"})
-_PROMPT = "mlflow.prompt.is_prompt"
 Json = dict[str, Any]
 
 
@@ -70,6 +72,8 @@ class RegistryCarrier:
             wanted = [each.number for each in one.versions]
             if missing := [number for number in wanted if number not in versions]:
                 self._report.differ(where, f"versions that are not here: {', '.join(map(str, missing))}.")
+            if extra := sorted(set(versions).difference(wanted)):
+                self._report.differ(where, f"versions that are not there: {', '.join(map(str, extra))}.")
             aliases = {each["alias"]: int(each["version"]) for each in shown.get("aliases", [])}
             for alias, number in one.aliases.items():
                 if aliases.get(alias) != number:
@@ -139,10 +143,16 @@ class RegistryCarrier:
             what = f"There is one of this name with versions of its own ({foreign[0]} …); nothing of it was changed."
             self._report.problem(Problem(f"registered model {one.name}", what))
             return
+        for number in [number for number, tags in here.items() if tags[NUMBER_TAG] != str(number)]:
+            # Made to use up its number by an import that was killed.
+            self._call("DELETE", "/model-versions/delete", name=one.name, version=str(number))
+            del here[number]
         for version in one.versions:
-            if version.number not in here:
-                where = f"registered model {one.name}, version {version.number}"
+            where = f"registered model {one.name}, version {version.number}"
+            if (tags := here.get(version.number)) is None:
                 self._guarded(where, lambda version=version: self._add(one, version))
+            elif stage := tags.get(STAGE_TAG):
+                self._guarded(where, lambda version=version, stage=stage: self._stage(one.name, version.number, stage))
         standing = {alias["alias"] for alias in shown.get("aliases", [])}
         for alias, number in one.aliases.items():
             # One that stands here has perhaps been moved since.
@@ -153,10 +163,13 @@ class RegistryCarrier:
     def _add(self, one: SourceRegistered, version: SourceVersion) -> None:
         """Make a version under its own number; numbers before it that are not used any more are used up."""
         tags = {**version.tags, NUMBER_TAG: str(version.number)}
+        tags.pop(STAGE_TAG, None)
+        if version.stage in _STAGES:
+            tags[STAGE_TAG] = version.stage
         if version.created_us:
             tags[CREATED_TAG] = iso(at_us(version.created_us))
-        if one.tags.get(_PROMPT, "").lower() == "true":
-            tags.setdefault(_PROMPT, "true")
+        if one.tags.get(PROMPT, "").lower() == "true":
+            tags.setdefault(PROMPT, "true")
         body: Json = {
             "name": one.name,
             "source": version.source,
@@ -174,10 +187,12 @@ class RegistryCarrier:
                 what = f"Version {version.number} of {one.name} was removed here, and its number is not given again."
                 raise NotFound(what, where="version")
         if version.stage in _STAGES:
-            self._call(
-                "POST", "/model-versions/transition-stage", name=one.name, version=str(number), stage=version.stage
-            )
+            self._stage(one.name, number, version.stage)
         self._report.count(versions=1)
+
+    def _stage(self, name: str, number: int, stage: str) -> None:
+        self._call("POST", "/model-versions/transition-stage", name=name, version=str(number), stage=stage)
+        self._call("DELETE", "/model-versions/delete-tag", name=name, version=str(number), key=STAGE_TAG)
 
     def _alias(self, name: str, alias: str, number: int) -> None:
         self._call("POST", "/registered-models/alias", name=name, alias=alias, version=str(number))
@@ -188,9 +203,7 @@ class RegistryCarrier:
 
     def _versions(self, one: SourceRegistered) -> dict[int, dict[str, str]]:
         """Return the tags of the versions that are here by their numbers."""
-        mine = f"name = '{one.name}'" if "'" not in one.name else f'name = "{one.name}"'
-        if one.tags.get(_PROMPT, "").lower() == "true":
-            mine += f" AND tags.`{_PROMPT}` = 'true'"
+        mine = versions_filter(one.name, one.tags)
         found: dict[int, dict[str, str]] = {}
         token = ""
         while True:

@@ -4,6 +4,7 @@ import threading
 
 import msgspec
 
+from gimbal.faces.client.wire import text
 from gimbal.faces.importing.records import Problem
 
 
@@ -51,12 +52,13 @@ class Report:
     def problem(self, *problems: Problem) -> None:
         """Note what did not come over."""
         with self._lock:
-            self.problems += problems
+            # Names of files may be of bytes that are no text.
+            self.problems += [Problem(text(one.where), text(one.what)) for one in problems]
 
     def differ(self, where: str, what: str) -> None:
         """Note a difference between both sides."""
         with self._lock:
-            self.differences.append(Problem(where, what))
+            self.differences.append(Problem(text(where), text(what)))
 
     @property
     def sound(self) -> bool:

@@ -15,7 +15,7 @@ from gimbal.axis.runs.experiments.model import MAX_EXPERIMENT_NAME
 from gimbal.axis.runs.imports.model import ImportedRun
 from gimbal.axis.runs.model import MAX_NAME, MAX_PARAM_BYTES, MAX_TAG_BYTES, MAX_TAGS, MOST_US, MetricColumns, to_wire
 from gimbal.faces.client.wire import jsonable, text
-from gimbal.faces.importing.records import Points, Problem, SourceFile, SourceRun
+from gimbal.faces.importing.records import Points, Problem, SourceFile, SourceRun, made
 from gimbal.faces.importing.times import at_us
 from gimbal.kernel.errors import GimbalError
 
@@ -29,6 +29,8 @@ class Shaped(msgspec.Struct, kw_only=True):
 
     record: ImportedRun
     """Without points."""
+    size: int
+    """Bytes of the record as JSON."""
     names: list[str]
     index: NDArray[np.int64]
     steps: NDArray[np.int64]
@@ -59,16 +61,16 @@ def shaped(run: SourceRun) -> Shaped:
     problems, long = list(run.problems), dict[str, Any]()
     params = _fitting("params", run.params, MAX_PARAM_BYTES, long)
     tags = _fitting("tags", run.tags, MAX_TAG_BYTES, long, most=MAX_TAGS)
-    files = list(_safe(run.files, problems))
+    files = list(_safe(run.files, run.where, problems))
     what = f"It is too long for here; its value is in the file {LONG_VALUES}."
     problems += [Problem(f"{run.where}: {name}", what) for name in long]
     if long:
-        files.append(_made(LONG_VALUES, msgspec.json.encode(long, order="sorted")))
+        files.append(made(LONG_VALUES, msgspec.json.encode(long, order="sorted")))
     if len(run.note) > _MAX_NOTE:
         problems.append(
             Problem(f"{run.where}: note", f"It is too long for here; the whole is in the file {LONG_NOTE}.")
         )
-        files.append(_made(LONG_NOTE, run.note.encode()))
+        files.append(made(LONG_NOTE, run.note.encode()))
     record = ImportedRun(
         id=run.id,
         origin=run.origin[:1000],
@@ -90,6 +92,7 @@ def shaped(run: SourceRun) -> Shaped:
     names, index, steps, times, values = _points(run.points, run.where, problems)
     return Shaped(
         record=record,
+        size=len(msgspec.json.encode(record)),
         names=names,
         index=index,
         steps=steps,
@@ -123,18 +126,16 @@ def _cut(field: str, value: str, most: int, where: str, problems: list[Problem])
     return text(value[:most])
 
 
-def _safe(files: list[SourceFile], problems: list[Problem]) -> Iterator[SourceFile]:
+def _safe(files: list[SourceFile], where: str, problems: list[Problem]) -> Iterator[SourceFile]:
     for one in files:
         try:
+            one.path.encode()
             safe_path(one.path)
-        except GimbalError as problem:
-            problems.append(Problem(one.path, f"{problem.message} The file is left out."))
+        except (GimbalError, UnicodeEncodeError) as problem:
+            why = problem.message if isinstance(problem, GimbalError) else "Its name is no UTF-8."
+            problems.append(Problem(f"{where}: {one.path}", f"{why} The file is left out."))
         else:
             yield one
-
-
-def _made(path: str, content: bytes) -> SourceFile:
-    return SourceFile(path, content, len(content))
 
 
 def _points(points: Points, where: str, problems: list[Problem]) -> tuple[list[str], Any, Any, Any, Any]:
@@ -150,7 +151,7 @@ def _points(points: Points, where: str, problems: list[Problem]) -> tuple[list[s
     if not len(index):
         return [], index, steps, times, values
     named = np.array([0 < len(name) <= MAX_NAME for name in points.names])[index]
-    good = named & (np.abs(steps) <= _STEP) & (times >= 0) & (times <= MOST_US)
+    good = named & (steps >= -_STEP) & (steps <= _STEP) & (times >= 0) & (times <= MOST_US)
     if not good.all():
         lost = int((~good).sum())
         what = f"{lost:,} points have a name, step or time that cannot be kept; the others are."

@@ -39,13 +39,14 @@ def moving(total: int | None, report: Report, verb: str) -> Generator[Callable[[
         yield moved
 
 
-def show_report(report: Report, source: str, project: str, verb: str, *, as_json: bool) -> None:
-    """Print what came, and what did not."""
+def show_report(report: Report, source: str, project: str, verb: str, *, as_json: bool, ended: bool) -> None:
+    """Print what came, and what did not; `ended` says whether all was looked at."""
     counts = msgspec.structs.asdict(report.counts)
     if as_json:
         told = {"problems": [one._asdict() for one in report.problems]}
         told |= {"differences": [one._asdict() for one in report.differences]}
-        show.result({"source": source, "project": project, "counts": counts, **told}, as_json=True)
+        head = {"source": source, "project": project, "ended": ended}
+        show.result({**head, "counts": counts, **told}, as_json=True)
         return
     show.line(f"{_TITLE[verb]}: {source} → project {project}", style="bold")
     for name, label in _LABELS.items():
@@ -55,7 +56,9 @@ def show_report(report: Report, source: str, project: str, verb: str, *, as_json
             show.line(f"  {label:<28}{shown:>14}")
     _list("differ", report.differences, "bold red")
     _list("not brought over", report.problems, "bold yellow")
-    if report.sound:
+    if not ended:
+        show.line("It broke off before the end; the same command goes on.", style="bold red")
+    elif report.sound:
         show.line(_ALL_WELL[verb], style="bold green")
     sys.stdout.flush()
 

@@ -82,9 +82,10 @@ class EndUpload(msgspec.Struct, frozen=True, kw_only=True):
 async def put(ctx: Context, request: HttpRequest) -> HttpReply:
     """Keep a file."""
     place = await placed(ctx, request.parameters["path"], changing=True)
-    await ctx.get(Artifacts).put(ctx, place.owner, place.path, request.body)
     if place.owner.kind == "trace" and place.path == trace_files.FILE:
-        await trace_files.take(ctx, place.owner)
+        await trace_files.put(ctx, place.owner, request.body)
+    else:
+        await ctx.get(Artifacts).put(ctx, place.owner, place.path, request.body)
     return HttpReply(body=encoded(None))
 
 

@@ -23,7 +23,8 @@ OVERRIDDEN = "overridden"
 _PREFIX = "a-"
 _SOURCES = {"HUMAN": "human", "LLM_JUDGE": "judge", "AI_JUDGE": "judge", "CODE": "code"}
 _SHOWN = {"human": "HUMAN", "user": "HUMAN", "judge": "LLM_JUDGE", "code": "CODE"}
-_LONGEST_NAME, _LONGEST_TEXT, _MOST_BYTES = 200, 20_000, 65_536
+_LONGEST_NAME, _LONGEST_WORD, _LONGEST_TEXT, _MOST_BYTES = 250, 200, 20_000, 65_536
+_LONGEST_RATIONALE = 100_000
 _LAST_US = 253_402_300_799_000_000
 
 
@@ -88,6 +89,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: Literal["feedback", "expectation"] = "feedback"
     value: Any = None
+    label: str = ""
+    """The word that a score of another sender has beside its number."""
     error: Problem | None = None
     source: Source = Source()
     metadata: dict[str, str] = {}
@@ -139,7 +142,7 @@ def judgement_of(given: Assessment, trace_id: str, now_us: int, *, fallback: str
         trace_id=trace_id if given.span_id else "",
         name=given.assessment_name,
         source=_SOURCES.get(given.source.source_type.upper(), "code"),
-        author=given.source.source_id[:_LONGEST_NAME] or fallback,
+        author=given.source.source_id[:_LONGEST_WORD] or fallback,
         at_us=_us(given.create_time, now_us),
     )
     return said(base, kept, given.rationale)
@@ -149,15 +152,15 @@ def said(base: Judgement, kept: Kept, rationale: str) -> Judgement:
     """Return a judgement that says what an assessment says; raise BadInput for what is too long or has no name."""
     if not 1 <= len(base.name) <= _LONGEST_NAME or not base.name.isprintable():
         raise invalid("assessment.assessment_name", base.name, f"a name has 1 to {_LONGEST_NAME} characters.")
-    if len(rationale) > _LONGEST_TEXT:
-        raise invalid("assessment.rationale", rationale[:80], f"it has more than {_LONGEST_TEXT} characters.")
-    metadata = {MARK: msgspec.to_builtins(kept)}
+    if len(rationale) > _LONGEST_RATIONALE:
+        raise invalid("assessment.rationale", rationale[:80], f"it has more than {_LONGEST_RATIONALE} characters.")
+    metadata = {**base.metadata, MARK: msgspec.to_builtins(kept)}
     if len(msgspec.json.encode(metadata)) > _MOST_BYTES:
         raise invalid("assessment", base.name, f"value and metadata have more than {_MOST_BYTES} bytes.")
     value, label = _measured(kept.value)
-    explanation = rationale
+    label, explanation = kept.label or label, rationale
     if kept.kind == "expectation":
-        value, label = None, label or _text(kept.value)[:_LONGEST_NAME]
+        value, label = None, label or _text(kept.value)[:_LONGEST_WORD]
         explanation = _text(kept.value)[:_LONGEST_TEXT]
     why = ""
     if kept.error is not None:
@@ -168,7 +171,7 @@ def said(base: Judgement, kept: Kept, rationale: str) -> Judgement:
     if not kept.valid:
         value, label, why = None, "", OVERRIDDEN
     return msgspec.structs.replace(
-        base, value=value, label=label, explanation=explanation, missing=why[:_LONGEST_NAME], metadata=metadata
+        base, value=value, label=label, explanation=explanation, missing=why[:_LONGEST_WORD], metadata=metadata
     )
 
 
@@ -183,6 +186,7 @@ def kept_of(one: Judgement) -> Kept:
     rest = {name: _text(value) for name, value in one.metadata.items()}
     return Kept(
         value=one.value if one.value is not None else one.label or None,
+        label=one.label if one.value is not None else "",
         error=Problem(error_code=one.missing) if one.missing else None,
         source=Source(source_type=_SHOWN.get(one.source, "CODE"), source_id=one.author or "default"),
         metadata=rest,
@@ -210,15 +214,20 @@ def shown_assessment(one: Judgement, trace_id: str) -> dict[str, Any]:
         found["feedback"] = {"value": kept.value} | (
             {} if kept.error is None else {"error": msgspec.to_builtins(kept.error)}
         )
-        # An error that had no rationale is explained by its own message.
-        if one.explanation and (kept.error is None or one.explanation != kept.error.error_message[:_LONGEST_TEXT]):
-            found["rationale"] = one.explanation
+        if rationale := rationale_of(one, kept):
+            found["rationale"] = rationale
     more = {
         "span_id": one.target_id if one.target_kind == "span" else "",
         "metadata": kept.metadata,
         "overrides": kept.overrides,
     }
     return found | {name: value for name, value in more.items() if value}
+
+
+def rationale_of(one: Judgement, kept: Kept) -> str:
+    """Return why somebody judged so: an error that had no rationale is explained by its own message."""
+    own = kept.error is not None and one.explanation == kept.error.error_message[:_LONGEST_TEXT]
+    return "" if own else one.explanation
 
 
 def expected(given: Expectation | None) -> Any:
@@ -252,7 +261,7 @@ def _measured(value: Any) -> tuple[float | None, str]:
         return float(value), str(value).lower()
     if isinstance(value, int | float):
         return (float(value), "") if math.isfinite(value) else (None, str(value))
-    return None, "" if value is None else _text(value)[:_LONGEST_NAME]
+    return None, "" if value is None else _text(value)[:_LONGEST_WORD]
 
 
 def _text(value: Any) -> str:

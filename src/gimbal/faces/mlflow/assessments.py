@@ -1,10 +1,13 @@
 """MLflow's calls on assessments: feedback and expectations of a trace or a span, which are scores here."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from gimbal.axis.retention.service import Retaining
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.traces.finding_model import Judgement
 from gimbal.faces.mlflow import assessing
@@ -14,7 +17,9 @@ from gimbal.faces.mlflow.table import call
 from gimbal.faces.mlflow.trace_reading import MOST_ASSESSMENTS, own_trace_id, shown_trace_id, trace_of
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import BadInput, NotFound
+from gimbal.kernel.errors import BadInput, GimbalError, NotFound
+from gimbal.kernel.ids import derived_id
+from gimbal.kernel.operations import AuditEntry, AuditTrail
 
 _ALL = "/mlflow/traces/{trace_id}/assessments"
 _ONE = _ALL + "/{assessment_id}"
@@ -47,8 +52,10 @@ class ChangedAssessment(OneAssessment, frozen=True, kw_only=True):
 async def create(ctx: Context, asked: NewAssessment) -> dict[str, Any]:
     """Keep an assessment; one that it overrides counts no more."""
     trace_id = (await trace_of(ctx, asked.trace_id)).trace_id
-    made = await keep(ctx, trace_id, [asked.assessment])
-    return {"assessment": assessing.shown_assessment(made[0], trace_id)}
+    given = msgspec.structs.replace(asked.assessment, assessment_id="")
+    made = _made(ctx, trace_id, given, await _all(ctx, trace_id) if given.overrides else {})
+    await ctx.get(Scores).keep(ctx, made)
+    return {"assessment": assessing.shown_assessment(made[-1], trace_id)}
 
 
 @call("GET", _ONE, OneAssessment, allow=Permission.VIEW, version=3)
@@ -71,7 +78,7 @@ async def update(ctx: Context, asked: ChangedAssessment) -> dict[str, Any]:
     changes: dict[str, Any] = {"updated_us": to_us(ctx.now())}
     if "feedback" in names:
         feedback = given.feedback or assessing.Feedback()
-        changes |= {"value": feedback.value, "error": feedback.error}
+        changes |= {"value": feedback.value, "label": "", "error": feedback.error}
     if "expectation" in names:
         changes["value"] = assessing.expected(given.expectation)
     if "metadata" in names:
@@ -80,18 +87,19 @@ async def update(ctx: Context, asked: ChangedAssessment) -> dict[str, Any]:
     new = assessing.said(
         named,
         msgspec.structs.replace(kept, **changes),
-        given.rationale if "rationale" in names else one.explanation,
+        given.rationale if "rationale" in names else assessing.rationale_of(one, kept),
     )
     await ctx.get(Scores).keep(ctx, [new])
     if new.name != one.name:
-        await ctx.get(Scores).forget(ctx, one.id, name=one.name)
+        await ctx.get(Scores).forget(ctx, one)
     return {"assessment": assessing.shown_assessment(new, trace_id)}
 
 
 @call("DELETE", _ONE, OneAssessment, allow=Permission.DEVELOP, version=3)
 async def delete(ctx: Context, asked: OneAssessment) -> None:
-    """Delete an assessment; what it overrode counts again. A second time changes nothing."""
+    """Delete an assessment; what it overrode counts again. A second time changes nothing; a legal hold refuses it."""
     await trace_of(ctx, asked.trace_id)
+    await ctx.get(Retaining).must_not_be_held(ctx)
     try:
         trace_id, one = await _found(ctx, asked)
     except NotFound:
@@ -100,30 +108,53 @@ async def delete(ctx: Context, asked: OneAssessment) -> None:
         before = (await _all(ctx, trace_id)).get(assessing.own_id(overridden))
         if before is not None:
             await ctx.get(Scores).keep(ctx, [_valid(before, valid=True)])
-    await ctx.get(Scores).forget(ctx, one.id)
+    await ctx.get(Scores).forget(ctx, one)
+    await ctx.get(AuditTrail).record(_entry(ctx, trace_id, one))
 
 
-async def keep(ctx: Context, trace_id: str, given: list[Assessment]) -> list[Judgement]:
-    """Store new assessments of a trace durably, all or none, and mark what they override; return them.
+async def keep_sent(ctx: Context, trace_id: str, given: Sequence[Assessment]) -> None:
+    """Store the assessments that came with what is said of a trace, each once however often its sender comes.
+
+    Those that cannot be kept keep no others away: afterwards the first error of them is raised.
+    """
+    known = await _all(ctx, trace_id) if any(one.overrides for one in given) else {}
+    found: dict[str, Judgement] = {}
+    chosen: set[str] = set()
+    wrong: list[GimbalError] = []
+    times: Counter[str] = Counter()
+    for one in given:
+        said = (one.span_id, one.assessment_name, one.source.source_type, one.source.source_id, str(one.create_time))
+        own = derived_id(ctx.project or "default", trace_id, *said)
+        times[own] += 1
+        named = one.assessment_id or derived_id(own, str(times[own]))
+        try:
+            made = _made(ctx, trace_id, msgspec.structs.replace(one, assessment_id=named), known)
+        except (BadInput, NotFound) as error:
+            wrong.append(error)
+        else:
+            found |= {each.id: each for each in made}
+            if one.assessment_id:
+                chosen.add(made[-1].id)
+    if found:
+        await ctx.get(Scores).keep(ctx, list(found.values()), named=chosen)
+    if wrong:
+        wrong[0].kept = f"the trace, and {len(given) - len(wrong)} of its {len(given)} assessments"
+        raise wrong[0]
+
+
+def _made(ctx: Context, trace_id: str, one: Assessment, known: Mapping[str, Judgement]) -> list[Judgement]:
+    """Return what an assessment overrides, as it is from now on, and the assessment; `known` are those of the trace.
 
     Raise BadInput for what cannot be one, NotFound for overriding what is not there.
     """
-    if not given:
-        return []
-    now_us = to_us(ctx.now())
-    made: list[Judgement] = []
-    changed: dict[str, Judgement] = {}
-    known = await _all(ctx, trace_id) if any(one.overrides for one in given) else {}
-    for one in given:
-        if one.span_id and not _SPAN_ID.fullmatch(one.span_id):
-            raise invalid("assessment.span_id", one.span_id, "it is not the id of a span: 16 hex digits.")
-        if one.overrides:
-            before = known.get(assessing.own_id(one.overrides))
-            if before is None:
-                raise _missing(one.overrides, trace_id)
-            changed[before.id] = _valid(before, valid=False)
-        made.append(assessing.judgement_of(one, trace_id, now_us, fallback=ctx.principal.name))
-    await ctx.get(Scores).keep(ctx, [*changed.values(), *made])
+    if one.span_id and not _SPAN_ID.fullmatch(one.span_id):
+        raise invalid("assessment.span_id", one.span_id, "it is not the id of a span: 16 hex digits.")
+    made = [assessing.judgement_of(one, trace_id, to_us(ctx.now()), fallback=ctx.principal.name)]
+    if one.overrides:
+        before = known.get(assessing.own_id(one.overrides))
+        if before is None:
+            raise _missing(one.overrides, trace_id)
+        made.insert(0, _valid(before, valid=False))
     return made
 
 
@@ -152,6 +183,14 @@ def _missing(assessment_id: str, trace_id: str) -> NotFound:
         f"Assessment with ID '{assessment_id[:200]}' not found for trace '{shown_trace_id(trace_id)}'",
         where="assessment_id",
     )
+
+
+def _entry(ctx: Context, trace_id: str, one: Judgement) -> AuditEntry:
+    return AuditEntry(
+        at=ctx.now(), project=ctx.project, actor_kind=ctx.principal.kind, actor_id=ctx.principal.id,
+        actor_name=ctx.principal.name, action="scores.delete", outcome="done", origin=ctx.origin, client=ctx.client,
+        details={"trace_id": trace_id, "score": one.id, "name": one.name},
+    )  # fmt: skip
 
 
 def _mask(given: str | dict[str, list[str]]) -> frozenset[str]:

@@ -9,19 +9,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gimbal.axis.projects.service import Projects
+from gimbal.axis.projects.workspaces import in_workspace
 from gimbal.faces.mlflow.errors import problem
 from gimbal.faces.mlflow.wire import decoded, encoded
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import NotFound
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 
 DIALECT = "mlflow"
 PREFIXES = {2: ("/api/2.0", "/ajax-api/2.0"), 3: ("/api/3.0", "/ajax-api/3.0"), 4: ("/api/4.0", "/ajax-api/4.0")}
 """By version of the interface; browsers come by way of `ajax-api`."""
-WORKSPACE = "x-mlflow-workspace"
-HOME = "default"
-"""The workspace of whoever names none: the project of the key, or of the installation."""
 
 T = TypeVar("T")
 Handler = Callable[[Context, T], Awaitable[Any]]
@@ -79,19 +75,8 @@ def bare(method: str, *paths: str, allow: Permission, large: bool = False) -> Ca
 
 
 async def placed(ctx: Context, request: HttpRequest, allow: Permission) -> Context:
-    """Return a context in the workspace that the request names, else in the project of the key.
-
-    Raise NotFound for a workspace that the caller cannot see, Forbidden for what the caller may not do there.
-    """
-    if allow is Permission.OPEN:
-        return ctx
-    name = request.headers.get(WORKSPACE, "").strip()
-    if name not in {"", HOME, ctx.project}:
-        if not ctx.principal.may(Permission.VIEW, name):
-            raise NotFound(f"There is no workspace {name!r}.", where=WORKSPACE, todo="Projects are workspaces here.")
-        ctx = ctx.within(name)
-    await ctx.get(Projects).enter(ctx, allow)
-    return ctx
+    """Return a context in the workspace that the request names, else in the project of the key; raise as it does."""
+    return ctx if allow is Permission.OPEN else await in_workspace(ctx, request.headers, allow)
 
 
 def _put(method: str, paths: list[str], answer: RawHandler, *, allow: Permission, large: bool = False) -> None:

@@ -24,6 +24,7 @@ from gimbal.axis.traces.facts.model import (
     SESSION,
     TAG,
     USER,
+    Fact,
     Facts,
     TraceRow,
 )
@@ -114,6 +115,14 @@ async def shown_info(ctx: Context, row: TraceRow) -> dict[str, Any]:
     return (await shown_infos(ctx, [row]))[0]
 
 
+def unkept_info(row: TraceRow, facts: Sequence[Fact]) -> dict[str, Any]:
+    """Return the info of a trace that sampling leaves out, with what was said of it: its sender goes on by it."""
+    said: dict[str, dict[str, str]] = {}
+    for one in facts:
+        said.setdefault(one.kind, {})[one.name] = one.value
+    return _info(row, Told(facts={row.trace_id: said}, judged={}, summaries={}, previews={}))
+
+
 def old_info(info: Mapping[str, Any], row: TraceRow) -> dict[str, Any]:
     """Return the info of a trace in the form of MLflow 2."""
     found: dict[str, Any] = {
@@ -175,9 +184,9 @@ def _tags(row: TraceRow, facts: Facts, home: str) -> dict[str, str]:
     shown = shown_trace_id(row.trace_id)
     found = {
         NAME: row.name,
+        **own,
         "mlflow.artifactLocation": f"mlflow-artifacts:/{home}/traces/{shown}/artifacts",
         LOCATION: "TRACKING_STORE",
-        **own,
     }
     if LINKED not in own and (linked := facts.get(PROMPT)):
         names = [one.rpartition("/") for one in linked]

@@ -1,5 +1,6 @@
 """MLflow's search over traces, under both of its interfaces, and deletion of what a search would find."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from gimbal.axis.traces.facts.service import TraceFacts
 from gimbal.axis.traces.judgements import Judgements
 from gimbal.axis.traces.service import arrived
 from gimbal.engines.storage.keyset import check_asked, cursor_of, place_of
-from gimbal.faces.mlflow.names import Int64
+from gimbal.faces.mlflow.names import Int64, invalid
 from gimbal.faces.mlflow.paging import limited
 from gimbal.faces.mlflow.reading import MlflowExperiments
 from gimbal.faces.mlflow.table import call
@@ -24,7 +25,8 @@ from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.filters import Clause, Ordering, parse, parse_order
 
 _USUAL, _MOST = 100, 500
-_MOST_DELETED = 10_000
+MOST_AT_ONCE = 10_000
+"""Traces that go in one step: of more, those of each step are gone for good before the next begins."""
 _DELETE = "/mlflow/traces/delete-traces"
 
 
@@ -94,7 +96,6 @@ async def delete(ctx: Context, asked: DeleteTraces) -> dict[str, Any]:
             where="request_ids",
             kept="everything",
         )
-    limit = limited(asked.max_traces, _MOST_DELETED, _MOST_DELETED)
     if asked.request_ids and asked.max_traces is not None:
         raise BadInput("`max_traces` can't be specified if `request_ids` is specified.", where="max_traces")
     clauses = (
@@ -102,18 +103,20 @@ async def delete(ctx: Context, asked: DeleteTraces) -> dict[str, Any]:
         if asked.request_ids
         else [Clause(key="timestamp_ms", op="<=", value=asked.max_timestamp_millis)]
     )
+    if asked.max_traces is not None and asked.max_traces < 1:
+        raise invalid("max_traces", asked.max_traces, "it must be at least 1.")
     await arrived(ctx)
     key = await MlflowExperiments().key_of(ctx, asked.experiment_id)
-    query = TraceQuery(
-        experiments=[key],
-        clauses=clauses,
-        orders=[Ordering(key="timestamp_ms")],
-        limit=max(limit, len(asked.request_ids)),
-    )
-    rows, _ = await ctx.get(TraceFacts).search(ctx, query)
-    if rows:
-        await ctx.get(Retaining).delete_traces(ctx, [row.trace_id for row in rows])
-    return {"traces_deleted": len(rows)}
+    query = TraceQuery(experiments=[key], clauses=clauses, orders=[Ordering(key="timestamp_ms")])
+    deleted, left = 0, asked.max_traces or sys.maxsize
+    while left:
+        limit = min(left, MOST_AT_ONCE)
+        rows, more = await ctx.get(TraceFacts).search(ctx, msgspec.structs.replace(query, limit=limit))
+        if rows:
+            await ctx.get(Retaining).delete_traces(ctx, [row.trace_id for row in rows])
+        deleted += len(rows)
+        left = left - len(rows) if more is not None else 0
+    return {"traces_deleted": deleted}
 
 
 async def _found(ctx: Context, asked: SearchOldTraces) -> tuple[list[TraceRow], dict[str, str]]:

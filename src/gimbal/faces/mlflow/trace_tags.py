@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gimbal.axis.traces.facts.model import METADATA, NAME, SESSION, SOURCE_RUN, TAG, USER, Fact
+from gimbal.axis.traces.facts.model import FIXED, MAX_NAME, METADATA, NAME, SESSION, SOURCE_RUN, TAG, USER, Fact
 from gimbal.axis.traces.facts.service import TraceFacts
-from gimbal.faces.mlflow.names import MAX_KEY, MAX_TAG, key, value
+from gimbal.faces.mlflow.names import MAX_KEY, MAX_TAG, invalid, value
 from gimbal.faces.mlflow.table import call
 from gimbal.faces.mlflow.trace_reading import trace_of
 from gimbal.kernel.context import Context, Permission
@@ -16,8 +16,6 @@ from gimbal.kernel.settings import Settings
 _TAGS = "/mlflow/traces/{trace_id}/tags"
 _MOST = 1000
 _LONGEST_METADATA = 100_000
-FIXED = frozenset({"mlflow.trace.spansLocation", "mlflow.artifactLocation"})
-"""Tags that tell where things are: they are what they are, whoever sets them."""
 
 
 class TraceTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +53,7 @@ def checked_tags(ctx: Context, given: Mapping[str, str]) -> dict[str, str]:
         raise BadInput(f"A trace has at most {_MOST} tags.", where="tags", kept="nothing")
     cut = ctx.get(Settings).mlflow.truncate_long_values
     return {
-        key(name): value(text, MAX_KEY if name == NAME else MAX_TAG, "value", truncate=cut)
+        _key(name, "key"): value(text, MAX_KEY if name == NAME else MAX_TAG, "value", truncate=cut)
         for name, text in given.items()
         if name not in FIXED
     }
@@ -69,10 +67,17 @@ def metadata_facts(given: Mapping[str, str]) -> list[Fact]:
     return [
         Fact(
             kind=METADATA,
-            name=key(name, "trace_metadata"),
+            name=_key(name, "trace_metadata"),
             value=value(
                 text, MAX_KEY if name in short else _LONGEST_METADATA, f"trace_metadata.{name}", truncate=False
             ),
         )
         for name, text in given.items()
     ]
+
+
+def _key(text: str, where: str) -> str:
+    """Return a key; raise BadInput. What stands in it is free, as in MLflow's own store: no file is named by it."""
+    if not 1 <= len(text) <= MAX_NAME or "\0" in text:
+        raise invalid(where, text, f"a key has 1 to {MAX_NAME} characters, and no NUL.")
+    return text

@@ -26,7 +26,7 @@ from gimbal.axis.traces.facts.model import (
 from gimbal.axis.traces.facts.service import TraceFacts
 from gimbal.axis.traces.service import Traces
 from gimbal.faces.mlflow.assessing import Assessment
-from gimbal.faces.mlflow.assessments import keep
+from gimbal.faces.mlflow.assessments import keep_sent
 from gimbal.faces.mlflow.names import MAX_KEY, hex_of, invalid
 from gimbal.faces.mlflow.reading import active_experiment, run_row
 from gimbal.faces.mlflow.table import call
@@ -47,7 +47,9 @@ from gimbal.kernel.errors import BadInput, NotFound
 from gimbal.kernel.ids import is_trace_id
 
 MAX_LINKED = 100
-"""Traces that one call links, or reads with their spans."""
+"""Traces that one call links, or reads with their spans, and prompts that it links."""
+_MOST_DIGITS = 9
+"""Of a version of ours: no number of it is longer."""
 _LONGEST_PREVIEW = 10_000
 _STATES = {"OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"}
 
@@ -165,8 +167,8 @@ async def start(ctx: Context, asked: StartTrace) -> dict[str, Any]:
     if not await ctx.get(TraceFacts).takes(ctx, trace_id):
         # Sampling leaves it out, and its spans were left out before: senders shall not come again.
         return {"trace": {"trace_info": _echo(asked)}}
-    await keep(ctx, trace_id, sent.assessments)
     await ctx.get(TraceFacts).put(ctx, {trace_id: facts})
+    await keep_sent(ctx, trace_id, sent.assessments)
     return {"trace": {"trace_info": await shown_info(ctx, await trace_of(ctx, trace_id))}}
 
 
@@ -219,6 +221,8 @@ async def link_to_run(ctx: Context, asked: LinkToRun) -> None:
 async def link_prompts(ctx: Context, asked: LinkPrompts) -> None:
     """Say which versions of prompts a trace used."""
     trace_id = (await trace_of(ctx, asked.trace_id)).trace_id
+    if len(asked.prompt_versions) > MAX_LINKED:
+        raise BadInput(f"Cannot link more than {MAX_LINKED} prompts at once.", where="prompt_versions", kept="nothing")
     facts = [await _linked(ctx, one) for one in asked.prompt_versions]
     if facts:
         await ctx.get(TraceFacts).put(ctx, {trace_id: facts})
@@ -228,8 +232,9 @@ async def _linked(ctx: Context, ref: PromptRef) -> Fact:
     name, version = needed("prompt_versions.name", ref.name), needed("prompt_versions.version", ref.version)
     if len(name) + len(version) > MAX_KEY * 2:
         raise invalid("prompt_versions.name", name[:80], "it is too long.")
+    number = int(version) if version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS else None
     try:
-        found = await ctx.get(Registry).version(ctx, name, int(version)) if version.isdecimal() else None
+        found = None if number is None else await ctx.get(Registry).version(ctx, name, number)
     except NotFound:
         # A prompt of another registry; the name stays.
         found = None

@@ -6,7 +6,7 @@ and infinities are texts both ways. Fields that we do not know are ignored, as p
 
 import functools
 import re
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -19,6 +19,8 @@ _TODO = "See the API docs for more information about request parameters."
 _FIELD = re.compile(r"`\$\.?([^`]*)`")
 _encoder = msgspec.json.Encoder()
 _EMPTY = b"{}"
+_FREE = frozenset({"value"})
+"""Fields that may hold any JSON, in which a null is a null."""
 
 
 async def decoded(request: HttpRequest, kind: type[T]) -> T:
@@ -88,7 +90,11 @@ def _parsed(body: bytes) -> Any:
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+        return {
+            name: inner if name in _FREE else _without_nulls(inner)
+            for name, inner in value.items()
+            if inner is not None
+        }
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -103,7 +109,11 @@ def _from_query(request: HttpRequest, kind: type) -> dict[str, Any]:
 @functools.cache
 def _lists(kind: type) -> frozenset[str]:
     """Return the fields of a record that are repeated in a query."""
-    return frozenset(name for name, hint in get_type_hints(kind).items() if get_origin(hint) is list)
+    return frozenset(
+        name
+        for name, hint in get_type_hints(kind).items()
+        if list in {get_origin(one) for one in (hint, *get_args(hint))}
+    )
 
 
 @functools.cache

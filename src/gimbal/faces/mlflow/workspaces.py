@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.projects.service import Projects
+from gimbal.axis.projects.workspaces import HOME
 from gimbal.faces.mlflow.errors import NotServed
-from gimbal.faces.mlflow.table import HOME, Nothing, call, raw
+from gimbal.faces.mlflow.table import Nothing, call, raw
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import NotFound
 from gimbal.kernel.http import HttpReply, HttpRequest

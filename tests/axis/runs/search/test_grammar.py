@@ -202,6 +202,15 @@ def test_whatever_comes_is_read_or_refused(seed: int) -> None:
                 read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"), [("metrics.`a``b`", "a`b"), ('metrics."a``b"', "a``b"), ("metrics.````", "`")]
+)
+def test_a_backtick_within_backticks_stands_twice(text: str, key: str) -> None:
+    """In comparisons and in orders."""
+    assert parse(f"{text} > 1", RUNS)[0].key == key
+    assert parse_order([text], RUNS)[0].key == key
+
+
 def test_long_texts_are_read_in_no_time() -> None:
     many = ", ".join(f"'{n}'" for n in range(12_000))
     assert len(parse(f"run_id IN ({many})", RUNS)[0].value) == 12_000  # pyright: ignore[reportArgumentType]

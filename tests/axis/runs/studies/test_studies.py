@@ -1,6 +1,7 @@
 """Studies: numbers and claims are given once, ends are decided once, and each trial is a run that tells the same."""
 
 import asyncio
+import contextlib
 import json
 import math
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gimbal.axis.runs.model import CreateRun
+from gimbal.axis.runs.model import BeatRun, CreateRun, FinishRun
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.studies.model import (
     MAX_ATTR_BYTES,
@@ -62,6 +63,31 @@ async def test_a_trial_is_a_run_of_the_study(studies: Studies, runs: Runs, ctx: 
     assert found.ended_at == done.ended_at == run.ended_at
     assert found.values == [0.5]
     assert [one.value for one in found.reports] == [0.7, "NaN"]
+
+
+async def test_a_request_that_is_repeated_makes_the_same_points(
+    studies: Studies, runs: Runs, ctx: Context, clock: FrozenClock
+) -> None:
+    """Reports by the moment that the sender names, values by the end that was decided: of two ends one has points."""
+    study = await begun(studies, ctx)
+    body = CreateTrial(run_id=new_id(), reports=[Report(step=1, value=0.9)])
+    trial = await studies.begin(ctx, study, body)
+    report = UpdateTrial(reports=[Report(step=2, value=0.7)], at=clock.now())
+    ends = [UpdateTrial(state="complete", values=[0.5]), UpdateTrial(state="complete", values=[0.4])]
+    for again in range(2):
+        clock.advance(seconds=1)
+        assert (await studies.begin(ctx, study, body)).number == trial.number
+        if not again:
+            await studies.change(ctx, trial.id, report)
+            clock.advance(seconds=1)
+            await studies.change(ctx, trial.id, report)
+        for end in ends:
+            with contextlib.suppress(NotReady):
+                await studies.change(ctx, trial.id, end)
+
+    points = {name: (await runs.metric(ctx, trial.run_id, name)).items for name in ("intermediate", "objective")}
+    assert [(point.step, point.value) for point in points["intermediate"]] == [(1, 0.9), (2, 0.7)]
+    assert [point.value for point in points["objective"]] == [0.5]
 
 
 async def test_numbers_are_given_once_whoever_asks_at_once(studies: Studies, ctx: Context) -> None:
@@ -127,16 +153,24 @@ async def test_what_changed_is_what_is_fetched(studies: Studies, ctx: Context) -
 async def test_a_silent_trial_is_found_when_its_run_is_dead(
     studies: Studies, runs: Runs, ctx: Context, clock: FrozenClock
 ) -> None:
-    """One that promised nothing, and one that was heard of, are not."""
+    """One that promised nothing, and one that was heard of, are not; also one whose program ended its run."""
     study = await begun(studies, ctx)
     silent = await studies.begin(ctx, study, CreateTrial(beat_s=10))
     heard = await studies.begin(ctx, study, CreateTrial(beat_s=10))
     await studies.begin(ctx, study, CreateTrial())
+    claimed = await studies.begin(ctx, study, CreateTrial(state="waiting"))
+    await studies.change(ctx, claimed.id, UpdateTrial(state="running", owner="a", beat_s=10))
+    ended, going_on = [await studies.begin(ctx, study, CreateTrial(beat_s=10)) for _ in range(2)]
+    for trial in (ended, going_on):
+        await runs.finish(ctx, trial.run_id, FinishRun(status="finished"))
     clock.advance(seconds=31)
     await studies.change(ctx, heard.id, UpdateTrial(reports=[Report(step=0, value=1.0)]))
+    await runs.beat(ctx, going_on.run_id, BeatRun(every_s=10))
     await runs.liveness.sweep(clock.now())
 
-    assert await studies.silent(ctx, study) == [silent.id]
+    assert await studies.silent(ctx, study) == [silent.id, claimed.id, ended.id]
+    for trial in (claimed, ended):
+        await studies.change(ctx, trial.id, UpdateTrial(state="fail"))
     await studies.change(ctx, silent.id, UpdateTrial(state="fail", error="silent"))
     assert await studies.silent(ctx, study) == []
     run = await runs.get(ctx, silent.run_id)

@@ -16,6 +16,7 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from tests.links import Cable
 
 import gimbal
 from gimbal.faces.client.studies.sending import sent
@@ -273,6 +274,18 @@ def test_processes_share_a_study_also_when_one_is_killed(own: gimbal.Client, mon
     assert study.trials[left.number].state == TrialState.FAIL
     assert study.trials[25].state == TrialState.COMPLETE
     assert own.runs.show(run).status == "failed"
+
+
+def test_a_heart_beats_on_when_the_server_was_away(own: gimbal.Client, cable: Cable) -> None:
+    """Whoever says that a trial is worked on is not stopped by it: Optuna's thread would end, and the trial with it."""
+    storage = gimbal.OptunaStorage(gimbal.Client(cable.url, project=own.project), patience=0)
+    study = storage.create_new_study([DOWN])
+    trial = storage.create_new_trial(study, create_trial(state=TrialState.WAITING))
+    storage.set_trial_state_values(trial, TrialState.RUNNING)
+    cable.pull()
+    storage.record_heartbeat(trial)
+    with pytest.raises(Unavailable):
+        storage.set_trial_user_attr(trial, "a", 1)
 
 
 def test_what_the_network_lost_is_asked_again() -> None:

@@ -22,6 +22,7 @@ words.add_argument("--x", type=float)
 words.add_argument("--do", default="")
 given = words.parse_args()
 if given.do == "exit":
+    print("the disk of the data is not mounted")
     sys.exit(3)
 if given.do == "signal":
     os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+import gimbal
 from gimbal.faces.client.sweep import spec
+from gimbal.faces.client.sweep.words import job_of
 from gimbal.kernel.errors import BadInput
 
 GOOD = """\
@@ -76,3 +78,20 @@ def test_a_good_file_is_what_it_says(tmp_path: Path) -> None:
     assert spec.points(found.space["depth"]) == list(range(1, 10))
     assert spec.points(found.space["kind"]) == ["a", None, True, 3]
     assert spec.points(found.space["eta"]) == []
+
+
+def test_a_grid_is_as_many_trials_as_it_has_points() -> None:
+    """Where the file does not say how many."""
+    space = {"x": spec.Range(low=1, high=150), "y": spec.Range(choices=["a", "b"])}
+    words = {"name": "depths", "command": "train", "metric": "loss", "space": space}
+    assert spec.Sweep(**words, sampler="grid").most == 300
+    assert spec.Sweep(**words, sampler="grid", trials=7).most == 7
+    assert spec.Sweep(**words).most == 100
+
+
+def test_a_value_that_looks_like_a_placeholder_stays_as_it_is() -> None:
+    """Every placeholder is filled once."""
+    space = {"a": spec.Range(choices=["{b}"]), "b": spec.Range(choices=[1])}
+    sweep = spec.Sweep(name="depths", command="train --a {a} --b={b} {c}", metric="loss", space=space)
+    job = job_of(sweep, gimbal.Client("http://127.0.0.1:1"), "r", {"a": "{b}", "b": 1})
+    assert job.words == ["train", "--a", "{b}", "--b=1", "{c}"]

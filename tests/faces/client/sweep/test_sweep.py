@@ -1,7 +1,10 @@
 """`gimbal sweep`: trials are processes whose runs are theirs; what fails, hangs or is stopped ends as it should."""
 
+import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -9,7 +12,9 @@ import pytest
 from tests.faces.client.sweep.conftest import Place, alive
 
 from gimbal.axis.runs.studies.model import Trial
-from gimbal.faces.client.sweep.process import Job, Process
+from gimbal.faces.client.sweep.process import Job, Process, is_at_work, started_at, started_by_ps
+from gimbal.faces.client.sweep.searching import LocalRunner
+from gimbal.kernel.errors import Unavailable
 
 _PYTHON = sys.executable
 
@@ -91,14 +96,14 @@ def test_trials_that_fail_hang_or_die_are_told_apart(place: Place) -> None:
     assert code == 1
     whys = {trial.params["do"].value: trial.user_attrs["sweep.why"].strip('"') for trial in trials(place)}
     assert whys == {
-        "exit": "exit code 3",
+        "exit": "exit code 3: the disk of the data is not mounted",
         "signal": "killed by signal 9",
         "quiet": "no metric 'loss'",
         "hang": "timeout",
     }
     assert {trial.state for trial in trials(place)} == {"fail"}
     assert {run.status for run in place.client.runs.list().items} == {"failed"}
-    assert all(why in out for why in whys.values())
+    assert all(words in out for why in whys.values() for words in why.split(": "))
     (child,) = (int(path.read_text()) for path in place.folder.glob("hanging-*"))
     assert not alive(child)
 
@@ -132,8 +137,10 @@ def test_ctrl_c_stops_and_a_killed_search_goes_on(place: Place) -> None:
     third = place.start("--name", "depths")
     wait_until(lambda: len(hanging()) == 3)
     assert sum(map(alive, hanging())) == 1
-    third.send_signal(signal.SIGINT)
+    # As a service manager, or a terminal that is closed, ends it.
+    third.send_signal(signal.SIGTERM)
     assert third.wait(60) == 130
+    assert not any(map(alive, hanging()))
     assert third.communicate()[1] == ""
     by_state = [(trial.params["do"].value, trial.state) for trial in trials(place) if trial.params]
     assert by_state.count(("print", "complete")) == 1
@@ -200,3 +207,34 @@ def test_what_a_process_left_running_goes_with_it() -> None:
     assert outcome.code == 0
     pid = int(outcome.output.split()[1])
     wait_until(lambda: not alive(pid))
+
+
+def test_a_process_ends_when_asking_whether_to_stop_fails() -> None:
+    """Nobody would wait for it any more."""
+    process = Process(Job(words=[_PYTHON, "-c", "import time; time.sleep(600)"], environment={}))
+    with pytest.raises(Unavailable):
+        process.wait(lambda: (_ for _ in ()).throw(Unavailable("away")))
+    assert not alive(process.pid)
+
+
+def test_an_end_that_is_not_waited_for_ends_processes_at_once() -> None:
+    """As the second Ctrl-C does."""
+    runner = LocalRunner()
+    pids: list[int] = []
+    job = Job(words=[_PYTHON, "-c", "import time; time.sleep(600)"], environment={})
+    running = threading.Thread(target=runner.run, args=(job, lambda: ""), kwargs={"started": pids.append})
+    running.start()
+    wait_until(lambda: len(pids) == 1)
+    runner.close()
+    running.join(60)
+    assert not alive(pids[0])
+
+
+def test_a_process_is_known_by_when_it_started() -> None:
+    """Also where there is no /proc; one of which no moment is known is not taken for the same."""
+    assert started_by_ps(os.getpid()) == started_by_ps(os.getpid()) != ""
+    gone = subprocess.Popen([_PYTHON, "-c", ""])
+    gone.wait()
+    assert (started_by_ps(gone.pid), started_at(gone.pid)) == ("", "")
+    assert is_at_work(os.getpid(), started_at(os.getpid()))
+    assert not is_at_work(gone.pid, "")

@@ -66,9 +66,11 @@ for one in sorted(named, key=lambda one: one.name):
     }  # fmt: skip
 name = f"{mine}-delay"
 registered = client.get_registered_model(name)
-versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda one: int(one.version))
+# A search of some of MLflow's stores tells no aliases, and of what has no description one says nothing, another an empty text.
+numbers = sorted(int(one.version) for one in client.search_model_versions(f"name = '{name}'"))
+versions = [client.get_model_version(name, str(number)) for number in numbers]
 found["registered"] = (
     registered.description, registered.tags, registered.aliases,
-    [(int(v.version), v.run_id, v.description, texts(v.tags), v.current_stage, list(v.aliases)) for v in versions],
+    [(int(v.version), v.run_id, v.description or "", texts(v.tags), v.current_stage, list(v.aliases)) for v in versions],
 )  # fmt: skip
 print(json.dumps(found, sort_keys=True))

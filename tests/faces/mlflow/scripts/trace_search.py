@@ -36,6 +36,7 @@ mlflow.log_feedback(trace_id=one, name="score", value=0.9)
 mlflow.log_feedback(trace_id=two, name="score", value=0.2)
 mlflow.log_feedback(trace_id=three, name="tone", value="rude")
 mlflow.log_expectation(trace_id=three, name="wanted", value="polite")
+mlflow.log_expectation(trace_id=three, name="score", value=5)
 NAMES = {one: 1, two: 2, three: 3}
 infos = {trace: client.get_trace(trace).info for trace in NAMES}
 times = {trace: info.request_time for trace, info in infos.items()}
@@ -89,6 +90,10 @@ CASES = {
     "feedback.score IS NULL": {3},
     "feedback.score IS NOT NULL AND status = 'ERROR'": {2},
     "expectation.wanted = 'polite'": {3},
+    "expectation.score > 4.5": {3},
+    "expectation.score = 5": {3},
+    "expectation.score != 5": set(),
+    "expectation.helpful IS NULL": {1, 2, 3},
 }
 for text, wanted in CASES.items():
     assert set(found(text)) == wanted, (text, found(text))

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.runs.experiments.model import DEFAULT, CreateExperiment, Experiment, Stage, UpdateExperiment
 from gimbal.axis.runs.experiments.search import ExperimentQuery, experiment_rows
-from gimbal.axis.runs.store import experiment_tags, experiments, runs
+from gimbal.axis.runs.store import EXPIRING, experiment_tags, experiments, runs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
@@ -135,7 +135,9 @@ class Experiments:
                 await tx.execute(
                     experiments.update().where(experiments.c.key == key).values(stage=stage, updated_at=now)
                 )
-                await tx.execute(runs.update().where(runs.c.experiment_key == key).values(stage=stage, updated_at=now))
+                # What retention is taking away stays on its way.
+                its_runs = sa.and_(runs.c.experiment_key == key, runs.c.stage != EXPIRING)
+                await tx.execute(runs.update().where(its_runs).values(stage=stage, updated_at=now))
             self._forget()
         return await self.of_key(ctx, key)
 

@@ -1,8 +1,10 @@
 """What kept runs are known by: read whole from the stores, never from what an import said."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 
 from gimbal.axis.runs.desk import COLUMNS, WITH_EXPERIMENT, RunRow, row_of
@@ -43,6 +45,7 @@ async def fingerprints(ctx: Context, asked: AskFingerprints) -> list[Fingerprint
             id=row.id,
             origin=marks.get(row.key, {}).get(ORIGIN_TAG, ""),
             digest=marks.get(row.key, {}).get(DIGEST_TAG, ""),
+            stage="active" if row.stage == "active" else "deleted",
             aspects=aspects.get(row.id, {}),
         )
         for row in rows
@@ -69,7 +72,11 @@ async def _aspects(ctx: Context, rows: Sequence[RunRow]) -> dict[str, dict[str, 
 
 
 async def _points(ctx: Context, rows: Sequence[RunRow]) -> Mapping[str, Aspect]:
-    table = await ctx.get(Points).whole(rows)
+    # A million points take seconds of the processor, in which others shall be answered.
+    return await asyncio.to_thread(_digested, await ctx.get(Points).whole(rows), rows)
+
+
+def _digested(table: pa.Table, rows: Sequence[RunRow]) -> Mapping[str, Aspect]:
     places = {row.id: place for place, row in enumerate(rows)}
     coded = {column: table.column(column).combine_chunks().dictionary_encode() for column in ("run_id", "name")}
     of = np.array([places[run_id] for run_id in coded["run_id"].dictionary.to_pylist()], np.int64)

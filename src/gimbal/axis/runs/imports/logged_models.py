@@ -50,7 +50,8 @@ async def _put(ctx: Context, one: ImportedModel, experiment: int) -> Imported:
             if made:
                 await _texts(tx, row.key, one)
             await _links(tx, project, row.key, one)
-        if made:
+        # Also for one that is there: an import may have been killed before this. What is newer here stays.
+        if one.metrics:
             await ctx.get(LoggedModels).measured(ctx, {one.id: [_metric(point) for point in one.metrics]})
     except GimbalError as problem:
         return Imported(id=one.id, outcome="refused", problem=problem.message)

@@ -149,5 +149,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for one that was not imported."""
     digest: str
     """What the import noted when all of it had come; empty while it has not."""
+    stage: Stage = "active"
+    """Whether it was deleted here."""
     aspects: dict[str, Aspect] = {}
     """`run` (its attributes), `params`, `tags`, `points`, `datasets`, `files`, when they were asked for."""

@@ -16,7 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.imports.logged_models import put_models
-from gimbal.axis.runs.imports.model import DIGEST_TAG, ORIGIN_TAG, Imported, ImportedExperiment, ImportedRun, ImportRuns
+from gimbal.axis.runs.imports.model import (
+    DIGEST_TAG,
+    ORIGIN_TAG,
+    OWN_TAGS,
+    Imported,
+    ImportedExperiment,
+    ImportedRun,
+    ImportRuns,
+)
 from gimbal.axis.runs.inputs import DatasetInput, InputDataset, put_inputs_within
 from gimbal.axis.runs.model import LogRun, check_values
 from gimbal.axis.runs.points.model import PointBatch
@@ -89,7 +97,9 @@ def _checked(ctx: Context, one: ImportedRun, run_id: str) -> ImportedRun:
     for moment in (one.started_at, one.ended_at):
         if moment is not None:
             to_us(moment)
-    return msgspec.structs.replace(one, id=run_id, parent_id=parent)
+    # What another import noted of it elsewhere says nothing here.
+    tags = {name: value for name, value in one.tags.items() if name not in OWN_TAGS}
+    return msgspec.structs.replace(one, id=run_id, parent_id=parent, tags=tags)
 
 
 def _points(one: ImportedRun, now: datetime) -> PointBatch:

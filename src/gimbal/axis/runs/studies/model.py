@@ -178,6 +178,15 @@ class UpdateTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Who claims it: the same sender may claim it twice."""
     error: Annotated[str, msgspec.Meta(max_length=10_000)] = ""
     """Why it failed."""
+    beat_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    """Who claims it promises to be heard of so often, in seconds; one that is silent for three times that is dead."""
+    at: datetime | None = None
+    """When the reports were made, so that a repeated request makes the same points; now when left out."""
+
+
+def objective_names(count: int) -> list[str]:
+    """Return what objectives are called that nobody named."""
+    return ["objective"] if count == 1 else [f"objective_{place}" for place in range(count)]
 
 
 def check_directions(directions: list[Direction]) -> None:

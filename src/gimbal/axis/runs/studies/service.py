@@ -6,6 +6,7 @@ pruners, and as metric points of its run, for people.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gimbal.axis.runs.liveness import MISSED
 from gimbal.axis.runs.model import LogMetric, LogRun, RunFinished
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.store import runs
@@ -34,6 +36,7 @@ from gimbal.axis.runs.studies.model import (
     check_directions,
     check_params,
     check_values,
+    objective_names,
     read_distribution,
 )
 from gimbal.axis.runs.studies.reading import selected, studies_of, study_row, trial_row, trials_of
@@ -158,7 +161,8 @@ class Studies:
             if row is None:
                 row = await self._inserted(ctx, tx, found, number, run_id, body)
             trial = (await trials_of(tx, [dict(row)]))[0]
-        await self._tell(ctx, trial.run_id, body.reports, body.values, names=_objectives(found["directions"]))
+        await self._tell(ctx, trial.run_id, body.reports, row["started_at"] or row["ended_at"])
+        await self._tell_values(ctx, {**row, "directions": found["directions"]})
         return trial
 
     async def _inserted(
@@ -196,12 +200,14 @@ class Studies:
         """
         async with self._catalog.read() as tx:
             before = await trial_row(ctx, tx, trial)
+        if before["state"] in ENDED and before["state"] == body.state:
+            # It may be the same end once more, since the first time was cut off before its values were told.
+            await self._tell_values(ctx, before)
         _must_go_on(before)
         if body.state in ENDED:
             check_values(body.values, len(before["directions"]), body.state or "")
-        # Points first: a trial that is known to have ended has its points.
-        names = _objectives(before["directions"])
-        await self._tell(ctx, before["run_id"], body.reports, body.values, names=names)
+        # Points first: a report that is known has its point.
+        await self._tell(ctx, before["run_id"], body.reports, body.at)
         async with self._catalog.write(ctx) as tx:
             revision = await writing.next_revision(ctx, tx, before["study_key"])
             row = dict(await trial_row(ctx, tx, trial))
@@ -219,6 +225,7 @@ class Studies:
                 await writing.turn_run(ctx, tx, row, body, changed)
             await tx.execute(trials.update().where(trials.c.key == trial).values(changed))
         self._runs.desk.forget(row["run_id"])
+        await self._tell_values(ctx, row | changed)
         times = {name: changed.get(name, row[name]) for name in ("started_at", "ended_at")}
         return Changed(changed=True, revision=revision, **times)
 
@@ -295,16 +302,27 @@ class Studies:
         """Return the ids of trials that are said to run, and whose sender is not heard of any more."""
         async with self._catalog.read() as tx:
             key = (await study_row(ctx, tx, study))["key"]
-            query = sa.select(trials.c.key).select_from(trials.join(runs, trials.c.run_key == runs.c.key))
-            query = query.where(trials.c.study_key == key, trials.c.state == "running", runs.c.status == "dead")
-            return list((await tx.execute(query.order_by(trials.c.key))).scalars())
+            query = sa.select(trials.c.key, runs.c.status, runs.c.beat_at, runs.c.beat_s)
+            query = query.select_from(trials.join(runs, trials.c.run_key == runs.c.key))
+            query = query.where(trials.c.study_key == key, trials.c.state == "running")
+            rows = (await tx.execute(query.order_by(trials.c.key))).all()
+        return [row.key for row in rows if row.status == "dead" or _ended_silent(row, ctx.now())]
 
-    async def _tell(
-        self, ctx: Context, run_id: str, reports: list[Report], values: list[Any] | None, *, names: list[str]
-    ) -> None:
-        """Put reports and values down as metric points of the run, for its page and for comparisons."""
-        points = [LogMetric(name=REPORTED, value=one.value, step=one.step) for one in reports]
-        points += [LogMetric(name=name, value=value) for name, value in zip(names, values or [], strict=False)]
+    async def _tell(self, ctx: Context, run_id: str, reports: Sequence[Report], at: datetime | None) -> None:
+        """Put reports down as metric points of the run, for its page and for comparisons."""
+        await self._log(
+            ctx, run_id, [LogMetric(name=REPORTED, value=one.value, step=one.step, at=at) for one in reports]
+        )
+
+    async def _tell_values(self, ctx: Context, row: Mapping[str, Any]) -> None:
+        """Put the values of a trial that has ended down as points of the moment when it did: the same ones every time."""
+        if row["state"] in ENDED and row["values"] is not None:
+            named = zip(objective_names(len(row["directions"])), row["values"], strict=False)
+            await self._log(
+                ctx, row["run_id"], [LogMetric(name=name, value=value, at=row["ended_at"]) for name, value in named]
+            )
+
+    async def _log(self, ctx: Context, run_id: str, points: list[LogMetric]) -> None:
         if not points:
             return
         try:
@@ -314,8 +332,11 @@ class Studies:
             return
 
 
-def _objectives(directions: list[str]) -> list[str]:
-    return ["objective"] if len(directions) == 1 else [f"objective_{place}" for place in range(len(directions))]
+def _ended_silent(run: Any, now: datetime) -> bool:
+    """Tell of a run that its program ended, which nobody holds for dead, whether who runs the trial is silent."""
+    if run.status in {"scheduled", "running"} or run.beat_s is None or run.beat_at is None:
+        return False
+    return now - run.beat_at > timedelta(seconds=MISSED * run.beat_s)
 
 
 def _must_go_on(row: Mapping[str, Any]) -> None:

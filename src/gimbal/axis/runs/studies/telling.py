@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from gimbal.axis.runs.studies.model import Direction, Study, Trial
+from gimbal.axis.runs.studies.model import objective_names as unnamed
 from gimbal.engines.console.importance import LEAST, groups_of
 from gimbal.engines.console.study_charts import Bar
 
@@ -30,8 +31,7 @@ def objective_names(study: Study) -> list[str]:
         names = _listed(attrs.get(name, ""))
         if len(names) == len(study.directions):
             return names
-    count = len(study.directions)
-    return ["objective"] if count == 1 else [f"objective_{place}" for place in range(count)]
+    return unnamed(len(study.directions))
 
 
 def _listed(text: str) -> list[str]:

@@ -88,6 +88,8 @@ async def turn_run(
         values["ended_at"] = times["ended_at"]
     elif state == "running":
         values |= {"started_at": times["started_at"], "beat_at": ctx.now()}
+        if body.beat_s is not None:
+            values["beat_s"] = body.beat_s
     await tx.execute(runs.update().where(runs.c.key == row["run_key"]).values(values))
     await put_tags(tx, row["run_key"], {"trial.state": state})
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gimbal.axis.traces.facts.model import METADATA, NAME, SOURCE_RUN, TAG
-from gimbal.axis.traces.judgements import ANY, UNSCORED, Judgements, ScoreTest
+from gimbal.axis.traces.judgements import UNSCORED, Judgements, ScoreTest
 from gimbal.axis.traces.score_filter import traces_judged
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.filters import Clause, Kind, Spec
@@ -129,20 +129,25 @@ def _judged(said: Clause, place: str, judgements: Judgements) -> list[Among]:
         return Among(sql=sql, values=values, among=among)
 
     name, op, value = said.key, said.op, said.value
+    any_of_it = ScoreTest(name=name, expected=said.entity == "expectation")
     if op in _ABSENT:
-        return [judged(ScoreTest(name=name, test=UNSCORED), 0, among=op != "IS NULL")]
+        return [judged(_as_test(any_of_it, UNSCORED), 0, among=op != "IS NULL")]
     if op in _PATTERNS:
         raise _cannot(f"patterns of {said.entity}", "Compare with a whole word.")
     bound = float(value) if isinstance(value, int | float) else _number(str(value))
     if op in {"<", "<=", ">", ">="}:
         if bound is None:
             raise BadInput(f"{said.entity}.{name} {op} needs a number.", where="filter", todo="Write it bare.")
-        return [judged(ScoreTest(name=name, test=op, bound=bound), 0, among=True)]
-    same = ScoreTest(name=name, test="=", bound=bound, text=str(value))
+        return [judged(_as_test(any_of_it, op, bound), 0, among=True)]
+    same = _as_test(any_of_it, "=", bound, str(value))
     if op == "=":
         return [judged(same, 0, among=True)]
     # What nobody judged is neither equal nor unequal to anything.
-    return [judged(same, 0, among=False), judged(ScoreTest(name=name, test=ANY), 1, among=True)]
+    return [judged(same, 0, among=False), judged(any_of_it, 1, among=True)]
+
+
+def _as_test(one: ScoreTest, test: str, bound: float | None = None, text: str = "") -> ScoreTest:
+    return msgspec.structs.replace(one, test=test, bound=bound, text=text)
 
 
 def _number(text: str) -> float | None:

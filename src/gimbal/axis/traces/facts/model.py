@@ -30,6 +30,12 @@ SESSION, USER, SOURCE_RUN, MODEL_ID = (
     "mlflow.modelId",
 )
 """Metadata that are written on the root span, too."""
+OLD_PREVIEWS = ("mlflow.traceInputs", "mlflow.traceOutputs")
+"""Metadata in which clients of version 2 send what went in and what came out."""
+FIXED = frozenset({"mlflow.trace.spansLocation", "mlflow.artifactLocation"})
+"""Tags that tell where things are: they are what they are, whoever sets them."""
+MAX_NAME = 250
+"""Characters of the name of a tag, or of metadata."""
 SENT_TAG = "mlflow.traceTag."
 """Prefix of the attributes by which a root span brings tags along."""
 TAGS, REFS = "mlflow.trace.tags", "gimbal.refs"

@@ -8,6 +8,8 @@ import msgspec
 from gimbal.axis.traces.derive import derived
 from gimbal.axis.traces.facts.model import (
     EXPERIMENT,
+    FIXED,
+    MAX_NAME,
     METADATA,
     MODEL_ID,
     PROMPT,
@@ -46,11 +48,12 @@ def sent(spans: Sequence[Span], experiment: int | None) -> dict[str, list[Fact]]
 
 
 def brought(span: Span) -> list[Fact]:
-    """Return the tags that a root span brings along."""
+    """Return the tags that a root span brings along, those that can be tags."""
+    tags = {name[len(SENT_TAG) :]: value for name, value in span.attributes.items() if name.startswith(SENT_TAG)}
     return [
-        Fact(kind=TAG, name=name.removeprefix(SENT_TAG), value=value if isinstance(value, str) else _text(value))
-        for name, value in span.attributes.items()
-        if name.startswith(SENT_TAG) and len(name) > len(SENT_TAG)
+        Fact(kind=TAG, name=name, value=value if isinstance(value, str) else _text(value))
+        for name, value in tags.items()
+        if 1 <= len(name) <= MAX_NAME and name not in FIXED
     ]
 
 

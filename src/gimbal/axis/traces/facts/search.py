@@ -85,7 +85,7 @@ _THERE = (
 )
 _SPANS = (
     "SELECT trace_id FROM (SELECT trace_id, span_id, name, kind, status, input, output, attributes, events, weight FROM spans "
-    f"WHERE {_HERE} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id) WHERE weight > 0 AND "
+    f"WHERE {_HERE} AND {{among}} ORDER BY written_us DESC LIMIT 1 BY trace_id, span_id) WHERE weight > 0 AND "
 )
 _TYPE = (
     "if(JSONHas(attributes, 'mlflow.spanType'), trimBoth(JSONExtractString(attributes, 'mlflow.spanType'), '\"'), "
@@ -151,9 +151,10 @@ def statement(project: str, query: TraceQuery) -> tuple[str, dict[str, Any]]:
         (on_spans if clause.entity == "span" else where).append(sql)
         if clause.key == _ID:
             within.append(sql)
+    only = " AND ".join(within)
     if on_spans:
         # All of them must be true of one span.
-        where.append(f"trace_id IN ({_SPANS}{' AND '.join(on_spans)})")
+        where.append(f"trace_id IN ({_SPANS.replace('{among}', only)}{' AND '.join(on_spans)})")
     for one in query.among:
         where.append(f"trace_id {'IN' if one.among else 'NOT IN'} ({one.sql})")
         values |= one.values
@@ -162,7 +163,6 @@ def statement(project: str, query: TraceQuery) -> tuple[str, dict[str, Any]]:
         sql, own = _behind(order, query.after)
         where.append(sql)
         values |= own
-    only = " AND ".join(within)
     traces = _TRACES.replace("{heads}", _HEADS).replace("{said}", _SAID).replace("{among}", only)
     columns = ", ".join(f"{one.column} {'ASC' if one.ascending else 'DESC'}" for one in order)
     return (

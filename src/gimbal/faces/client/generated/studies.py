@@ -81,6 +81,8 @@ class Studies(Group):
         system_attrs: dict[str, str] | UnsetType = UNSET,
         owner: str | UnsetType = UNSET,
         error: str | UnsetType = UNSET,
+        beat_s: int | None | UnsetType = UNSET,
+        at: datetime | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> Changed:
         """Change a trial that has not ended, claim one that waits, or end it; of several who claim it one gets it.
@@ -95,6 +97,9 @@ class Studies(Group):
             system_attrs: What Optuna notes, as JSON texts.
             owner: Who claims it: the same sender may claim it twice.
             error: Why it failed.
+            beat_s: Who claims it promises to be heard of so often, in seconds; one that is silent for three
+                times that is dead.
+            at: When the reports were made, so that a repeated request makes the same points; now when left out.
         """
         return self._transport.call(
             "PATCH",
@@ -110,6 +115,8 @@ class Studies(Group):
                 "system_attrs": system_attrs,
                 "owner": owner,
                 "error": error,
+                "beat_s": beat_s,
+                "at": at,
             },
         )
 

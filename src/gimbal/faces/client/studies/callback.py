@@ -4,7 +4,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from gimbal.axis.runs.model import EndStatus, LogMetric, to_wire
-from gimbal.axis.runs.studies.model import REPORTED
+from gimbal.axis.runs.studies.model import REPORTED, objective_names
 from gimbal.faces.client.client import Client, default_client
 from gimbal.faces.client.studies.records import moment_of, param_of
 from gimbal.kernel.ids import derived_id
@@ -62,6 +62,4 @@ class OptunaCallback:
 
     def _metrics(self, study: Study, values: list[float]) -> list[str]:
         names = self._names or study.metric_names
-        if names:
-            return list(names)
-        return ["objective"] if len(values) == 1 else [f"objective_{place}" for place in range(len(values))]
+        return list(names) if names else objective_names(len(values))

@@ -60,6 +60,11 @@ class Mirror:
         with self._lock:
             self._own.add(trial_id)
 
+    def disown(self, trial_id: int) -> None:
+        """Note that somebody else changed a trial: it is asked for again."""
+        with self._lock:
+            self._own.discard(trial_id)
+
     def note(self, trial_id: int, revision: int, change: Callable[[FrozenTrial], None]) -> None:
         """Change what is known of a trial as the server was told, which made it of this revision."""
         with self._lock:

@@ -7,7 +7,10 @@ from typing import TypeVar
 from gimbal.kernel.errors import Busy, DeadlineExceeded, GimbalError, Unavailable
 
 T = TypeVar("T")
+PATIENCE_S = 60.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+AWAY = (Unavailable, DeadlineExceeded, Busy)
+"""What a server that is away, starting or overloaded answers, if anything."""
 
 
 def sent(call: Callable[[], T], *, patience: float, done: Callable[[GimbalError], T | None] | None = None) -> T:
@@ -21,7 +24,7 @@ def sent(call: Callable[[], T], *, patience: float, done: Callable[[GimbalError]
     while True:
         try:
             return call()
-        except (Unavailable, DeadlineExceeded, Busy):
+        except AWAY:
             left = until - time.monotonic()
             if left <= 0:
                 raise

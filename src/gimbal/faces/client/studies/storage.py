@@ -4,6 +4,7 @@ Trials are runs in the group of their study. Every write is answered when it is 
 wrote, of which only what changed is fetched. The contract is Optuna's `BaseStorage` (version 5).
 """
 
+import contextlib
 import copy
 import math
 import os
@@ -11,7 +12,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -39,7 +41,7 @@ from gimbal.faces.client.studies.records import (
     study_directions,
     values_of,
 )
-from gimbal.faces.client.studies.sending import sent
+from gimbal.faces.client.studies.sending import AWAY, PATIENCE_S, sent
 from gimbal.kernel.errors import Conflict, GimbalError, NameTaken, NotFound, NotReady
 from gimbal.kernel.ids import new_id
 
@@ -68,7 +70,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
         experiment: str = "default",
         heartbeat_s: int | None = 60,
         stale_callback: StaleCallback | None = None,
-        patience: float = 60.0,
+        patience: float = PATIENCE_S,
     ) -> None:
         self._client = client or Client()
         self._experiment = experiment
@@ -100,7 +102,10 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
     # Studies.
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Begin a study; raise DuplicatedStudyError when there is one of this name."""
+        """Begin a study; raise DuplicatedStudyError when there is one of this name.
+
+        A name that is there when the request is repeated, because its answer was lost, counts as taken, too.
+        """
         name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name
         words = directions_of(directions)
         try:
@@ -116,7 +121,11 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
 
     def delete_study(self, study_id: int) -> None:
         """Delete a study; the runs of its trials go out of lists and can be restored."""
-        self._asked(lambda: self._client.studies.delete(str(study_id)))
+        # Its number is never given again: what a repeated request does not find, the first one deleted.
+        self._asked(
+            lambda: self._client.studies.delete(str(study_id)),
+            done=lambda problem: isinstance(problem, NotFound) or None,
+        )
         with self._lock:
             self._studies.pop(study_id, None)
             self._mirror.forget(study_id)
@@ -212,6 +221,8 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Claim or end a trial; return False when somebody else has claimed it. Raise UpdateFinishedTrialError."""
         words: dict[str, Any] = {"state": STATES[state], "owner": _me(), "values": values_of(values)}
+        if state == TrialState.RUNNING:
+            words["beat_s"] = self._heartbeat_s
         done: Changed = self._change(trial_id, **words)
 
         def note(trial: FrozenTrial) -> None:
@@ -229,10 +240,15 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Keep what an objective reports while it runs; the last of a step stays."""
-        done = self._change(trial_id, reports=reports_of({step: intermediate_value}))
+        self.report(trial_id, {step: intermediate_value})
+
+    def report(self, trial_id: int, values: Mapping[int, float], *, patience: float | None = None) -> None:
+        """Keep intermediate values by step in one request; `patience` is instead of the storage's."""
+        # The moment is the same however often the request is sent, so that the points are the same, too.
+        done = self._change(trial_id, patience, reports=reports_of(values), at=datetime.now(UTC))
 
         def note(trial: FrozenTrial) -> None:
-            trial.intermediate_values = {**trial.intermediate_values, step: intermediate_value}
+            trial.intermediate_values = {**trial.intermediate_values, **values}
 
         self._mirror.note(trial_id, done.revision, note)
 
@@ -276,16 +292,21 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
     # Heartbeats.
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """Say that a trial is worked on; its beginning was heard already."""
+        """Say that a trial is worked on; its beginning was heard already. A server that is away hears the next time."""
         now = time.monotonic()
         with self._lock:
             begun = self._begun.pop(trial_id, None)
         if begun is not None and now - begun < (self._heartbeat_s or 0):
             return
         run = self.run_id(trial_id)
-        self._asked(lambda: self._client.runs.beat(run, every_s=self._heartbeat_s))
+        with contextlib.suppress(*AWAY):
+            self._keyed(lambda: self._client.runs.beat(run, every_s=self._heartbeat_s))
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        return self.silent(study_id)
+
+    def silent(self, study_id: int) -> list[int]:
+        """Return the ids of running trials that nobody is heard of; none when it was asked a heartbeat ago."""
         # Asked before each trial; nobody falls silent more often than hearts beat.
         now = time.monotonic()
         with self._lock:
@@ -314,7 +335,7 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
                 self._studies[study_id] = found
         return found
 
-    def _change(self, trial_id: int, **words: Any) -> Changed:
+    def _change(self, trial_id: int, patience: float | None = None, **words: Any) -> Changed:
         def repeated(problem: GimbalError) -> Changed | None:
             # The first attempt may have ended the trial before its answer was lost.
             state = words.get("state")
@@ -328,17 +349,20 @@ class OptunaStorage(BaseStorage, BaseHeartbeat):
             return Changed(changed=True, revision=now.revision, **times) if same else None
 
         def call() -> Changed:
-            return sent(lambda: self._client.studies.change(trial_id, **words), patience=self._patience, done=repeated)
+            waits = self._patience if patience is None else patience
+            return sent(lambda: self._client.studies.change(trial_id, **words), patience=waits, done=repeated)
 
         try:
             return self._keyed(call)
         except NotReady as problem:
+            # Somebody else ended it: how, is asked the next time.
+            self._mirror.disown(trial_id)
             raise UpdateFinishedTrialError(problem.message) from problem
         except Conflict as problem:
             raise ValueError(str(problem)) from problem
 
-    def _asked(self, call: Callable[[], Any]) -> Any:
-        return self._keyed(lambda: sent(call, patience=self._patience))
+    def _asked(self, call: Callable[[], Any], done: Callable[[GimbalError], Any] | None = None) -> Any:
+        return self._keyed(lambda: sent(call, patience=self._patience, done=done))
 
     def _keyed(self, call: Callable[[], Any]) -> Any:
         try:

@@ -1,7 +1,6 @@
 """Trials as tasks of a Ray cluster: the same process as here, started where Ray has room."""
 
 import importlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,16 +8,12 @@ from gimbal.faces.client.sweep.process import Job, Outcome, Process
 from gimbal.kernel.errors import MissingExtra
 
 _LOOK_S = 0.2
+_CANCEL_S = 10.0
 
 
 def _task(job: Job) -> Outcome:
-    process = Process(job)
-    try:
-        return process.wait(lambda: "")
-    except BaseException:
-        # The task was cancelled: what it started ends with it.
-        process.end()
-        raise
+    # When the task is cancelled, what it started ends with it.
+    return Process(job).wait(lambda: "")
 
 
 class RayRunner:
@@ -37,15 +32,19 @@ class RayRunner:
     def run(self, job: Job, stop: Callable[[], str], *, started: Callable[[int], None]) -> Outcome:
         """Run a job where there is room; end it when `stop` says why."""
         task = self._start.remote(job)
-        while True:
-            done, _ = self._ray.wait([task], timeout=_LOOK_S)
-            if done:
-                return self._got(task)
-            if why := stop():
-                self._ray.cancel(task)
-                until = time.monotonic() + 10
-                self._ray.wait([task], timeout=max(0.0, until - time.monotonic()))
-                return Outcome(code=-15, output=b"", why=why)
+        try:
+            while not self._ray.wait([task], timeout=_LOOK_S)[0]:
+                if why := stop():
+                    self._end(task)
+                    return Outcome(code=-15, output=b"", why=why)
+        except BaseException:
+            self._end(task)
+            raise
+        return self._got(task)
+
+    def _end(self, task: Any) -> None:
+        self._ray.cancel(task)
+        self._ray.wait([task], timeout=_CANCEL_S)
 
     def _got(self, task: Any) -> Outcome:
         try:

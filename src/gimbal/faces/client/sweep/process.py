@@ -69,23 +69,29 @@ class Process:
         self.pid = self._process.pid
 
     def wait(self, stop: Callable[[], str]) -> Outcome:
-        """Wait until it ends, or until `stop` says why it shall."""
-        why = ""
+        """Wait until it ends, or until `stop` says why it shall; whatever `stop` raises ends it, too."""
+        with self._output as file:
+            try:
+                code, why = self._ended(stop)
+            except BaseException:
+                self.end()
+                raise
+            # What a trial left running goes with it.
+            end_group(self.pid)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - MOST_OUTPUT))
+            return Outcome(code=code, output=file.read(), why=why)
+
+    def _ended(self, stop: Callable[[], str]) -> tuple[int, str]:
         while (code := self._process.poll()) is None:
             why = stop()
             if not why and self._until is not None and time.monotonic() > self._until:
                 why = "timeout"
             if why:
-                code = self.end()
-                break
+                return self.end(), why
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LOOK_S)
-        # What a trial left running goes with it.
-        end_group(self.pid)
-        with self._output as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MOST_OUTPUT))
-            return Outcome(code=code, output=file.read(), why=why)
+        return code, ""
 
     def end(self) -> int:
         """End it and its children: asked first, then made to."""
@@ -103,11 +109,26 @@ def end_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+def is_at_work(pid: int, at: str) -> bool:
+    """Tell whether the process that started then is still there: ids are given again, and no moment is no process."""
+    return bool(at) and started_at(pid) == at
+
+
 def started_at(pid: int) -> str:
-    """Return when a process started, as the kernel counts it; empty when it is gone: ids are given again."""
+    """Return when a process started, in the words of its system; empty when it is gone."""
+    if not Path("/proc/self/stat").exists():
+        return started_by_ps(pid)
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, IndexError):
         return ""
     # One that has ended and was not fetched yet is gone, too.
     return "" if fields[0] == "Z" else fields[19]
+
+
+def started_by_ps(pid: int) -> str:
+    """Return the same where there is no /proc, as on macOS: to the second."""
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})  # noqa: S603 - ours
+    state, _, at = told.stdout.strip().partition(" ")
+    return "" if state.startswith("Z") else at.strip()

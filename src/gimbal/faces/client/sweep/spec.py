@@ -16,6 +16,8 @@ from gimbal.axis.runs.studies.model import Direction
 from gimbal.kernel.errors import BadInput, MissingExtra
 
 MOST_GRID = 10_000
+MOST_TRIALS = 100
+"""Where the file says nothing."""
 Goal = Direction
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -52,8 +54,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`tpe`, `random`, `grid`, or `module:Class` of any sampler of Optuna's kind."""
     pruner: Literal["none", "median", "hyperband"] = "none"
     """What stops trials early that do badly."""
-    trials: Count = 100
-    """How many at most, those of earlier times included."""
+    trials: Count | None = None
+    """How many at most, those of earlier times included; 100, or every point of a grid, when left out."""
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """How many at once."""
     time_s: Seconds | None = None
@@ -69,6 +71,18 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def metrics(self) -> list[str]:
         """The names of the objectives."""
         return [self.metric] if isinstance(self.metric, str) else self.metric
+
+    @property
+    def most(self) -> int:
+        """How many trials there are at most."""
+        if self.trials is not None:
+            return self.trials
+        return self.points if self.sampler == "grid" else MOST_TRIALS
+
+    @property
+    def points(self) -> int:
+        """The size of the grid; more than MOST_GRID where it has no end."""
+        return math.prod(len(points(one)) or MOST_GRID + 1 for one in self.space.values())
 
     @property
     def goals(self) -> list[Goal]:
@@ -182,8 +196,7 @@ def _contradictions(sweep: Sweep) -> list[tuple[str, str, str]]:
     for name, one in sweep.space.items():
         found += [(f"space.{name}", *why) for why in _wrong(one)]
     if sweep.sampler == "grid" and not found:
-        size = math.prod(len(points(one)) or MOST_GRID + 1 for one in sweep.space.values())
-        if size > MOST_GRID:
+        if sweep.points > MOST_GRID:
             todo = "Give choices, whole numbers, or a step to each parameter."
             found.append(("sampler", f"The grid has no end, or more than {MOST_GRID:,} points.", todo))
     elif sweep.sampler not in {"tpe", "random", "grid"} and sweep.sampler.count(":") != 1:
@@ -222,11 +235,11 @@ def points(one: Range) -> list[Any]:
     if one.choices is not None:
         return list(one.choices)
     low, high = one.low or 0, one.high or 0
-    step = one.step or (1 if whole(one) else None)
+    kind, step = (int, one.step or 1) if whole(one) else (float, one.step)
     if step is None:
         return []
     count = min(int((high - low) / step + 1e-9) + 1, MOST_GRID + 1)
-    return [low + place * step for place in range(count)]
+    return [kind(low + place * step) for place in range(count)]
 
 
 def _lines(node: Any) -> dict[str, int]:

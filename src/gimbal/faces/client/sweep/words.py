@@ -1,6 +1,7 @@
 """The words and variables with which a trial is started."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -28,15 +29,11 @@ def job_of(sweep: Sweep, client: Client, run_id: str, params: Mapping[str, Any])
 
 def _filled(words: list[str], params: Mapping[str, Any]) -> list[str]:
     texts = {name: _text(value) for name, value in params.items()}
-    if not any("{" + name + "}" in word for word in words for name in texts):
+    # All at once: what a value says is no placeholder.
+    place = re.compile("|".join(re.escape("{" + name + "}") for name in texts))
+    if not any(place.search(word) for word in words):
         return words + [part for name, text in texts.items() for part in (f"--{name}", text)]
-    filled: list[str] = []
-    for word in words:
-        whole = word
-        for name, text in texts.items():
-            whole = whole.replace("{" + name + "}", text)
-        filled.append(whole)
-    return filled
+    return [place.sub(lambda found: texts[found[0][1:-1]], word) for word in words]
 
 
 def _text(value: Any) -> str:

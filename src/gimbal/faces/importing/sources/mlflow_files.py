@@ -3,18 +3,17 @@
 Format: mlflow/store/tracking/file_store.py and mlflow/store/model_registry/file_store.py of MLflow 1.0 to 3.18.
 """
 
-import itertools
 import os
+from collections import deque
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from gimbal.axis.runs.imports.model import ImportedDataset, ImportedExperiment, ImportedModel, ImportedModelMetric
-from gimbal.axis.runs.model import to_wire
+from gimbal.axis.runs.imports.model import ImportedDataset, ImportedExperiment, ImportedModel
+from gimbal.faces.importing.reading import reading
 from gimbal.faces.importing.records import (
     Points,
     Problem,
@@ -25,42 +24,48 @@ from gimbal.faces.importing.records import (
     run_uuid,
 )
 from gimbal.faces.importing.sources import mlflow
-from gimbal.faces.importing.sources.folders import add_files, files_below
+from gimbal.faces.importing.sources.chosen import Chosen
+from gimbal.faces.importing.sources.folders import folders_in, link_left_out
 from gimbal.faces.importing.times import at_us
 from gimbal.kernel.errors import BadInput, NotFound
 
 _META, _TRASH, _REGISTRY = "meta.yaml", ".trash", "models"
 _READ = 1 << 16
-_THREADS, _WINDOW = 8, 64
+_THREADS, _AHEAD = 8, 16
 _NOT_RUNS = frozenset({"datasets", "models", "tags", "traces", "assessments"})
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _OfModel(NamedTuple):
+    """Which runs a logged model has to do with."""
+
+    made_by: dict[str, int]
+    read_by: list[str]
 
 
 class MlflowFiles:
     """A folder `mlruns`."""
 
-    def __init__(self, folder: Path, chosen: Collection[str] = ()) -> None:
+    def __init__(self, folder: Path, chosen: Collection[str] = (), *, artifacts: bool = True) -> None:
         """Look at the folder; raise NotFound where there is none, BadInput when it is no file store."""
         if not folder.is_dir():
             raise NotFound(f"There is no folder {folder}.", where="source", todo="Give the path of a folder mlruns.")
         self._folder = folder
-        self._all = not chosen
+        self._chosen = Chosen(chosen)
+        self._artifacts = mlflow.Artifacts(folder, wanted=artifacts)
         self._problems: list[Problem] = []
         self._found: dict[Path, ImportedExperiment] = {}
-        places = [*_folders(folder), *_folders(folder / _TRASH)]
-        for place in places:
-            if place.name in {_TRASH, _REGISTRY} or not any(place.iterdir()):
-                continue
-            if not (place / _META).exists():
-                self._problems.append(Problem(str(place), f"The folder has no {_META}, and is left out."))
-            elif (one := self._experiment(place)) and (not chosen or one.name in chosen):
-                self._found[place] = one
-        if not self._found and not self._problems and not (folder / _REGISTRY).is_dir():
+        for place in [*folders_in(folder, self._problems), *folders_in(folder / _TRASH, self._problems)]:
+            if place.name not in {_TRASH, _REGISTRY}:
+                problem = reading(str(place / _META), lambda place=place: self._look(place))
+                self._problems += [problem] if problem is not None else []
+        if not self._found and not self._problems and not (folder / _REGISTRY).is_dir() and self._chosen.all:
             raise BadInput(
                 f"{folder} is no file store of MLflow: none of its folders has a {_META}.",
                 where="source",
                 todo="Give the folder that has one folder for each experiment, mostly named mlruns.",
             )
+        self._chosen.check()
 
     def experiments(self) -> list[ImportedExperiment]:
         """Return the experiments, deleted ones among them."""
@@ -68,56 +73,61 @@ class MlflowFiles:
 
     def count(self) -> int | None:
         """Return how many folders of runs there are."""
-        return sum(1 for place in self._found for _ in _run_folders(place))
+        return sum(len(_run_folders(place)) for place in self._found)
 
     def runs(self) -> Iterator[SourceRun | Problem]:
         """Yield the runs, experiment by experiment."""
         yield from self._problems
         # The disk is waited for, not the processor.
         with ThreadPoolExecutor(_THREADS, "mlruns") as pool:
+            ahead: deque[Future[SourceRun | Problem]] = deque()
             for place, experiment in self._found.items():
-                folders = _run_folders(place)
-                while window := list(itertools.islice(folders, _WINDOW)):
-                    yield from pool.map(self._run, window, repeat(place), repeat(experiment.name))
+                problems: list[Problem] = []
+                for folder in _run_folders(place, problems):
+                    ahead.append(pool.submit(self._run, folder, place, experiment.name))
+                    if len(ahead) == _AHEAD:
+                        yield ahead.popleft().result()
+                yield from problems
+            while ahead:
+                yield ahead.popleft().result()
 
     def models(self) -> Iterator[SourceModel | Problem]:
         """Yield logged models."""
         for place, experiment in self._found.items():
-            for folder in _folders(place / "models"):
-                meta = _meta(folder)
-                yield meta if isinstance(meta, Problem) else self._model(folder, place, meta, experiment.name)
+            problems: list[Problem] = []
+            folders = folders_in(place / "models", problems)
+            links = _links(place) if folders else {}
+            for folder in folders:
+                of_model = links.get(folder.name, _OfModel({}, []))
+                one = reading(str(folder), lambda: self._model(folder, experiment.name, of_model, problems))  # noqa: B023 - called at once
+                if one is not None:
+                    yield one
+            yield from problems
 
     def registered(self) -> Iterator[SourceRegistered | Problem]:
         """Yield registered models with their versions; none where only some experiments are chosen."""
-        if not self._all:
+        if not self._chosen.all:
             return
-        for folder in _folders(self._folder / _REGISTRY):
-            meta = _meta(folder)
-            if isinstance(meta, Problem):
-                yield meta
-                continue
-            aliases = _texts(folder / "aliases", [])
-            one = SourceRegistered(
-                name=str(meta.get("name", folder.name)),
-                description=str(meta.get("description") or ""),
-                tags=_texts(folder / "tags", []),
-                aliases={name: int(text) for name, text in aliases.items() if text.strip().isdecimal()},
-            )
-            for place in _folders(folder):
-                if place.name.startswith("version-"):
-                    version = _meta(place)
-                    if isinstance(version, Problem):
-                        yield version
-                    elif version.get("current_stage") != mlflow.DELETED_VERSION:
-                        one.versions.append(_version(place, version))
-            one.versions.sort(key=lambda each: each.number)
-            yield one
+        problems: list[Problem] = []
+        for folder in folders_in(self._folder / _REGISTRY, problems):
+            yield reading(str(folder), lambda folder=folder: _registered(folder, problems))
+        yield from problems
 
-    def _experiment(self, place: Path) -> ImportedExperiment | None:
+    def _look(self, place: Path) -> Problem | None:
+        """Note the experiment of a folder when it is chosen; return why it cannot be read."""
+        if not any(place.iterdir()):
+            return None
+        if not (place / _META).exists():
+            return Problem(str(place), f"The folder has no {_META}, and is left out.")
         meta = _meta(place)
         if isinstance(meta, Problem):
-            self._problems.append(meta)
-            return None
+            return meta
+        one = self._experiment(place, meta)
+        if self._chosen.takes(one.name, str(meta.get("name", place.name))):
+            self._found[place] = one
+        return None
+
+    def _experiment(self, place: Path, meta: dict[str, Any]) -> ImportedExperiment:
         deleted = place.parent.name == _TRASH or meta.get("lifecycle_stage") == "deleted"
         created, updated = meta.get("creation_time"), meta.get("last_update_time")
         return ImportedExperiment(
@@ -129,6 +139,9 @@ class MlflowFiles:
         )
 
     def _run(self, folder: Path, place: Path, experiment: str) -> SourceRun | Problem:
+        return reading(str(folder), lambda: self._whole(folder, place, experiment))
+
+    def _whole(self, folder: Path, place: Path, experiment: str) -> SourceRun | Problem:
         meta = _meta(folder)
         if isinstance(meta, Problem):
             return meta
@@ -138,78 +151,78 @@ class MlflowFiles:
         problems: list[Problem] = []
         params, tags = _texts(folder / "params", problems), _texts(folder / "tags", problems)
         one = mlflow.made_run({**meta, "run_id": own_id}, experiment, params, tags, str(folder))
-        one.problems = problems
         for name, path in _leaves(folder / "metrics", problems):
             _metric(one.points, name, path, problems)
         one.datasets = self._datasets(folder, place, problems)
-        root = folder / "artifacts"
-        if not root.is_dir():
-            # Elsewhere than beside the run: an experiment may say where its artifacts go.
-            told = mlflow.local_folder(str(meta.get("artifact_uri") or ""), self._folder)
-            root = told if told is not None and told.is_dir() else root
-            if told is None and meta.get("artifact_uri"):
-                what = "are not on this machine, and are left out; import from MLflow's server to have them."
-                problems.append(Problem(str(meta["artifact_uri"]), f"The artifacts of the run {own_id} {what}"))
-        add_files(files_below(root), one.files, problems)
+        one.files, more = self._artifacts.of(str(meta.get("artifact_uri") or ""), str(own_id), folder / "artifacts")
+        one.problems = [*problems, *more]
         return one
 
     def _datasets(self, folder: Path, place: Path, problems: list[Problem]) -> list[ImportedDataset]:
         found: list[ImportedDataset] = []
-        for each in _folders(folder / "inputs"):
+        for each in folders_in(folder / "inputs", problems):
             used = _meta(each)
             if isinstance(used, Problem) or used.get("source_type") != "DATASET":
                 problems += [used] if isinstance(used, Problem) else []
                 continue
-            meta = _meta(place / "datasets" / str(used.get("source_id", "")))
-            if isinstance(meta, Problem):
-                problems.append(meta)
-                continue
-            texts = {name: str(meta.get(name) or "") for name in ("source_type", "source", "schema", "profile")}
-            tags = {str(name): str(value) for name, value in (used.get("tags") or {}).items()}
-            found.append(ImportedDataset(name=str(meta["name"]), digest=str(meta["digest"]), tags=tags, **texts))
+            described = place / "datasets" / str(used.get("source_id", ""))
+            one = reading(str(described), lambda used=used, described=described: _dataset(used, _meta(described)))
+            (problems if isinstance(one, Problem) else found).append(one)  # type: ignore[arg-type] - by kind
         return found
 
-    def _model(self, folder: Path, place: Path, meta: dict[str, Any], experiment: str) -> SourceModel | Problem:
-        problems: list[Problem] = []
+    def _model(
+        self, folder: Path, experiment: str, links: _OfModel, problems: list[Problem]
+    ) -> SourceModel | Problem | None:
+        """Return a logged model; None for one that was deleted."""
+        meta = _meta(folder)
+        if isinstance(meta, Problem) or meta.get("lifecycle_stage") == "deleted":
+            return meta if isinstance(meta, Problem) else None
         own_id = str(meta.get("model_id", folder.name))
-        made_by = {
-            run_uuid(mlflow.KIND, run.name): int(link.get("step") or 0)
-            for run in _run_folders(place)
-            if (run / "outputs" / own_id).is_dir() and isinstance(link := _meta(run / "outputs" / own_id), dict)
-        }
         source_run = meta.get("source_run_id")
-        one = SourceModel(
-            record=ImportedModel(
-                id=own_id,
-                name=str(meta.get("name") or own_id),
-                experiment=experiment,
-                status=mlflow.model_state(meta.get("status")),
-                model_type=str(meta.get("model_type") or ""),
-                source_run_id=run_uuid(mlflow.KIND, str(source_run)) if source_run else None,
-                created_at=at_us(int(meta.get("creation_timestamp") or 0) * 1000),
-                updated_at=at_us(int(meta.get("last_updated_timestamp") or 0) * 1000),
-                params=_texts(folder / "params", problems),
-                tags=_texts(folder / "tags", problems),
-                metrics=_model_metrics(folder, problems),
-                made_by=made_by,
-            )
+        record = ImportedModel(
+            id=own_id,
+            name=str(meta.get("name") or own_id),
+            experiment=experiment,
+            status=mlflow.model_state(meta.get("status")),
+            model_type=str(meta.get("model_type") or ""),
+            source_run_id=run_uuid(mlflow.KIND, str(source_run)) if source_run else None,
+            created_at=at_us(int(meta.get("creation_timestamp") or 0) * 1000),
+            updated_at=at_us(int(meta.get("last_updated_timestamp") or 0) * 1000),
+            params=_texts(folder / "params", problems),
+            tags=_texts(folder / "tags", problems),
+            metrics=mlflow.newest(_model_points(folder, problems)),
+            made_by=links.made_by,
+            read_by=links.read_by,
         )
-        add_files(files_below(folder / "artifacts"), one.files, problems)
-        return one
+        files, more = self._artifacts.of(str(meta.get("artifact_location") or ""), own_id, folder / "artifacts")
+        problems += more
+        return SourceModel(record=record, files=files)
 
 
-def _folders(place: Path) -> list[Path]:
-    """Return the folders in a folder by name; links are not followed."""
-    if not place.is_dir():
-        return []
-    with os.scandir(place) as entries:
-        return [
-            Path(one.path) for one in sorted(entries, key=lambda one: one.name) if one.is_dir(follow_symlinks=False)
-        ]
+def _links(place: Path) -> dict[str, _OfModel]:
+    """Return by the ids of models which runs of an experiment made and read them."""
+    found: dict[str, _OfModel] = {}
+    for run in _run_folders(place):
+        own_id = run_uuid(mlflow.KIND, run.name)
+        for one in folders_in(run / "outputs"):
+            if isinstance(link := _meta(one), dict):
+                found.setdefault(one.name, _OfModel({}, [])).made_by[own_id] = int(link.get("step") or 0)
+        for one in folders_in(run / "inputs"):
+            if isinstance(link := _meta(one), dict) and link.get("source_type") == "MODEL":
+                found.setdefault(str(link.get("source_id")), _OfModel({}, [])).read_by.append(own_id)
+    return found
 
 
-def _run_folders(place: Path) -> Iterator[Path]:
-    return (folder for folder in _folders(place) if folder.name not in _NOT_RUNS)
+def _dataset(used: dict[str, Any], meta: dict[str, Any] | Problem) -> ImportedDataset | Problem:
+    if isinstance(meta, Problem):
+        return meta
+    texts = {name: str(meta.get(name) or "") for name in ("source_type", "source", "schema", "profile")}
+    tags = {str(name): str(value) for name, value in (used.get("tags") or {}).items()}
+    return ImportedDataset(name=str(meta["name"]), digest=str(meta["digest"]), tags=tags, **texts)
+
+
+def _run_folders(place: Path, problems: list[Problem] | None = None) -> list[Path]:
+    return [folder for folder in folders_in(place, problems) if folder.name not in _NOT_RUNS]
 
 
 def _meta(folder: Path) -> dict[str, Any] | Problem:
@@ -230,10 +243,13 @@ def _leaves(folder: Path, problems: list[Problem], prefix: str = "") -> Iterator
         entries = list(os.scandir(folder))
     except FileNotFoundError:
         return
+    except OSError as problem:
+        problems.append(Problem(str(folder), f"It cannot be read ({problem.strerror}), and is left out."))
+        return
     for entry in entries:
         name = f"{prefix}{entry.name}"
         if entry.is_symlink():
-            problems.append(Problem(entry.path, "A symbolic link is left out."))
+            problems.append(link_left_out(entry.path))
         elif entry.is_dir():
             yield from _leaves(Path(entry.path), problems, f"{name}/")
         else:
@@ -277,51 +293,62 @@ def _metric(points: Points, name: str, path: str, problems: list[Problem]) -> No
             return
     except ValueError:
         pass
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
         parts = line.split()
+        # Before 1.0 there were no steps; behind the step newer versions may name a dataset. A line may break off.
+        step = parts[2] if len(parts) > 2 else "0" if line.endswith("\n") else ""
         try:
-            # Before 1.0 there were no steps; behind the step newer versions may name a dataset.
-            point = (int(parts[2]) if len(parts) > 2 else 0, int(parts[0]) * 1000, float(parts[1]))
+            point = (int(step), int(parts[0]) * 1000, float(parts[1]))
         except (ValueError, IndexError):
-            if line.strip():
-                problems.append(
-                    Problem(f"{path}:{number}", f"The line {line[:60]!r} is no point; the others are kept.")
-                )
+            if parts:
+                problems.append(_no_point(path, number, line))
             continue
         points.add(name, *point)
 
 
-def _model_metrics(folder: Path, problems: list[Problem]) -> list[ImportedModelMetric]:
-    """Return of each metric of a model, and dataset, the newest point: milliseconds, value, step, run, dataset, digest."""
-    newest: dict[tuple[str, str, str], tuple[int, int, float, str]] = {}
+def _no_point(path: str, number: int, line: str) -> Problem:
+    return Problem(f"{path}:{number}", f"The line {line.rstrip()[:60]!r} is no point; the others are kept.")
+
+
+def _model_points(folder: Path, problems: list[Problem]) -> Iterator[mlflow.ModelPoint]:
+    """Yield the points of a model; a line is milliseconds, value, step, run, and may be dataset and digest."""
     for name, path in _leaves(folder / "metrics", problems):
         for number, line in enumerate((_read(path, problems) or "").splitlines(), start=1):
             parts = line.split(" ")
-            try:
-                point = (int(parts[2]), int(parts[0]), float(parts[1]), parts[3])
-            except (ValueError, IndexError):
-                problems.append(
-                    Problem(f"{path}:{number}", f"The line {line[:60]!r} is no point; the others are kept.")
-                )
-                continue
             dataset, digest = (parts[4], parts[5]) if len(parts) > 5 else ("", "")
-            key = (name, dataset, digest)
-            newest[key] = max(newest.get(key, point), point, key=lambda one: one[:2])
-    return [
-        ImportedModelMetric(
-            name=name,
-            value=to_wire(value),
-            step=step,
-            at=at_us(ms * 1000),
-            run_id=run_uuid(mlflow.KIND, run_id),
-            dataset_name=dataset,
-            dataset_digest=digest,
-        )
-        for (name, dataset, digest), (step, ms, value, run_id) in newest.items()
-    ]
+            try:
+                point = int(parts[2]), int(parts[0]), float(parts[1]), parts[3]
+            except (ValueError, IndexError):
+                problems.append(_no_point(path, number, line))
+                continue
+            yield mlflow.ModelPoint(name, dataset, digest, *point)
 
 
-def _version(folder: Path, meta: dict[str, Any]) -> SourceVersion:
+def _registered(folder: Path, problems: list[Problem]) -> SourceRegistered | Problem:
+    meta = _meta(folder)
+    if isinstance(meta, Problem):
+        return meta
+    aliases = _texts(folder / "aliases", problems)
+    one = SourceRegistered(
+        name=str(meta.get("name", folder.name)),
+        description=str(meta.get("description") or ""),
+        tags=_texts(folder / "tags", problems),
+        aliases={name: int(text) for name, text in aliases.items() if text.strip().isdecimal()},
+    )
+    for place in folders_in(folder, problems):
+        if place.name.startswith("version-"):
+            version = reading(str(place), lambda place=place: _version(place, _meta(place), problems))
+            if isinstance(version, Problem):
+                problems.append(version)
+            elif version.stage != mlflow.DELETED_VERSION:
+                one.versions.append(version)
+    one.versions.sort(key=lambda each: each.number)
+    return one
+
+
+def _version(folder: Path, meta: dict[str, Any] | Problem, problems: list[Problem]) -> SourceVersion | Problem:
+    if isinstance(meta, Problem):
+        return meta
     run_id = str(meta.get("run_id") or "")
     source, model_id = mlflow.source_here(
         str(meta.get("source") or ""), str(meta.get("storage_location") or ""), run_id, str(meta.get("model_id") or "")
@@ -335,5 +362,5 @@ def _version(folder: Path, meta: dict[str, Any]) -> SourceVersion:
         description=str(meta.get("description") or ""),
         stage=str(meta.get("current_stage") or "None"),
         created_us=int(meta.get("creation_timestamp") or 0) * 1000,
-        tags=_texts(folder / "tags", []),
+        tags=_texts(folder / "tags", problems),
     )

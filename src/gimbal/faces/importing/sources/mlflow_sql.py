@@ -6,6 +6,7 @@ tables and columns that an older one has not yet are taken for empty.
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from gimbal.axis.runs.imports.model import ImportedDataset, ImportedExperiment, ImportedModel, ImportedModelMetric
-from gimbal.axis.runs.model import to_wire
+from gimbal.axis.runs.imports.model import ImportedDataset, ImportedExperiment, ImportedModel
+from gimbal.faces.importing.reading import reading, shown
 from gimbal.faces.importing.records import (
     Problem,
-    SourceFile,
     SourceModel,
     SourceRegistered,
     SourceRun,
@@ -25,7 +25,7 @@ from gimbal.faces.importing.records import (
     run_uuid,
 )
 from gimbal.faces.importing.sources import mlflow
-from gimbal.faces.importing.sources.folders import add_files, files_below
+from gimbal.faces.importing.sources.chosen import Chosen
 from gimbal.faces.importing.times import at_us
 from gimbal.kernel.errors import BadInput, NotFound, Unavailable
 
@@ -37,14 +37,15 @@ Row = dict[str, Any]
 class MlflowSql:
     """A database of MLflow."""
 
-    def __init__(self, url: str, chosen: Collection[str] = ()) -> None:
+    def __init__(self, url: str, chosen: Collection[str] = (), *, artifacts: bool = True) -> None:
         """Connect; raise BadInput for an address that is none, or a database of something else, Unavailable without one."""
         try:
             parsed = sa.make_url(url)
-        except SQLAlchemyError:
-            raise BadInput(f"{url[:80]!r} is no address of a database.", where="source") from None
-        self._base, self._engine = _engine(parsed)
-        self._shown = parsed.render_as_string(hide_password=True)
+        except (SQLAlchemyError, ValueError):
+            raise BadInput(f"{shown(url)[:80]!r} is no address of a database.", where="source") from None
+        base, self._engine = _engine(parsed)
+        self._artifacts = mlflow.Artifacts(base, wanted=artifacts)
+        self._shown = shown(parsed.render_as_string(hide_password=True))
         self._metadata = sa.MetaData()
         with _told(self._shown):
             self._metadata.reflect(self._engine)
@@ -54,12 +55,13 @@ class MlflowSql:
                 where="source",
                 todo="Give the address that `mlflow server --backend-store-uri` was given.",
             )
-        self._all = not chosen
+        self._chosen = Chosen(chosen)
         self._workspace = os.environ.get("MLFLOW_WORKSPACE") or "default"
         rows = self._rows("experiments")
         mine = [row for row in rows if self._is_mine(row)]
         self._elsewhere = sorted({str(row["workspace"]) for row in rows if not self._is_mine(row)})
-        self._experiments = {row["experiment_id"]: row for row in mine if not chosen or _name(row) in chosen}
+        self._experiments = {row["experiment_id"]: row for row in mine if self._chosen.takes(_name(row), row["name"])}
+        self._chosen.check()
         tags: dict[Any, dict[str, str]] = {}
         for row in self._rows("experiment_tags"):
             tags.setdefault(row["experiment_id"], {})[row["key"]] = row["value"] or ""
@@ -108,38 +110,19 @@ class MlflowSql:
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
             ids = [row["model_id"] for row in part]
-            params, tags, metrics = (
-                _grouped(self._rows(table, model_id=ids), "model_id")
-                for table in ("logged_model_params", "logged_model_tags", "logged_model_metrics")
-            )
-            made = _grouped(self._rows("inputs", destination_id=ids, source_type=["RUN_OUTPUT"]), "destination_id")
-            read = _grouped(self._rows("inputs", destination_id=ids, source_type=["RUN_INPUT"]), "destination_id")
+            tables = ("logged_model_params", "logged_model_tags", "logged_model_metrics")
+            of = {table: _grouped(self._rows(table, model_id=ids), "model_id") for table in tables}
+            for kind in ("RUN_OUTPUT", "RUN_INPUT"):
+                links = self._rows("inputs", destination_id=ids, source_type=[kind])
+                of[kind] = _grouped(links, "destination_id")
             for row in part:
-                own_id = row["model_id"]
-                record = ImportedModel(
-                    id=own_id,
-                    name=row["name"],
-                    experiment=_name(self._experiments[row["experiment_id"]]),
-                    status=mlflow.model_state(row["status"]),
-                    model_type=row["model_type"] or "",
-                    source_run_id=run_uuid(mlflow.KIND, row["source_run_id"]) if row["source_run_id"] else None,
-                    created_at=at_us(row["creation_timestamp_ms"] * 1000),
-                    updated_at=at_us(row["last_updated_timestamp_ms"] * 1000),
-                    params={one["param_key"]: one["param_value"] for one in params.get(own_id, [])},
-                    tags={one["tag_key"]: one["tag_value"] for one in tags.get(own_id, [])},
-                    metrics=_model_metrics(metrics.get(own_id, [])),
-                    made_by={
-                        run_uuid(mlflow.KIND, one["source_id"]): one.get("step") or 0 for one in made.get(own_id, [])
-                    },
-                    read_by=[run_uuid(mlflow.KIND, one["source_id"]) for one in read.get(own_id, [])],
-                )
-                files, problems = self._files(row["artifact_location"], own_id)
-                yield from problems
-                yield SourceModel(record=record, files=files)
+                mine = {name: rows.get(row["model_id"], []) for name, rows in of.items()}
+                one = reading(f"logged model {row['model_id']}", lambda row=row, mine=mine: self._model(row, mine))
+                yield from [one] if isinstance(one, Problem) else one
 
     def registered(self) -> Iterator[SourceRegistered | Problem]:
         """Yield registered models with their versions; none where only some experiments are chosen."""
-        if not self._all:
+        if not self._chosen.all:
             return
         aliases, tags, version_tags = (
             _grouped(list(filter(self._is_mine, self._rows(table))), "name")
@@ -151,17 +134,40 @@ class MlflowSql:
             if not self._is_mine(row):
                 continue
             of_versions = _grouped(version_tags.get(name, []), "version")
-            yield SourceRegistered(
-                name=name,
-                description=row["description"] or "",
-                tags={one["key"]: one["value"] or "" for one in tags.get(name, [])},
-                aliases={one["alias"]: int(one["version"]) for one in aliases.get(name, [])},
-                versions=[
-                    _version(one, {tag["key"]: tag["value"] or "" for tag in of_versions.get(one["version"], [])})
-                    for one in sorted(versions.get(name, []), key=lambda one: one["version"])
-                    if one["current_stage"] != mlflow.DELETED_VERSION
-                ],
+            yield reading(
+                f"registered model {name}",
+                lambda row=row, name=name, of_versions=of_versions: SourceRegistered(
+                    name=name,
+                    description=row["description"] or "",
+                    tags={one["key"]: one["value"] or "" for one in tags.get(name, [])},
+                    aliases={one["alias"]: int(one["version"]) for one in aliases.get(name, [])},
+                    versions=[
+                        _version(one, {tag["key"]: tag["value"] or "" for tag in of_versions.get(one["version"], [])})
+                        for one in sorted(versions.get(name, []), key=lambda one: one["version"])
+                        if one["current_stage"] != mlflow.DELETED_VERSION
+                    ],
+                ),
             )
+
+    def _model(self, row: Row, of: dict[str, list[Row]]) -> list[SourceModel | Problem]:
+        own_id, source_run = row["model_id"], row["source_run_id"]
+        record = ImportedModel(
+            id=own_id,
+            name=row["name"],
+            experiment=_name(self._experiments[row["experiment_id"]]),
+            status=mlflow.model_state(row["status"]),
+            model_type=row["model_type"] or "",
+            source_run_id=run_uuid(mlflow.KIND, source_run) if source_run else None,
+            created_at=at_us(row["creation_timestamp_ms"] * 1000),
+            updated_at=at_us(row["last_updated_timestamp_ms"] * 1000),
+            params={one["param_key"]: one["param_value"] for one in of["logged_model_params"]},
+            tags={one["tag_key"]: one["tag_value"] for one in of["logged_model_tags"]},
+            metrics=mlflow.newest(map(_model_point, of["logged_model_metrics"])),
+            made_by={run_uuid(mlflow.KIND, one["source_id"]): one.get("step") or 0 for one in of["RUN_OUTPUT"]},
+            read_by=[run_uuid(mlflow.KIND, one["source_id"]) for one in of["RUN_INPUT"]],
+        )
+        files, problems = self._artifacts.of(row["artifact_location"] or "", own_id)
+        return [*problems, SourceModel(record=record, files=files)]
 
     def _is_mine(self, row: Row) -> bool:
         """Tell whether a row is of the workspace that is imported; before 3.10 there were none."""
@@ -190,27 +196,37 @@ class MlflowSql:
         params, tags = (_texts(self._rows(table, run_uuid=ids)) for table in ("params", "tags"))
         found: dict[str, SourceRun] = {}
         for row in rows:
-            own_id, experiment = row["run_uuid"], _name(self._experiments[row["experiment_id"]])
-            info = {**row, "run_id": own_id, "run_name": row.get("name")}
-            where = f"run {own_id}"
-            one = mlflow.made_run(info, experiment, params.get(own_id, {}), tags.get(own_id, {}), where)
-            one.files, one.problems = self._files(row["artifact_uri"] or "", own_id)
+            own_id, where = row["run_uuid"], f"run {row['run_uuid']}"
+            one = reading(
+                where,
+                lambda row=row, own_id=own_id, where=where: mlflow.made_run(
+                    {**row, "run_id": own_id, "run_name": row.get("name")},
+                    _name(self._experiments[row["experiment_id"]]),
+                    params.get(own_id, {}),
+                    tags.get(own_id, {}),
+                    where,
+                ),
+            )
+            if isinstance(one, Problem):
+                yield one
+                continue
+            one.files, one.problems = self._artifacts.of(row["artifact_uri"] or "", own_id)
             found[own_id] = one
-        self._points(ids, found)
-        self._datasets(ids, found)
+        self._points(found)
+        self._datasets(found)
         yield from found.values()
 
-    def _points(self, ids: Sequence[str], found: dict[str, SourceRun]) -> None:
+    def _points(self, found: dict[str, SourceRun]) -> None:
         metrics = self._metadata.tables["metrics"].c
         columns = (metrics.run_uuid, metrics.key, metrics.step, metrics.timestamp, metrics.value, metrics.is_nan)
         with _told(self._shown), self._engine.connect() as tx:
             for own_id, key, step, ms, value, is_nan in tx.execute(
-                sa.select(*columns).where(metrics.run_uuid.in_(ids))
+                sa.select(*columns).where(metrics.run_uuid.in_(list(found)))
             ):
                 found[own_id].points.add(key, step, ms * 1000, float("nan") if is_nan else value)
 
-    def _datasets(self, ids: Sequence[str], found: dict[str, SourceRun]) -> None:
-        used = self._rows("inputs", destination_id=ids, source_type=["DATASET"])
+    def _datasets(self, found: dict[str, SourceRun]) -> None:
+        used = self._rows("inputs", destination_id=list(found), source_type=["DATASET"])
         tags = _grouped(self._rows("input_tags", input_uuid=[one["input_uuid"] for one in used]), "input_uuid")
         described = _grouped(self._rows("datasets", dataset_uuid=[one["source_id"] for one in used]), "dataset_uuid")
         for one in used:
@@ -219,17 +235,6 @@ class MlflowSql:
                 own_tags = {tag["name"]: tag["value"] for tag in tags.get(one["input_uuid"], [])}
                 dataset = ImportedDataset(name=row["name"], digest=row["digest"], tags=own_tags, **told)
                 found[one["destination_id"]].datasets.append(dataset)
-
-    def _files(self, uri: str, own_id: str) -> tuple[list[SourceFile], list[Problem]]:
-        files: list[SourceFile] = []
-        problems: list[Problem] = []
-        folder = mlflow.local_folder(uri, self._base)
-        if folder is not None:
-            add_files(files_below(folder), files, problems)
-        elif uri:
-            what = "are not on this machine, and are left out; import from MLflow's server to have them."
-            problems.append(Problem(uri, f"The artifacts of {own_id} {what}"))
-        return files, problems
 
     def _rows(self, name: str, **wanted: Collection[Any]) -> list[Row]:
         """Return rows of a table where columns have one of some values; none of a table that is not there."""
@@ -248,8 +253,12 @@ def _engine(url: sa.URL) -> tuple[Path | None, sa.Engine]:
         path = Path(url.database or "")
         if not path.is_file():
             raise NotFound(f"There is no file {path}.", where="source", todo="Give sqlite:///path/of/mlflow.db.")
-        address = f"sqlite:///file:{path.absolute()}?mode=ro&uri=true"
-        return path.absolute().parent, sa.create_engine(address)
+        # Encoded, and past SQLAlchemy, which decodes it: behind a # SQLite would open, and make, another file.
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        opened = sa.create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool
+        )
+        return path.absolute().parent, opened
     if backend == "postgresql":
         engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
         return None, engine.execution_options(postgresql_readonly=True)
@@ -292,27 +301,16 @@ def _texts(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _model_metrics(rows: Sequence[Row]) -> list[ImportedModelMetric]:
-    """Return of each metric, and dataset, the newest point."""
-    newest: dict[tuple[str, str, str], Row] = {}
-    for row in rows:
-        key = (row["metric_name"], row["dataset_name"] or "", row["dataset_digest"] or "")
-        place = (row["metric_step"], row["metric_timestamp_ms"])
-        known = newest.get(key)
-        if known is None or place > (known["metric_step"], known["metric_timestamp_ms"]):
-            newest[key] = row
-    return [
-        ImportedModelMetric(
-            name=name,
-            value=to_wire(float("nan") if row["metric_value"] is None else row["metric_value"]),
-            step=row["metric_step"],
-            at=at_us(row["metric_timestamp_ms"] * 1000),
-            run_id=run_uuid(mlflow.KIND, row["run_id"]),
-            dataset_name=dataset,
-            dataset_digest=digest,
-        )
-        for (name, dataset, digest), row in newest.items()
-    ]
+def _model_point(row: Row) -> mlflow.ModelPoint:
+    return mlflow.ModelPoint(
+        row["metric_name"],
+        row["dataset_name"] or "",
+        row["dataset_digest"] or "",
+        row["metric_step"],
+        row["metric_timestamp_ms"],
+        float("nan") if row["metric_value"] is None else row["metric_value"],
+        row["run_id"],
+    )
 
 
 def _version(row: Row, tags: dict[str, str]) -> SourceVersion:

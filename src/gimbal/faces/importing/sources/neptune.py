@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from gimbal.axis.runs.imports.model import ImportedExperiment
 from gimbal.axis.runs.model import RunStatus
 from gimbal.faces.client.wire import jsonable
-from gimbal.faces.importing.records import NoModels, Problem, SourceFile, SourceRun, run_uuid
+from gimbal.faces.importing.reading import reading
+from gimbal.faces.importing.records import NoModels, Problem, SourceFile, SourceRun, made, run_uuid
+from gimbal.faces.importing.sources.chosen import Chosen
 from gimbal.faces.importing.sources.folders import add_files, files_below
-from gimbal.faces.importing.sources.rows import made
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.errors import BadInput, NotFound
 
@@ -36,6 +37,7 @@ _VALUES = {
 }
 _SERIES = {"string_series": "string_value", "histogram_series": "histogram_value"}
 _FILES = frozenset({"file", "file_series", "file_set", "artifact"})
+_KNOWN = frozenset({*_VALUES, *_SERIES, *_FILES, "float_series"})
 _SYSTEM = "sys/"
 _MOST_MULTIPLIER = 1_000_000
 Row = dict[str, Any]
@@ -44,13 +46,16 @@ Row = dict[str, Any]
 class Neptune(NoModels):
     """A folder of the exporter."""
 
-    def __init__(self, folder: Path, files: Path | None = None, chosen: Collection[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, files: Path | None = None, chosen: Collection[str] = (), *, artifacts: bool = True
+    ) -> None:
         """Look for Parquet; `files` is where the files are, if not beside. Raise NotFound or BadInput without any."""
         if not folder.is_dir():
             raise NotFound(f"There is no folder {folder}.", where="source", todo="Give the exporter's --data-path.")
         data = folder / "data" if (folder / "data").is_dir() else folder
         self._files = files or next((one for one in (folder / "files", data.parent / "files") if one.is_dir()), None)
-        self._chosen = set(chosen)
+        self._artifacts = artifacts
+        self._chosen = Chosen(chosen)
         self._groups: dict[tuple[Path, str], list[Path]] = {}
         for path in sorted(data.rglob("*.parquet")):
             if self._files is None or not path.is_relative_to(self._files):
@@ -69,17 +74,16 @@ class Neptune(NoModels):
 
     def count(self) -> int | None:
         """Return how many runs there are, where each has files of its own."""
-        return len(self._groups) if all(run for _, run in self._groups) and not self._chosen else None
+        return len(self._groups) if all(run for _, run in self._groups) and self._chosen.all else None
 
     def runs(self) -> Iterator[SourceRun | Problem]:
-        """Yield the runs by project."""
+        """Yield the runs by project; raise BadInput when one was asked for that is not among them."""
         for paths in self._groups.values():
             found: dict[tuple[str, str], list[pa.Table]] = {}
             for path in paths:
-                try:
-                    table = pq.read_table(path)
-                except (OSError, pa.ArrowException) as problem:
-                    yield Problem(str(path), f"It cannot be read ({problem}), and is left out.")
+                table = reading(str(path), lambda path=path: pq.read_table(path))
+                if isinstance(table, Problem):
+                    yield table
                     continue
                 if missing := sorted(_NEEDED - set(table.column_names)):
                     yield Problem(str(path), f"It has no column {missing[0]!r}, and is left out.")
@@ -87,8 +91,10 @@ class Neptune(NoModels):
                 for own, part in _apart(table):
                     found.setdefault(own, []).append(part)
             for (project, own_id), parts in found.items():
-                if not self._chosen or project in self._chosen:
-                    yield self._run(project, own_id, parts)
+                if self._chosen.takes(project):
+                    where = f"{project} {own_id}"
+                    yield reading(where, lambda p=project, o=own_id, t=parts: self._run(p, o, t))
+        self._chosen.check()
 
     def _run(self, project: str, own_id: str, parts: Sequence[pa.Table]) -> SourceRun:
         rows = [row for part in parts for row in part.to_pylist()]
@@ -118,7 +124,12 @@ class Neptune(NoModels):
         )
         run.tags |= {str(tag): "true" for tag in system.get("tags") or []} | {"neptune.run_id": own_id}
         self._series(run, rows)
-        self._add_files(run, [row for row in rows if row["attribute_type"] in _FILES])
+        if self._artifacts:
+            self._add_files(run, [row for row in rows if row["attribute_type"] in _FILES])
+        for kind in sorted({str(row["attribute_type"]) for row in rows} - _KNOWN):
+            run.problems.append(
+                Problem(f"{run.where}: {kind}", "Attributes of this type are not known, and are left out.")
+            )
         if not run.started_us:
             run.started_us = min(run.points.times, default=0)
         return run

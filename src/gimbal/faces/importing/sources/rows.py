@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from gimbal.faces.client.wire import jsonable
-from gimbal.faces.importing.records import Points, SourceFile
+from gimbal.faces.importing.records import Points, SourceFile, made
 
 REST = "import/history.jsonl"
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -42,11 +42,6 @@ class Rows:
     def files(self) -> list[SourceFile]:
         """Return the file of what is no number, when there is any."""
         return [made(REST, b"\n".join(self._rest) + b"\n")] if self._rest else []
-
-
-def made(path: str, content: bytes) -> SourceFile:
-    """Return a file that an import makes."""
-    return SourceFile(path, content, len(content))
 
 
 def as_number(value: object) -> float | None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from gimbal.axis.runs.imports.model import ImportedExperiment
-from gimbal.faces.importing.records import NoModels, Problem, SourceRun, run_uuid
+from gimbal.faces.importing.reading import reading
+from gimbal.faces.importing.records import NoModels, Problem, SourceRun, made, run_uuid
+from gimbal.faces.importing.sources.chosen import Chosen
 from gimbal.faces.importing.sources.folders import add_files, files_below
-from gimbal.faces.importing.sources.rows import Rows, flat, made
+from gimbal.faces.importing.sources.rows import Rows, flat
 from gimbal.kernel.clock import parse_time, to_us
 from gimbal.kernel.errors import BadInput, GimbalError, NotFound
 
@@ -25,20 +27,23 @@ Row = dict[str, Any]
 class Trackio(NoModels):
     """A folder of Trackio's, or one project's file in it."""
 
-    def __init__(self, place: Path, chosen: Collection[str] = ()) -> None:
+    def __init__(self, place: Path, chosen: Collection[str] = (), *, artifacts: bool = True) -> None:
         """Look for projects; raise NotFound for a place that is not there, BadInput when it has none."""
         if not place.exists():
             raise NotFound(
                 f"There is no {place}.", where="source", todo="Trackio's folder is ~/.cache/huggingface/trackio."
             )
         files = [place] if place.is_file() else sorted(one for one in place.iterdir() if one.suffix in _ENDINGS)
-        self._files = [one for one in files if _has_metrics(one) and (not chosen or one.stem in chosen)]
-        if not self._files:
+        self._artifacts = artifacts
+        wanted = Chosen(chosen)
+        self._files = [one for one in files if _has_metrics(one) and wanted.takes(one.stem)]
+        if not self._files and wanted.all:
             raise BadInput(
                 f"{place} has no project of Trackio: no .db file with a table metrics.",
                 where="source",
                 todo="Give the folder that TRACKIO_DIR names, or one project's file.",
             )
+        wanted.check()
 
     def experiments(self) -> list[ImportedExperiment]:
         """Return the projects."""
@@ -52,10 +57,15 @@ class Trackio(NoModels):
         """Yield the runs, project by project."""
         for path in self._files:
             for name, own_id in _names(path):
-                try:
-                    yield _run(path, name, own_id)
-                except sqlite3.Error as problem:
-                    yield Problem(f"{path}: {name}", f"The run cannot be read ({problem}), and is left out.")
+                yield reading(f"{path}: {name}", lambda p=path, n=name, o=own_id: self._run(p, n, o))
+
+    def _run(self, path: Path, name: str, own_id: str) -> SourceRun:
+        run = _run(path, name, own_id)
+        media = path.parent / "media" / path.stem
+        for folder in dict.fromkeys((own_id, name)) if self._artifacts else ():
+            if folder and Path(folder).name == folder:
+                add_files(files_below(media / folder, "media/"), run.files, run.problems)
+        return run
 
 
 def _run(path: Path, name: str, own_id: str) -> SourceRun:
@@ -85,10 +95,6 @@ def _run(path: Path, name: str, own_id: str) -> SourceRun:
     if alerts := list(_rows(path, "alerts", name, own_id)):
         run.files.append(made("import/alerts.json", json.dumps(alerts, default=str).encode()))
     run.files += rows.files()
-    media = path.parent / "media" / path.stem
-    for folder in dict.fromkeys((own_id, name)):
-        if folder and Path(folder).name == folder:
-            add_files(files_below(media / folder, "media/"), run.files, problems)
     return run
 
 

@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from gimbal.axis.runs.imports.model import ImportedExperiment
 from gimbal.axis.runs.model import RunStatus
-from gimbal.faces.importing.records import NoModels, Problem, SourceRun, run_uuid
+from gimbal.faces.importing.reading import reading
+from gimbal.faces.importing.records import NoModels, Problem, SourceRun, made, run_uuid
+from gimbal.faces.importing.sources.chosen import Chosen
 from gimbal.faces.importing.sources.folders import add_files, files_below
-from gimbal.faces.importing.sources.rows import Rows, flat, made
+from gimbal.faces.importing.sources.rows import Rows, flat
 from gimbal.faces.importing.sources.wandb_records import recorded
 from gimbal.kernel.clock import parse_time, to_us
 from gimbal.kernel.errors import BadInput, GimbalError, NotFound
 
 _KIND = "wandb"
 _OWN = ("_step", "_timestamp", "_runtime", "_wandb")
+_MORE = "cells without a name"
 _HISTORIES = ("history.jsonl", "history.json", "history.parquet", "history.csv")
 _CONFIGS = ("config.json", "config.yaml")
 _SUMMARIES = ("summary.json", "wandb-summary.json")
@@ -46,14 +48,18 @@ Json = dict[str, Any]
 class Wandb(NoModels):
     """A folder with runs of W&B somewhere below it."""
 
-    def __init__(self, folder: Path, chosen: Collection[str] = (), *, links: bool = False) -> None:
+    def __init__(
+        self, folder: Path, chosen: Collection[str] = (), *, links: bool = False, artifacts: bool = True
+    ) -> None:
         """Look for runs; take what links lead to where `links` says so. Raise NotFound without a folder, BadInput when there is no run in it."""
         if not folder.is_dir():
             raise NotFound(f"There is no folder {folder}.", where="source", todo="Give the folder of the export.")
         self._links = links
-        self._chosen = set(chosen)
-        self._folders = list(_runs_below(folder))
-        if not self._folders:
+        self._artifacts = artifacts
+        self._chosen = Chosen(chosen)
+        self._problems: list[Problem] = []
+        self._folders = list(_runs_below(folder, self._problems))
+        if not self._folders and not self._problems:
             raise BadInput(
                 f"{folder} has no run of W&B: no run-*.wandb, and no {' or '.join(_HISTORIES[:2])}.",
                 where="source",
@@ -66,23 +72,31 @@ class Wandb(NoModels):
 
     def count(self) -> int | None:
         """Return how many runs there are."""
-        return len(self._folders) if not self._chosen else None
+        return len(self._folders) if self._chosen.all else None
 
     def runs(self) -> Iterator[SourceRun | Problem]:
-        """Yield the runs by folder."""
+        """Yield the runs by folder; raise BadInput when one was asked for that is not among them."""
+        yield from self._problems
         for folder in self._folders:
-            try:
-                logs = sorted(folder.glob("*.wandb"))
-                run = _recorded_run(folder, logs[0], links=self._links) if logs else _exported_run(folder)
-            except (OSError, ValueError, pa.ArrowException, yaml.YAMLError) as problem:
-                yield Problem(str(folder), f"The run cannot be read ({problem}), and is left out.")
-                continue
-            if not self._chosen or run.experiment in self._chosen:
-                yield run
+            one = reading(str(folder), lambda folder=folder: self._run(folder))
+            if isinstance(one, Problem) or self._chosen.takes(one.experiment):
+                yield one
+        self._chosen.check()
+
+    def _run(self, folder: Path) -> SourceRun:
+        logs = sorted(folder.glob("*.wandb"))
+        run = _recorded_run(folder, logs[0]) if logs else _exported_run(folder)
+        if self._artifacts:
+            add_files(files_below(folder / "files", links=self._links and bool(logs)), run.files, run.problems)
+        return run
 
 
-def _runs_below(folder: Path) -> Iterator[Path]:
-    names = {path.name for path in folder.iterdir()}
+def _runs_below(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as problem:
+        problems.append(Problem(str(folder), f"The folder cannot be read: {problem.strerror}; it is left out."))
+        return
     if (
         any(name.endswith(".wandb") for name in names)
         or names & set(_HISTORIES)
@@ -94,10 +108,10 @@ def _runs_below(folder: Path) -> Iterator[Path]:
         path = folder / name
         # W&B's `latest-run` is a link to one that is found anyway.
         if path.is_dir() and not path.is_symlink():
-            yield from _runs_below(path)
+            yield from _runs_below(path, problems)
 
 
-def _recorded_run(folder: Path, log: Path, *, links: bool) -> SourceRun:
+def _recorded_run(folder: Path, log: Path) -> SourceRun:
     found = recorded(log)
     told = found.run
     code = found.exit_code
@@ -105,17 +119,17 @@ def _recorded_run(folder: Path, log: Path, *, links: bool) -> SourceRun:
     run.problems = found.problems
     run.status = "killed" if code is None else "failed" if code else "finished"
     run.error = "W&B noted no end of it." if code is None else f"It ended with the code {code}." if code else ""
+    # Rows without a time of their own count from it.
+    run.started_us = told.get("started_us") or run.started_us
     rows = Rows(run.points)
     for step, row in found.history:
         rows.add(_without_own(row), step, _row_us(row, run.started_us))
     for at, (at_us, row) in enumerate(found.system):
         rows.add(row, at, at_us, "system/")
-    run.started_us = told.get("started_us") or run.started_us
     run.ended_us = max(rows.last_us, run.started_us + found.runtime_s * 1_000_000)
     beside = folder / "files"
     summary = found.summary or _json_of(beside, _SUMMARIES)
     _fill(run, found.config or _config_of(beside), summary, rows)
-    add_files(files_below(beside, links=links), run.files, run.problems)
     if found.output and not (beside / "output.log").exists():
         run.files.append(made("output.log", "".join(found.output).encode()))
     return run
@@ -130,12 +144,14 @@ def _exported_run(folder: Path) -> SourceRun:
     rows = Rows(run.points)
     for at, row in enumerate(_history(folder, run.problems)):
         step = row.get("_step")
+        if isinstance(step, str) or (step is not None and not math.isfinite(step)):
+            run.problems.append(Problem(f"{folder}: row {at + 1}", f"{step!r} is no step; the other rows are kept."))
+            continue
         rows.add(_without_own(row), at if step is None else int(step), _row_us(row, run.started_us))
     if not run.started_us and run.points.times:
         run.started_us = min(run.points.times)
     run.ended_us = rows.last_us or run.started_us
     _fill(run, _config_of(folder), _json_of(folder, _SUMMARIES), rows)
-    add_files(files_below(folder / "files"), run.files, run.problems)
     return run
 
 
@@ -229,18 +245,25 @@ def _history(folder: Path, problems: list[Problem]) -> Iterator[Json]:
             yield from batch.to_pylist()
     elif path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:
-            yield from ({name: _cell(text) for name, text in row.items() if text} for row in csv.DictReader(file))
+            reader = csv.DictReader(file, restkey=_MORE)
+            for row in reader:
+                if row.pop(_MORE, None) is not None:
+                    what = "The line has more cells than the first one; those are left out."
+                    problems.append(Problem(f"{path}:{reader.line_num}", what))
+                yield {name: _cell(text) for name, text in row.items() if text}
     elif path.suffix == ".json":
         yield from msgspec.convert(json.loads(path.read_text(encoding="utf-8")), list[Json])
     else:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                row = json.loads(line) if line.strip() else {}
-            except ValueError:
-                problems.append(Problem(f"{path}:{number}", "The line is no JSON; the others are kept."))
-                continue
-            if isinstance(row, dict):
-                yield row
+        # As bytes: text may hold other characters that end a line.
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    row = json.loads(line) if line.strip() else {}
+                except ValueError:
+                    problems.append(Problem(f"{path}:{number}", "The line is no JSON; the others are kept."))
+                    continue
+                if isinstance(row, dict):
+                    yield row
 
 
 def _cell(text: str) -> Any:
