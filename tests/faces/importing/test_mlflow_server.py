@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from bench.bar import free_port
+from bench.peers import ready
 from tests.faces.importing.conftest import SCRIPTS, Bring
 from tests.mlflow_clients import VERSIONS, MlflowClient, full
 
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )  # fmt: skip
     url, until = f"http://127.0.0.1:{port}", time.monotonic() + _START_S
     try:
-        while not _answers(url):
+        while not ready(port, "/health"):
             assert process.poll() is None, log.read_text()[-2000:]
             assert time.monotonic() < until, log.read_text()[-2000:]
             time.sleep(0.3)
@@ -50,14 +50,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
 
 
 def test_over_its_calls(server: Server, client: gimbal.Client, bring: Bring, tmp_path: Path) -> None:
