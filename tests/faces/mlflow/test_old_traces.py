@@ -76,6 +76,12 @@ def test_a_trace_of_an_older_client(http: httpx.Client, written: Any) -> None:
     content = json.dumps(written(trace)).encode()
     http.put(f"{FILES}/{trace}/artifacts/traces.json", content=content).raise_for_status()
     assert http.get(f"{FILES}/{trace}/artifacts/traces.json").content == content
+    # In parts nobody would read it when it comes; MLflow's clients then send it in one piece.
+    parts = http.post(
+        f"{FILES.replace('/artifacts/', '/mpu/create/', 1)}/{trace}/artifacts",
+        json={"path": "traces.json", "num_parts": 2},
+    )
+    assert (parts.status_code, "Multipart upload is not supported" in parts.text) == (400, True), parts.text
     assert http.get(f"{V2}/{trace}/info").json()["trace_info"]["execution_time_ms"] == 25
     asked = {"experiment_ids": "0", "filter": f"request_id = '{trace}'"}
     assert [one["request_id"] for one in http.get(V2, params=asked).json()["traces"]] == [trace]

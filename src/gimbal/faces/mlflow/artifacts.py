@@ -82,7 +82,7 @@ class EndUpload(msgspec.Struct, frozen=True, kw_only=True):
 async def put(ctx: Context, request: HttpRequest) -> HttpReply:
     """Keep a file."""
     place = await placed(ctx, request.parameters["path"], changing=True)
-    if place.owner.kind == "trace" and place.path == trace_files.FILE:
+    if _of_trace(place):
         await trace_files.put(ctx, place.owner, request.body)
     else:
         await ctx.get(Artifacts).put(ctx, place.owner, place.path, request.body)
@@ -151,7 +151,8 @@ async def begin_upload(ctx: Context, request: HttpRequest) -> HttpReply:
     asked = from_json(await request.body.read(), BeginUpload)
     place = await _upload_place(ctx, request, asked.path)
     artifacts = ctx.get(Artifacts)
-    if not artifacts.takes_parts:
+    # What is said of a trace is read, and redacted, when it comes: clients then send it in one piece.
+    if not artifacts.takes_parts or _of_trace(place):
         raise BadInput("Multipart upload is not supported for the current artifact repository", where="path")
     upload = await artifacts.begin(ctx, place.owner, place.path, asked.num_parts)
     base = _url(request, f"{_PARTS}/{upload}")
@@ -213,6 +214,11 @@ async def presigned_elsewhere(ctx: Context, request: HttpRequest) -> HttpReply:
         kept="nothing",
         todo="Files go through Gimbal, under /api/2.0/mlflow-artifacts.",
     )
+
+
+def _of_trace(place: Place) -> bool:
+    """Tell whether a file is the one in which a trace's spans and contents come."""
+    return place.owner.kind == "trace" and place.path == trace_files.FILE
 
 
 async def placed(ctx: Context, path: str, *, changing: bool = False) -> Place:
