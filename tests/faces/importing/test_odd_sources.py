@@ -108,7 +108,7 @@ def test_places_of_files_that_are_not_here(tmp_path: Path, client: gimbal.Client
     fill_database(tmp_path / "mlflow.db", 5)
     relabelled(tmp_path / "mlflow.db", tmp_path.name)
     with sqlite3.connect(tmp_path / "mlflow.db") as db:
-        db.execute("UPDATE runs SET artifact_uri = '/home/nobody-here/work/mlruns/1/' || run_uuid || '/artifacts'")
+        db.execute("UPDATE runs SET artifact_uri = '/home/nobody-here/mlruns/1/' || run_uuid || '/artifacts'")
         ids = [row[0] for row in db.execute("SELECT run_uuid FROM runs ORDER BY run_uuid")]
         db.execute("UPDATE runs SET artifact_uri = 's3://bucket/1/x/artifacts' WHERE run_uuid = ?", ids[:1])
         # MLflow's own folder, which it makes with the first file.
@@ -117,7 +117,7 @@ def test_places_of_files_that_are_not_here(tmp_path: Path, client: gimbal.Client
     source = f"sqlite:///{tmp_path}/mlflow.db"
     code, told = bring("mlflow", source)
 
-    places = ["/home/nobody-here/work/mlruns/1", "s3://bucket/1/x/artifacts"]
+    places = ["/home/nobody-here/mlruns/1", "s3://bucket/1/x/artifacts"]
     assert (code, sorted(one["where"] for one in told["problems"]), told["counts"]["created"]) == (1, places, 5)
     code, told = bring("mlflow", source, "--no-artifacts")
     assert (code, told["problems"], told["counts"]["there"]) == (0, [], 5)

@@ -130,7 +130,7 @@ async def test_the_disk_has_a_record_before_it_is_acknowledged(tmp_path: Path, m
         listed(file)
         folders.add(Path(f"/proc/self/fd/{file}").readlink())
 
-    monkeypatch.setattr(journal_module.os, "fdatasync", look)
+    monkeypatch.setattr(journal_module, "_sync_data", look)
     monkeypatch.setattr(journal_module.os, "fsync", list_)
     journal = Journal(tmp_path / "j", most_bytes=10_000_000, segment_bytes=4_096)
     journal.open()
@@ -165,7 +165,7 @@ async def test_a_disk_that_does_not_take_it_is_told(tmp_path: Path, monkeypatch:
             raise OSError(28, "No space left on device")
         real(file)
 
-    monkeypatch.setattr(journal_module.os, "fdatasync", fail)
+    monkeypatch.setattr(journal_module, "_sync_data", fail)
     journal.append(b"one")
     with pytest.raises(journal_module.DiskFull):
         await journal.durable()
