@@ -180,7 +180,14 @@ def _mapped(for_now: frozenset[int] = frozenset()) -> Iterator[None]:
         yield
     except ClickHouseError as problem:
         code = getattr(problem, "code", None)
-        if code is None or code in for_now:
+        if code in for_now:
+            raise Unavailable(
+                f"The rows could not be stored: {str(problem)[:200]}.",
+                kept="nothing of this request",
+                todo="Send the same again; it is stored once however often it comes.",
+                retry_after=1.0,
+            ) from problem
+        if code is None:
             raise Unavailable(
                 f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
             ) from problem
