@@ -25,6 +25,7 @@ MIB = 1 << 20
 FILE_MB = int(os.environ.get("GIMBAL_BENCH_FILE_MB", "2048"))
 TIMES = 3
 MOST_GROWTH_MB = 64
+_SETTLE_S = 5
 _MLFLOW = Path(__file__).resolve().parents[1] / ".bench" / "mlflow" / "bin" / "python"
 # One time each way by MLflow's client, printed: the start of its process is not in it.
 _SCRIPT = """
@@ -62,11 +63,15 @@ def figures() -> Iterator[Figure]:
         theirs: list[tuple[float, float]] = []
         for turn in range(TIMES + 1):
             _change(source, turn)
+            target.unlink(missing_ok=True)
             copies.append(_timed(lambda: _copy(source, target)))
             puts.append(_timed(lambda name=f"{path}{turn}": _put(port, name, source)))
+            target.unlink(missing_ok=True)
             gets.append(_timed(lambda name=f"{path}{turn}": _get(port, name, target)))
             if _MLFLOW.exists():
                 _change(source, -1 - turn)
+                target.unlink(missing_ok=True)
+                _settle()
                 theirs.append(_by_mlflow(running.url, source, folder))
         growth = (memory.most() - before) / MIB
     # The first turn is not counted: files that were never written are slow on many disks.
@@ -103,9 +108,20 @@ class _Watch:
 
 
 def _timed(act: Callable[[], None]) -> float:
+    _settle()
     begun = time.perf_counter()
     act()
     return time.perf_counter() - begun
+
+
+def _settle() -> None:
+    """Let all begin alike: nothing is on its way to the disk, and no memory is at hand that was just given back.
+
+    A virtual machine gives free memory back to its host after two seconds, and whoever takes it anew waits for that,
+    longer than for the bytes: a copy right behind the end of another would be the only one that does not.
+    """
+    os.sync()
+    time.sleep(_SETTLE_S)
 
 
 def _fill(path: Path) -> None:
@@ -126,7 +142,6 @@ def _change(path: Path, number: int) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
     subprocess.run(["cp", str(source), str(target)], check=True)
     with target.open("rb") as file:
         os.fsync(file.fileno())
@@ -143,7 +158,6 @@ def _put(port: int, path: str, source: Path) -> None:
 
 
 def _get(port: int, path: str, target: Path) -> None:
-    target.unlink(missing_ok=True)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     connection.request("GET", path)
     reply = connection.getresponse()

@@ -72,7 +72,8 @@ def _bare(url: str, times: int) -> dict[str, float]:
     connection = http.client.HTTPConnection(url.removeprefix("http://"))
 
     def ask(path: str, body: object) -> dict[str, dict[str, dict[str, str]]]:
-        connection.request("POST", _API + path, body if isinstance(body, bytes) else json.dumps(body))
+        sent = body if isinstance(body, bytes) else json.dumps(body)
+        connection.request("POST", _API + path, sent, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         read = answer.read()
         assert answer.status == 200, read[:500]

@@ -109,6 +109,26 @@ def test_a_surface_is_near_the_runs_that_it_comes_from() -> None:
     assert len(spec["data"]["values"]) == 4
 
 
+def test_a_surface_over_rates_is_even_in_their_logarithms() -> None:
+    """Its cells are equally wide on the logarithmic axis, a rate halfway weighs the same both ways; zero has no place."""
+    rates = [1e-5, 1e-3, 1e-1]
+    corners = [(rate, y, math.log10(rate)) for rate in rates for y in (0, 4)]
+    dots = [Dot(name=str(n), x=x, y=y, colour=v) for n, (x, y, v) in enumerate([*corners, (0, 2, 99)])]
+    spec = run_charts.contour(dots, x_title="rate", y_title="y", value_title="v", log="x")
+    row = [cell for cell in spec["layer"][0]["data"]["values"] if cell["y"] == 0]
+
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+    assert spec["layer"][0]["encoding"]["y"]["scale"].get("type") is None
+    assert {round(math.log10(cell["x2"] / cell["x"]), 9) for cell in row} == {round(4 / 28, 9)}
+    middle = [cell["value"] for cell in row if 1e-3 in (pytest.approx(cell["x"]), pytest.approx(cell["x2"]))]
+    assert sum(middle) / 2 == pytest.approx(-3)
+    assert len(spec["data"]["values"]) == 6
+    with pytest.raises(BadInput, match="four runs"):
+        run_charts.contour(
+            [Dot(name="a", x=-1, y=n, colour=1.0) for n in range(5)], x_title="x", y_title="y", value_title="v", log="x"
+        )
+
+
 def test_axes_of_parallel_coordinates_lie_evenly() -> None:
     """Numbers over many sizes stand on a logarithmic axis, texts by name, and what is missing is missing."""
     rows = SPECS["parallel"]["data"]["values"]

@@ -242,7 +242,9 @@ def test_deleted_traces_are_proved_and_a_hold_keeps_them(http: httpx.Client) -> 
     (judged,) = http.get(f"{V3}/tr-{traces[1]}", headers=there).json()["trace"]["trace_info"]["assessments"]
     one = f"{V3}/tr-{traces[1]}/assessments/{judged['assessment_id']}"
     assert http.delete(one, headers=there).status_code == 400
-    assert http.get(one, headers=there).status_code == 200
+    changed = {"assessment": {"rationale": "not good at all"}, "update_mask": "rationale"}
+    assert http.patch(one, json=changed, headers=there).status_code == 400
+    assert http.get(one, headers=there).raise_for_status().json()["assessment"].get("rationale", "") == ""
     http.put(f"/api/v1/projects/{slug}/retention", json={"hold": False}).raise_for_status()
     done = http.post(f"{V3}/delete-traces", json=body, headers=there)
     assert done.json() == {"traces_deleted": 1}

@@ -54,9 +54,9 @@ async def values_of(
     params: dict[int, dict[str, Any]] = {}
     tags: dict[int, dict[str, str]] = {}
     async with catalog.read() as tx:
-        for key, name, value in await tx.execute(_PARAMS, {"keys": keys}):
+        for key, name, value in (await tx.execute(_PARAMS, {"keys": keys})).all():
             params.setdefault(key, {})[name] = msgspec.json.decode(value)
-        for key, name, value in await tx.execute(_TAGS, {"keys": keys}):
+        for key, name, value in (await tx.execute(_TAGS, {"keys": keys})).all():
             tags.setdefault(key, {})[name] = value
     return params, tags
 

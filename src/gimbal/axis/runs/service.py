@@ -47,6 +47,7 @@ from gimbal.kernel.refs import Ref, ResolvedRef
 from gimbal.kernel.settings import Settings
 
 _OPEN = frozenset({"running", "scheduled", "dead"})
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
 _CHANGING = runs.update().where(runs.c.key == sa.bindparam("of")).returning(*runs.c)
 
 
@@ -196,13 +197,17 @@ class Runs:
         async with self._catalog.write(ctx) as tx:
             changed = await tx.execute(_CHANGING, {"of": row.key, **values, "updated_at": ctx.now()})
             # All of the row as it stands now, also what others changed since it was looked up.
-            stands = {**changed.mappings().one(), "experiment": row.experiment}
+            stands = changed.mappings().one_or_none()
+            if stands is None:
+                self.desk.forget(row.id)
+                raise NotFound(f"The run {row.id} was deleted for good meanwhile.", where="id", kept="nothing of it")
             await put_tags(tx, row.key, tags)
             await remove_tags(tx, row.key, [name for name, value in body.tags.items() if value is None])
             if body.status is not None and body.status not in _OPEN and row.status in _OPEN:
                 ctx.emit(RunFinished(project=row.project, run_id=row.id, status=body.status))
-        self.desk.know(row_of(stands))
-        return row_of(stands)
+        now = row_of({**stands, "experiment": row.experiment})
+        self.desk.know(now)
+        return now
 
     async def set_stage(self, ctx: Context, run_id: str, stage: Stage) -> RunInfo:
         """Delete (`deleted`) or restore (`active`) a run; nothing of it is lost by that. A second time changes nothing.

@@ -21,6 +21,10 @@ LEAST_DOTS = 4
 """So many runs are needed for a surface."""
 _MOST_MARKED = 3_000
 _FAINT = 12
+_CELLS = 28
+"""Of a surface, along each of its sides."""
+_WIDE = 50
+"""Times the least of them, and values are told apart on a logarithmic axis only."""
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,29 +151,34 @@ def scatter(
     return _spec(rows, {"mark": {"type": "point", "style": "dot", "opacity": 0.85}, "encoding": encoding}, height)
 
 
-def contour(dots: Sequence[Dot], *, x_title: str, y_title: str, value_title: str, height: int = 340) -> Spec:
+def contour(
+    dots: Sequence[Dot], *, x_title: str, y_title: str, value_title: str, log: Log = "", height: int = 340
+) -> Spec:
     """Return a surface of `colour` over two numbers, drawn in steps, with the runs that it comes from as dots.
 
-    Between the runs it is a guess: the mean of all of them, weighted by the inverse square of the distance.
+    Between the runs it is a guess: the mean of all of them, weighted by the inverse square of the distance, which is
+    that of the logarithms along a logarithmic axis. What has no place on such an axis is left out.
     """
-    known = [(dot.name, float(dot.x), float(dot.y), dot.colour) for dot in dots if _whole(dot)]
-    xs, ys = [x for _, x, _, _ in known], [y for _, _, y, _ in known]
-    if len(known) < LEAST_DOTS or min(xs) == max(xs) or min(ys) == max(ys):
+    known = [
+        (dot.name, float(dot.x), float(dot.y), dot.colour)
+        for dot in dots
+        if _whole(dot) and _fits(dot.x, "x" in log) and _fits(dot.y, "y" in log)
+    ]
+    xs, ys = _Axis([x for _, x, _, _ in known], log="x" in log), _Axis([y for _, _, y, _ in known], log="y" in log)
+    if len(known) < LEAST_DOTS or not xs.cell or not ys.cell:
         raise BadInput(
             "A surface needs four runs or more whose two columns are numbers that differ.",
             where="by",
             todo="Choose other columns, or a scatter plot.",
         )
-    cells = 28
-    wide, tall = (max(xs) - min(xs)) / cells, (max(ys) - min(ys)) / cells
-    rows: list[dict[str, Any]] = []
-    for i in range(cells):
-        for j in range(cells):
-            left, foot = min(xs) + i * wide, min(ys) + j * tall
-            value = _weighted(known, left + wide / 2, foot + tall / 2, wide, tall)
-            rows.append({"x": left, "x2": left + wide, "y": foot, "y2": foot + tall, "value": value})
-    x: Spec = {"field": "x", "type": "quantitative", "title": x_title, "scale": {"zero": False, "nice": False}}
-    y: Spec = {"field": "y", "type": "quantitative", "title": y_title, "scale": {"zero": False, "nice": False}}
+    placed = [(xs.cells(x), ys.cells(y), value) for _, x, y, value in known]
+    rows: list[dict[str, Any]] = [
+        {"x": xs.edge(i), "x2": xs.edge(i + 1), "y": ys.edge(j), "y2": ys.edge(j + 1), "value": _weighted(placed, i, j)}
+        for i in range(_CELLS)
+        for j in range(_CELLS)
+    ]
+    x: Spec = {"field": "x", "type": "quantitative", "title": x_title, "scale": xs.scale}
+    y: Spec = {"field": "y", "type": "quantitative", "title": y_title, "scale": ys.scale}
     colour = {"field": "value", "type": "quantitative", "title": value_title, "scale": STEPS}
     surface = {"x": x, "x2": {"field": "x2"}, "y": y, "y2": {"field": "y2"}, "color": colour}
     # Edges in the colour of the inside: without them the ground shows between the cells.
@@ -194,12 +203,41 @@ def _whole(dot: Dot) -> bool:
     return isinstance(dot.x, float | int) and isinstance(dot.y, float | int) and dot.colour is not None
 
 
-def _weighted(known: Sequence[tuple[str, float, float, Any]], x: float, y: float, wide: float, tall: float) -> float:
+class _Axis:
+    """One side of a surface, cut into as many cells as long."""
+
+    def __init__(self, values: Sequence[float], *, log: bool) -> None:
+        self._log = log
+        places = [self._place(value) for value in values]
+        self._low = min(places, default=0.0)
+        self.cell = (max(places, default=0.0) - self._low) / _CELLS
+        self.scale: Spec = {"type": "log", "nice": False} if log else {"zero": False, "nice": False}
+
+    def _place(self, value: float) -> float:
+        return math.log10(value) if self._log else value
+
+    def cells(self, value: float) -> float:
+        """Return how many cells a value is from the start."""
+        return (self._place(value) - self._low) / self.cell if self.cell else 0.0
+
+    def edge(self, number: int) -> float:
+        """Return the value at the start of a cell."""
+        place = self._low + number * self.cell
+        return 10.0**place if self._log else place
+
+
+def _weighted(placed: Sequence[tuple[float, float, Any]], i: int, j: int) -> float:
     total = mass = 0.0
-    for _, at, level, value in known:
-        weight = 1 / (((at - x) / wide) ** 2 + ((level - y) / tall) ** 2 + 0.25)
+    for across, up, value in placed:
+        weight = 1 / ((across - i - 0.5) ** 2 + (up - j - 0.5) ** 2 + 0.25)
         total, mass = total + weight * value, mass + weight
     return total / mass
+
+
+def reaches_far(values: Sequence[object]) -> bool:
+    """Tell whether numbers are told apart on a logarithmic axis only."""
+    numbers = [value for value in values if isinstance(value, float | int)]
+    return len(numbers) == len(values) > 0 and min(numbers) > 0 and max(numbers) / min(numbers) >= _WIDE
 
 
 def _fits(value: float | str, log: bool) -> bool:

@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from gimbal.engines.storage.journal import (
     CARRIED,
@@ -22,6 +21,7 @@ from gimbal.engines.storage.journal import (
     RECORDS,
     UNFINISHED,
     announced,
+    either,
     end_of,
     framed,
     place_in,
@@ -78,11 +78,11 @@ class Carrier:
         try:
             while not stop.is_set():
                 if not some:
-                    await _any(stopping, self._wake, self._pause())
+                    await either(stopping, self._wake, self._pause())
                 if some or self._wake.is_set():
                     # For company: a commit of many costs little more than one of one.
                     company = min(max(_COMPANY_S, _TIMES * self._took), _MOST_COMPANY_S)
-                    await _any(stopping, self._hurry, company)
+                    await either(stopping, self._hurry, company)
                 self._wake.clear()
                 self._hurry.clear()
                 some = await self._timed_round(stop)
@@ -123,6 +123,8 @@ class Carrier:
                 return
             try:
                 dead = left.dead()
+                if not dead and left.nothing_new():
+                    continue
                 if await self._carry_most(left, stop, rest=rest or dead) and dead:
                     left.remove()
                     del self._held[left.folder]
@@ -136,7 +138,9 @@ class Carrier:
     def _journals(self) -> "Iterator[_Left]":
         if not self._base.is_dir():
             return
-        for folder in sorted(path for path in self._base.iterdir() if path.is_dir()):
+        with os.scandir(self._base) as entries:
+            folders = sorted(Path(entry.path) for entry in entries if entry.is_dir())
+        for folder in folders:
             if folder.name.startswith(_GONE):
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
@@ -220,20 +224,31 @@ class _Left:
         except BlockingIOError:
             os.close(self._lock)
             raise
+        self._held_by = str(folder / LOCK)
         self._records: Path | None = None
         self._place = 0
 
     def dead(self) -> bool:
         """Tell whether its process is gone; then nothing comes any more."""
         try:
-            with (self.folder / LOCK).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+            file = os.open(self._held_by, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             # Whoever removed it was ended in the middle.
             return True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(file)
         return True
+
+    def nothing_new(self) -> bool:
+        """Tell whether the one segment there is holds nothing that is not carried: asked many times a second of all."""
+        if self._records is None or end_of(self._records) > self._place:
+            return False
+        with os.scandir(self.folder) as entries:
+            return [entry.name for entry in entries if entry.name.endswith(RECORDS)] == [self._records.name]
 
     def read(self, most: int) -> list[tuple[bytes, int]]:
         """Return the next records with the place behind each; those of one segment."""
@@ -298,12 +313,3 @@ class _Left:
     def let_go(self) -> None:
         """Let others carry it."""
         os.close(self._lock)
-
-
-async def _any(stopping: "asyncio.Future[Any]", event: asyncio.Event, seconds: float) -> None:
-    """Wait for the end, an event, or so long."""
-    waiting = asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait({waiting, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()

@@ -187,10 +187,6 @@ def _mapped(for_now: frozenset[int] = frozenset()) -> Iterator[None]:
                 todo="Send the same again; it is stored once however often it comes.",
                 retry_after=1.0,
             ) from problem
-        if code is None:
-            raise Unavailable(
-                f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
-            ) from problem
         if code == _MEMORY_EXCEEDED:
             raise BadInput(
                 f"The question needs more memory than the {_limit(problem) or 'most'} that one query may use.",
@@ -200,5 +196,9 @@ def _mapped(for_now: frozenset[int] = frozenset()) -> Iterator[None]:
             raise DeadlineExceeded(
                 f"The question takes longer than the {_limit(problem) or 'time'} that it may.",
                 todo="Narrow the time range or filters.",
+            ) from problem
+        if code is None:
+            raise Unavailable(
+                f"The columns do not answer: {str(problem)[:200]}.", todo="Try again; `gimbal doctor` checks them."
             ) from problem
         raise

@@ -19,6 +19,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from gimbal.kernel.errors import Busy, DiskFull, GimbalError
 from gimbal.kernel.ids import new_id
@@ -63,6 +64,7 @@ class Journal:
         self._size = self._length = 0
         self._last = 0.0
         self._dirty = False
+        self._put = asyncio.Event()
         self._ended: list[tuple[int, mmap.mmap]] = []
         """Segments that are full and not on the disk yet."""
         self._unlisted: list[Path] = []
@@ -100,23 +102,33 @@ class Journal:
             self.refused += 1
             raise _full(problem) from None
         self.appended += 1
+        if not self._put.is_set():
+            self._put.set()
         self._woken()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Bring to the disk what was put down, until stopped."""
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _SYNC_S)
-            if self._dirty or self._ended:
-                try:
-                    await asyncio.shield(self._one_sync())
-                except OSError as problem:
-                    # Whoever waits for it is told; the next turn tries again.
-                    _log.error("a journal cannot be brought to the disk now: %s", problem)
-            elif self._size > START and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
-                # What has been carried is given back to the disk by whoever carries once it is not the newest segment.
-                with contextlib.suppress(OSError):
-                    self._begin()
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                if not self._dirty and not self._ended:
+                    # A journal that nobody writes to wakes nobody.
+                    await either(stopping, self._put, _IDLE_S if self._size > START else None)
+                if self._put.is_set() or self._dirty or self._ended:
+                    await either(stopping, None, _SYNC_S)
+                    self._put.clear()
+                if self._dirty or self._ended:
+                    try:
+                        await asyncio.shield(self._one_sync())
+                    except OSError as problem:
+                        # Whoever waits for it is told; the next turn tries again.
+                        _log.error("a journal cannot be brought to the disk now: %s", problem)
+                elif self._size > START and time.monotonic() - self._last > _IDLE_S and not waiting(self._folder):
+                    # What has been carried is given back to the disk by whoever carries once it is not the newest segment.
+                    with contextlib.suppress(OSError):
+                        self._begin()
+        finally:
+            stopping.cancel()
 
     async def durable(self) -> None:
         """Return when the disk has what was put down until now; raise DiskFull when it does not take it.
@@ -210,6 +222,16 @@ class Journal:
             self._syncing = None
 
 
+async def either(stopping: "asyncio.Future[Any]", event: asyncio.Event | None, seconds: float | None) -> None:
+    """Wait for the end, an event where one is given, or so long."""
+    waits = {stopping} if event is None else {stopping, asyncio.ensure_future(event.wait())}
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits - {stopping}:
+            one.cancel()
+
+
 async def settled(base: Path, seconds: float) -> bool:
     """Wait until what all processes have put down here is carried, so many seconds at most; return whether it is."""
     until = time.monotonic() + seconds
@@ -229,10 +251,13 @@ def waiting(folder: Path) -> int:
 def end_of(records: Path) -> int:
     """Return up to where a segment is written; `START` for one that is not there any more."""
     try:
-        with records.open("rb", buffering=0) as file:
-            said = file.read(_PLACE.size)
+        file = os.open(records, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return START
+    try:
+        said = os.read(file, _PLACE.size)
+    finally:
+        os.close(file)
     return _PLACE.unpack(said)[0] if len(said) == _PLACE.size else START
 
 

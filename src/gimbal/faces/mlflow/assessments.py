@@ -67,8 +67,9 @@ async def get(ctx: Context, asked: OneAssessment) -> dict[str, Any]:
 
 @call("PATCH", _ONE, ChangedAssessment, allow=Permission.DEVELOP, version=3)
 async def update(ctx: Context, asked: ChangedAssessment) -> dict[str, Any]:
-    """Change what an assessment says; who judged and what stay as they are."""
+    """Change what an assessment says; who judged and what stay as they are. A legal hold keeps what was said."""
     trace_id, one = await _found(ctx, asked)
+    await ctx.get(Retaining).must_not_be_held(ctx)
     given, names, kept = asked.assessment, _mask(asked.update_mask), assessing.kept_of(one)
     if {"feedback", "expectation"} <= names:
         raise BadInput("Cannot specify both `expectation` and `feedback` parameters.", where="update_mask")

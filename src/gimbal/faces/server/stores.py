@@ -22,6 +22,7 @@ from gimbal.engines.storage.dialect import ColumnsEndpoint
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server.preflight import make_folder
 from gimbal.faces.server.supervisor import Link
+from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -73,14 +74,18 @@ async def open_stores(settings: Settings, *, owner: bool, link: Link | None) -> 
         url, password = f"http://gimbal@127.0.0.1:{link.columns_port}", link.token
     else:
         url, password = settings.columns.url or f"chdb://{columns_folder(settings)}", ""
-    # Beside the catalog: each of the two brings its schema up to date in half a second of its own.
-    opening = asyncio.create_task(_columns(url, settings.columns.max_memory_bytes, password=password, owner=owner))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(catalog.close)
+        # Beside the catalog: each of the two takes half a second of its own.
+        opening = asyncio.create_task(
+            Columns.open(url, max_memory_bytes=settings.columns.max_memory_bytes, password=password)
+        )
+        stack.push_async_callback(_close, opening)
         if owner:
             await asyncio.to_thread(migrate.catalog, catalog_url(settings), MIGRATIONS / "catalog")
         columns = await opening
-        stack.push_async_callback(columns.close)
+        if owner:
+            await migrate.columns(columns, MIGRATIONS / "columns")
         writer = Writer(columns, settings.writer)
         writer.start()
         stack.push_async_callback(writer.close)
@@ -90,15 +95,10 @@ async def open_stores(settings: Settings, *, owner: bool, link: Link | None) -> 
         yield Stores(catalog=catalog, columns=columns, blobs=blobs, writer=writer)
 
 
-async def _columns(url: str, most_bytes: int, *, password: str, owner: bool) -> Columns:
-    columns = await Columns.open(url, max_memory_bytes=most_bytes, password=password)
-    if owner:
-        try:
-            await migrate.columns(columns, MIGRATIONS / "columns")
-        except BaseException:
-            await columns.close()
-            raise
-    return columns
+async def _close(opening: asyncio.Task[Columns]) -> None:
+    """Close the columns, also those that were still opening when the catalog refused; why they did not open was said."""
+    with contextlib.suppress(GimbalError):
+        await (await opening).close()
 
 
 @contextlib.asynccontextmanager

@@ -1,11 +1,9 @@
-"""Trials as tasks of a Ray cluster of this machine; skipped where Ray is not installed (240 MB)."""
+"""Trials as tasks of a Ray cluster of this machine."""
 
 import sys
 
 import pytest
 from tests.faces.client.sweep.conftest import Place
-
-pytest.importorskip("ray", reason="Ray is not installed here: pip install 'gimbal-ops[ray]'")
 
 
 @pytest.mark.slow

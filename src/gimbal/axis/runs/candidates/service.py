@@ -166,7 +166,7 @@ class LoggedModels:
         async with self._catalog.read() as tx:
             for start in range(0, len(run_keys), _CHUNK):
                 asked = {"keys": run_keys[start : start + _CHUNK]}
-                for run_key, role, model_id, step in await tx.execute(_LINKED, asked):
+                for run_key, role, model_id, step in (await tx.execute(_LINKED, asked)).all():
                     found.setdefault(run_key, {}).setdefault(role, []).append((model_id, step))
         return found
 

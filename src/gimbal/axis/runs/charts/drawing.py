@@ -148,7 +148,7 @@ def _dots(ask: AskChart, runs: Sequence[Run], by: Sequence[str]) -> Chart:
     height = max(ask.height, 300)
     if ask.kind == "contour":
         _need(ask.metric, "metric")
-        spec = run_charts.contour(dots, **titles, value_title=ask.metric, height=height)
+        spec = run_charts.contour(dots, **titles, value_title=ask.metric, log=ask.log, height=height)
     else:
         spec = run_charts.scatter(dots, **titles, colour_title=ask.metric, log=ask.log, height=height)
     return Chart(spec=spec, runs=len(dots), without=len(runs) - len(dots))

@@ -157,9 +157,9 @@ def _plane(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
     rest = [name for name in first if name != across]
     other = rest[0] if kind == "contour" and rest else f"metrics.{metric}" if metric else across
     up = check(request.query.get("up") or other)
-    look = {"log": request.query["log"]} if request.query.get("log") in {"x", "y", "xy"} and kind == "scatter" else {}
-    possible = _on_a_plane(runs, across, up, metric) if kind == "contour" else bool(across)
-    ask = {"kind": kind, "by": [across, up], "metric": metric, "height": 440, **look}
+    log = request.query.get("log", "") if request.query.get("log") in {"x", "y", "xy"} else ""
+    possible = _on_a_plane(runs, across, up, metric, log) if kind == "contour" else bool(across)
+    ask = {"kind": kind, "by": [across, up], "metric": metric, "height": 440, "log": log}
     return {
         "charts": [Figure(title="", ask=ask)] if possible else [],
         "choices": list(dict.fromkeys([across, up, *choices])),
@@ -217,11 +217,15 @@ def _metric(request: PageRequest, runs: Sequence[Run]) -> tuple[str, list[str]]:
     return (asked if asked in metrics else metrics[0] if metrics else ""), metrics
 
 
-def _on_a_plane(runs: Sequence[Run], across: str, up: str, metric: str) -> bool:
-    """Tell whether a surface can be made: four runs with all three numbers, that differ in both columns."""
-    columns = (across, up, f"metrics.{metric}")
-    whole = [run for run in runs if all(isinstance(axis_value(run, column), float | int) for column in columns)]
+def _on_a_plane(runs: Sequence[Run], across: str, up: str, metric: str, log: str) -> bool:
+    """Tell whether a surface can be made: four runs with all three numbers, that have places and differ on both axes."""
+    columns = ((across, "x" in log), (up, "y" in log), (f"metrics.{metric}", False))
+    whole = [run for run in runs if all(_placed(axis_value(run, column), far) for column, far in columns)]
     return len(whole) >= LEAST_DOTS and _differs(whole, across) and _differs(whole, up)
+
+
+def _placed(value: object, log: bool) -> bool:
+    return isinstance(value, float | int) and (value > 0 or not log)
 
 
 def _differs(runs: Sequence[Run], column: str) -> bool:

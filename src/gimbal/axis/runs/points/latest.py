@@ -89,7 +89,7 @@ class Latest:
         async with self._catalog.read() as tx:
             for start in range(0, len(run_keys), _CHUNK):
                 asked = {"keys": run_keys[start : start + _CHUNK]}
-                for key, name, step, at_us, value in await tx.execute(_OF_RUNS, asked):
+                for key, name, step, at_us, value in (await tx.execute(_OF_RUNS, asked)).all():
                     found.setdefault(key, {})[name] = Point(step, at_us, math.nan if value is None else value)
         return found
 

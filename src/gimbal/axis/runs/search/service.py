@@ -189,7 +189,7 @@ class _Asked:
         if continued:
             query = query.where(behind(terms, place_of(self._query.cursor or "", terms)))
         query = query.order_by(*sorted_by(terms)).limit(limit + 1)
-        found = list(await tx.execute(query))
+        found = (await tx.execute(query)).all()
         more = (part, list(found[limit - 1][1:])) if len(found) > limit else None
         return [row[0] for row in found[:limit]], more
 
@@ -211,5 +211,5 @@ async def _rows(tx: AsyncConnection, keys: Sequence[int]) -> list[RunRow]:
     query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT)
     for start in range(0, len(keys), _CHUNK):
         part = await tx.execute(query.where(runs.c.key.in_(keys[start : start + _CHUNK])))
-        found |= {row["key"]: row for row in part.mappings()}
+        found |= {row["key"]: row for row in part.mappings().all()}
     return [row_of(found[key]) for key in keys]

@@ -15,7 +15,7 @@ from gimbal.engines.console.charts import Spec
 from gimbal.engines.console.importance import LEAST
 from gimbal.engines.console.pages import Form, PageRequest, Redirect, View, page, page_action
 from gimbal.engines.console.parallel import MOST_AXES, Line, parallel
-from gimbal.engines.console.run_charts import Curve, Dot, contour, lines, scatter
+from gimbal.engines.console.run_charts import Curve, Dot, Log, contour, lines, reaches_far, scatter
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.operations import find, invoke
@@ -159,10 +159,13 @@ def _parameters(
         for trial, one, value in given
         if across in one and up in one
     ]
+    log = _log(surface)
     return {
         "parallel": _drawn(lambda: parallel(rows, axes)),
         "slices": [(name, spec) for name, spec in slices if spec],
-        "contour": _drawn(lambda: contour(surface, x_title=across, y_title=up, value_title=target)) if up else None,
+        "contour": _drawn(lambda: contour(surface, x_title=across, y_title=up, value_title=target, log=log))
+        if up
+        else None,
         "numbers": numbers,
         "laid": len(given) if without else 0,
         "across": across,
@@ -176,9 +179,13 @@ def _slice(given: Sequence[tuple[Trial, dict[str, Any], float]], name: str, targ
         for trial, one, value in given
         if name in one and _flat(one[name]) is not None
     ]
-    spread = [dot.x for dot in dots if isinstance(dot.x, float | int)]
-    log = len(spread) == len(dots) and bool(spread) and min(spread) > 0 and max(spread) / min(spread) >= 50
-    return scatter(dots, x_title=name, y_title=target, colour_title="trial", log="x" if log else "", height=220)
+    log: Log = "x" if reaches_far([dot.x for dot in dots]) else ""
+    return scatter(dots, x_title=name, y_title=target, colour_title="trial", log=log, height=220)
+
+
+def _log(dots: Sequence[Dot]) -> Log:
+    far = reaches_far([dot.x for dot in dots]), reaches_far([dot.y for dot in dots])
+    return "xy" if all(far) else "x" if far[0] else "y" if far[1] else ""
 
 
 def _flat(value: Any) -> Any:
