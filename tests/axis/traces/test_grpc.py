@@ -22,12 +22,16 @@ from opentelemetry.trace import Status as SpanStatus
 from tests.axis.traces import wire
 
 from gimbal.axis.pricing.service import PriceBook
+from gimbal.axis.projects.model import CreateProject
+from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces import grpc as otlp_grpc
 from gimbal.axis.traces import status
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.service import Traces
+from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
+from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import NotAuthenticated, NotFound
@@ -38,8 +42,11 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture
-async def address(traces: Traces, here: Context, services: Services) -> AsyncIterator[str]:
+async def address(traces: Traces, here: Context, services: Services, catalog: Catalog) -> AsyncIterator[str]:
     """Serve the collector's service; the metadata name the role, without one it is nobody."""
+    projects = Projects(catalog, services.get(Clock))
+    await projects.create(here.within(None), CreateProject(slug=str(here.project)))
+    services.register(Projects, projects)
 
     async def identify(metadata: dict[str, str]) -> Context:
         role = metadata.get("x-role")
@@ -63,8 +70,9 @@ async def export(address: str) -> AsyncIterator[Call]:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = TraceServiceStub(channel)
 
-        async def call(*spans: wire.Span, role: str | None = "developer") -> Any:
-            return await stub.Export(wire.request(*spans), metadata=(("x-role", role),) if role else ())
+        async def call(*spans: wire.Span, role: str | None = "developer", **metadata: str) -> Any:
+            told = [(name.replace("_", "-"), value) for name, value in metadata.items()]
+            return await stub.Export(wire.request(*spans), metadata=[*((("x-role", role),) if role else ()), *told])
 
         yield call
 
@@ -169,6 +177,28 @@ async def test_who_may_not_send_is_told_so(
     assert "secret" not in str(refused.value.details())
     with pytest.raises(NotFound):
         await traces.get(here, trace)
+
+
+async def test_spans_go_where_they_are_meant_to(
+    traces: Traces, here: Context, services: Services, export: Call
+) -> None:
+    """As over HTTP: into the workspace or the project that is named, and into none that is archived."""
+    projects, slug = services.get(Projects), f"other-{here.project}"
+    await projects.create(here.within(None), CreateProject(slug=slug))
+    for name in ("x_mlflow_workspace", "projectname"):
+        trace = wire.trace_id()
+        await export(wire.span(trace, 1), **{name: slug})
+        assert len((await traces.get(here.within(slug), trace)).spans) == 1
+        with pytest.raises(NotFound):
+            await traces.get(here, trace)
+    with pytest.raises(grpc.aio.AioRpcError) as unknown:
+        await export(wire.span(wire.trace_id(), 1), x_mlflow_workspace="nowhere")
+    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+    await projects.archive(here, slug, archived=True)
+    with pytest.raises(grpc.aio.AioRpcError) as closed:
+        await export(wire.span(wire.trace_id(), 1), x_mlflow_workspace=slug)
+    assert closed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "archived" in str(closed.value.details())
 
 
 async def test_too_many_spans_are_refused_for_good(services: Services, export: Call) -> None:

@@ -166,6 +166,20 @@ def test_what_is_not_there(http: httpx.Client, trace: str) -> None:
         assert len(http.get(f"{V3}/batchGet", params=asked).raise_for_status().json()["traces"]) == number
 
 
+def test_many_long_traces_are_asked_for_in_parts(http: httpx.Client) -> None:
+    """Together they may be more than one answer takes; a few of them are shown."""
+    several = [f"{0xFACE00 + number:032x}" for number in range(66)]
+    for one in several:
+        send(http, one, attributes={"long": "x" * (2 << 20)})
+    ids = [f"tr-{one}" for one in several]
+    refused = http.get(f"{V3}/batchGet", params={"trace_ids": ids})
+    assert told(refused) == INVALID
+    assert "fewer" in refused.json()["message"]
+    shown = http.get(f"{V3}/batchGet", params={"trace_ids": ids[:2]}).raise_for_status()
+    assert len(shown.json()["traces"]) == 2
+    assert len(shown.content) > 4 << 20
+
+
 @pytest.mark.parametrize("version", ["9" * 10, "9" * 200, "\u0663", "-1", "1.5"])
 def test_prompts_of_other_registries_are_linked_by_name(http: httpx.Client, trace: str, version: str) -> None:
     """Whatever they call their versions; and not too many at once."""

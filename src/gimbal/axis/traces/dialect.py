@@ -4,17 +4,16 @@ The same under the paths of other products, so that moving here is a change of a
 headers, which `faces/server/access` reads the key from and this the project.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gimbal.axis.projects.service import Projects
-from gimbal.axis.projects.workspaces import WORKSPACE, in_workspace
 from gimbal.axis.traces import ingest, ingest_logs, otlp, status
 from gimbal.axis.traces.facts.model import ExperimentIds
 from gimbal.axis.traces.otlp import Rejected
+from gimbal.axis.traces.placing import placed
 from gimbal.axis.traces.signals import LOGS, SPANS, Signal
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import NotFound, WrongMediaType
+from gimbal.kernel.errors import WrongMediaType
 from gimbal.kernel.http import HttpReply, HttpRequest, dialect
 
 PATHS = (
@@ -27,8 +26,6 @@ PATHS = (
     "/otel/v1/traces",
 )
 LOGS_PATHS = tuple(path.removesuffix("traces") + "logs" for path in PATHS)
-# Where other products' exporters name the project: Opik, LangSmith, Weave, Braintrust.
-_PROJECT_HEADERS = ("projectname", "langsmith-project", "comet-workspace", "project_id", "x-bt-parent")
 # Where MLflow's clients name the experiment.
 _EXPERIMENT = "x-mlflow-experiment-id"
 
@@ -60,7 +57,7 @@ for _paths, _handler in ((PATHS, export_traces), (LOGS_PATHS, export_logs)):
 
 
 async def _export(ctx: Context, request: HttpRequest, signal: Signal[Any], take: Take) -> HttpReply:
-    ctx = await _placed(ctx, request.headers)
+    ctx = await placed(ctx, request.headers)
     media_type = request.body.media_type or otlp.PROTOBUF
     if media_type not in {otlp.PROTOBUF, otlp.JSON}:
         raise WrongMediaType(
@@ -69,33 +66,3 @@ async def _export(ctx: Context, request: HttpRequest, signal: Signal[Any], take:
     rejected = await take(ctx, await request.body.read(), media_type)
     await ctx.settle()
     return HttpReply(body=otlp.response(rejected, media_type, signal), media_type=media_type)
-
-
-async def _placed(ctx: Context, headers: Mapping[str, str]) -> Context:
-    """Return a context in the project that is meant; raise NotFound, Forbidden or NotReady.
-
-    MLflow's clients mean a project of ours by a workspace: where spans go is where their other calls go.
-    """
-    if not headers.get(WORKSPACE, "").strip():
-        ctx = await _in_named_project(ctx, headers)
-    return await in_workspace(ctx, headers, Permission.DEVELOP)
-
-
-async def _in_named_project(ctx: Context, headers: Mapping[str, str]) -> Context:
-    """Return a context in the project that another product's header names, where it exists and may be written to.
-
-    Other products' projects have names of their own: one that means nothing here is no error, the key's project stands.
-    """
-    if headers.get("x-gimbal-project"):
-        return ctx
-    for header in _PROJECT_HEADERS:
-        # Weave writes `entity/project`, Braintrust `project_name:project`.
-        name = headers.get(header, "").rpartition("/")[2].rpartition(":")[2].strip()
-        if not name or not ctx.principal.may(Permission.DEVELOP, name):
-            continue
-        try:
-            await ctx.get(Projects).get(ctx, name)
-        except NotFound:
-            continue
-        return ctx.within(name)
-    return ctx

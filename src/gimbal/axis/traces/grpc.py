@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 
 from gimbal.axis.traces import ingest, ingest_logs, otlp, status
 from gimbal.axis.traces.otlp import Rejected
+from gimbal.axis.traces.placing import placed
 from gimbal.axis.traces.signals import LOGS, SPANS, Signal
-from gimbal.kernel.context import Context, Permission
+from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.http import BodyRoom
 from gimbal.kernel.ids import new_id
@@ -39,8 +40,7 @@ class CollectorService:
         """Store the records of one request."""
         metadata = {key.lower(): str(value) for key, value in context.invocation_metadata() or ()}
         try:
-            ctx = await self._identify(metadata)
-            ctx.require(Permission.DEVELOP)
+            ctx = await placed(await self._identify(metadata), metadata)
             with self._room.holding(len(body)):
                 rejected = await self._take(ctx, body, otlp.PROTOBUF)
             await ctx.settle()

@@ -40,7 +40,7 @@ from gimbal.faces.mlflow.trace_reading import (
 )
 from gimbal.faces.mlflow.trace_spans import shown_spans
 from gimbal.faces.mlflow.trace_tags import checked_tags, metadata_facts
-from gimbal.faces.mlflow.wire import needed
+from gimbal.faces.mlflow.wire import encoded, needed
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput, NotFound
@@ -48,6 +48,8 @@ from gimbal.kernel.ids import is_trace_id
 
 MAX_LINKED = 100
 """Traces that one call links, or reads with their spans, and prompts that it links."""
+MOST_BYTES = 128 << 20
+"""Of several traces with their spans in one answer."""
 _MOST_DIGITS = 9
 """Of a version of ours: no number of it is longer."""
 _LONGEST_PREVIEW = 10_000
@@ -187,9 +189,21 @@ async def get(ctx: Context, asked: OneTrace) -> dict[str, Any]:
 
 @call("GET", "/mlflow/traces/batchGet", SomeTraces, allow=Permission.VIEW, version=3)
 async def batch_get(ctx: Context, asked: SomeTraces) -> dict[str, Any]:
-    """Show those of some traces that there are, with their spans."""
-    infos = await _infos(ctx, asked)
-    return {"traces": [await _whole(ctx, info, own_trace_id(info["trace_id"])) for info in infos]}
+    """Show those of some traces that there are, with their spans; raise BadInput where these are too much for one answer."""
+    traces: list[msgspec.Raw] = []
+    size = 0
+    for info in await _infos(ctx, asked):
+        # Written at once: the objects of a long trace take ten times as much memory.
+        whole = encoded(await _whole(ctx, info, own_trace_id(info["trace_id"])))
+        traces.append(msgspec.Raw(whole))
+        size += len(whole)
+        if size > MOST_BYTES and len(traces) > 1:
+            raise BadInput(
+                f"The first {len(traces)} of these traces are more than {MOST_BYTES >> 20} MiB.",
+                where="trace_ids",
+                todo="Ask for fewer at once; a trace by itself is always shown.",
+            )
+    return {"traces": traces}
 
 
 @call("POST", "/mlflow/traces/batchGetInfos", SomeTraces, allow=Permission.VIEW, version=3)
