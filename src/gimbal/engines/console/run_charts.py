@@ -179,10 +179,11 @@ def contour(
     ]
     x: Spec = {"field": "x", "type": "quantitative", "title": x_title, "scale": xs.scale}
     y: Spec = {"field": "y", "type": "quantitative", "title": y_title, "scale": ys.scale}
-    colour = {"field": "value", "type": "quantitative", "title": value_title, "scale": STEPS}
+    legend = {"type": "gradient", "gradientLength": 220, "labelOverlap": True, "format": ".3~g"}
+    colour = {"field": "value", "type": "quantitative", "title": value_title, "scale": STEPS, "legend": legend}
     surface = {"x": x, "x2": {"field": "x2"}, "y": y, "y2": {"field": "y2"}, "color": colour}
     # Edges in the colour of the inside: without them the ground shows between the cells.
-    surface["stroke"] = {**colour, "legend": None}
+    surface["stroke"] = colour
     found = [{"series": name, "x": at, "y": level, "value": value} for name, at, level, value in known]
     tooltip = [_told("series", "run"), _number("x", x_title), _number("y", y_title), _number("value", value_title)]
     points = {
