@@ -21,6 +21,7 @@ from gimbal.kernel.refs import Latest, Ref
 
 _LONGEST_MANIFEST = 200_000
 _DEPTH = 3
+_TABS = ("overview", "versions", "history", "lineage", "files")
 # Where the things that use versions have their pages; the first that this process has is linked.
 _USERS = {
     "run": ("/runs/{id}",),
@@ -69,7 +70,7 @@ async def asset_page(ctx: Context, request: PageRequest) -> View:
     version = await assets.show(ctx, ref)
     aliases = await assets.aliases(ctx, ref.kind, ref.name)
     versions = await assets.versions(ctx, ref.kind, ref.name, cursor=request.query.get("cursor"), limit=25)
-    tab = request.query.get("tab", "overview")
+    tab = request.one_of("tab", _TABS)
     history = await assets.history(ctx, ref.kind, ref.name) if tab in {"history", "overview"} else []
     numbers = sorted({version.number, *(v.number for v in versions.items)}, reverse=True)
     return View(

@@ -75,13 +75,13 @@ async def run_page(ctx: Context, request: PageRequest) -> View:
     run = await service.get(ctx, request.path["id"])
     files = await service.artifacts(ctx, run.id)
     system = metric_names([run], system=True)
-    tab = request.query.get("tab", "")
     tabs: list[tuple[Any, ...]] = [("overview", "Overview"), ("files", "Files", len(files))]
     if system:
         tabs.append(("system", "System"))
+    tab = request.one_of("tab", [name for name, *_ in tabs])
     data: dict[str, Any] = {
         "run": run,
-        "tab": tab or "overview",
+        "tab": tab,
         "tabs": tabs,
         "shown": shown,
         "took": (run.ended_at - run.started_at).total_seconds() if run.ended_at else None,

@@ -3,7 +3,7 @@
 `console.Console` turns a declared page into an HTTP answer; `faces/server` puts every row into its router.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -102,6 +102,11 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def values(self, name: str) -> list[str]:
         """Return every value of a query parameter that is not empty."""
         return [one for one in self.several.get(name, [self.query.get(name, "")]) if one]
+
+    def one_of(self, name: str, words: Iterable[str]) -> str:
+        """Return the word that a query parameter is; the first of `words` for one that is not among them."""
+        known = list(words)
+        return asked if (asked := self.query.get(name, "")) in known else known[0]
 
     def href(self, path: str, **values: Any) -> str:
         """Return the URL of a page in this project: values fill the places of `path`, the rest becomes the query."""

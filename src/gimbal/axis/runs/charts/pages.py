@@ -55,7 +55,7 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
     """Show several runs in one picture, and where they differ."""
     found, problem = await _chosen(ctx, request)
     runs = found.items
-    tab = request.query.get("tab") or _TABS[0][0]
+    tab = request.one_of("tab", dict(_TABS))
     names = labels(runs)
     data: dict[str, Any] = {
         "runs": [

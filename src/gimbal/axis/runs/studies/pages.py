@@ -53,7 +53,7 @@ async def study_page(ctx: Context, request: PageRequest) -> View:
     trials = await service.newest(ctx, str(study.number), MOST_DRAWN)
     counts = (await service.counts([study.number])).get(study.number, {})
     names = objective_names(study)
-    tab = request.query.get("tab") or "overview"
+    tab = request.one_of("tab", dict(_TABS))
     place = _place(request, names)
     data: dict[str, Any] = {
         "study": study,
