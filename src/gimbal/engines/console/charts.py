@@ -292,6 +292,8 @@ def theme_config(theme: Theme) -> Spec:
             "threshold": {"color": quiet, "strokeDash": [4, 3], "strokeWidth": 1.25},
             "rule-label": {"fontSize": 11, "align": "right", "baseline": "bottom", "dx": -4, "dy": -3},
             "rule-head": {"fontSize": 11, "align": "center", "baseline": "bottom", "dy": -4},
+            # Beneath words that stand on lines.
+            "halo": {"stroke": token["surface"], "strokeWidth": 4, "strokeOpacity": 0.9, "strokeJoin": "round"},
             "dot": {"filled": True, "size": 48, "opacity": 1},
         },
     }

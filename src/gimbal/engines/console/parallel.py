@@ -71,18 +71,19 @@ def parallel(runs: Sequence[Line], axes: Sequence[str], *, height: int = 360) ->
         "mark": {"type": "text", "fontWeight": 600, "baseline": "bottom", "limit": 130},
         "encoding": {"x": x, "y": {**level, "datum": 1.05}, "text": {"field": "name"}},
     }
-    words = {
+    words: Spec = {
         "data": {"values": ticks},
         "mark": {"type": "text", "align": "right", "dx": -6, "limit": 70},
         "encoding": {"x": x, "y": y, "text": {"field": "text"}},
     }
+    ground = {**words, "mark": {**words["mark"], "style": "halo"}}
     return {
         "$schema": SCHEMA,
         "width": "container",
         "height": height,
         "autosize": {"type": "fit", "contains": "padding"},
         "data": {"values": rows},
-        "layer": [rule, line, words, heads],
+        "layer": [rule, line, ground, words, heads],
     }
 
 
