@@ -129,6 +129,16 @@ def test_a_surface_over_rates_is_even_in_their_logarithms() -> None:
         )
 
 
+def test_axes_of_whole_numbers_are_marked_by_whole_numbers() -> None:
+    """Half a layer is none; numbers with a fraction keep theirs."""
+    rows = [Line(name=str(n), values={"params.depth": 2 + n, "params.rate": 0.5 * n}) for n in range(6)]
+    words = parallel.parallel(rows, ["params.depth", "params.rate"])["layer"][-2]["data"]["values"]
+
+    assert [one["text"] for one in words if one["axis"] == 0] == ["2", "3", "4", "6", "7"]
+    assert [one["text"] for one in words if one["axis"] == 1] == ["0", "0.625", "1.25", "1.88", "2.5"]
+    assert all(0 <= one["level"] <= 1 for one in words)
+
+
 def test_axes_of_parallel_coordinates_lie_evenly() -> None:
     """Numbers over many sizes stand on a logarithmic axis, texts by name, and what is missing is missing."""
     rows = SPECS["parallel"]["data"]["values"]

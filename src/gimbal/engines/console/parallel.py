@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 
 from gimbal.engines.console.charts import SCHEMA, Spec
+from gimbal.engines.console.run_charts import reaches_far
 from gimbal.kernel.errors import BadInput
 
 MOST_AXES = 12
+_LONG = 1_000_000
+"""From here on whole numbers are shortened."""
 _TICKS = 5
 
 
@@ -103,7 +106,8 @@ class _Scale:
         finite = [float(value) for value in known if isinstance(value, float | int) and math.isfinite(value)]
         self._low, self._high = (min(finite), max(finite)) if finite else (0.0, 0.0)
         # Learning rates and the like go over many sizes: on an even axis all but the largest would lie at its foot.
-        self._log = self.numbers and self._low > 0 and self._high / self._low >= 50
+        self._log = self.numbers and reaches_far(finite)
+        self._whole = self.numbers and all(isinstance(value, int) for value in known)
         self._names = sorted({str(value) for value in known})
 
     def number(self, value: float | str | None) -> float | None:
@@ -130,6 +134,9 @@ class _Scale:
         if self._high == self._low:
             return [(0.5, f"{self._low:.4g}")]
         levels = [place / (_TICKS - 1) for place in range(_TICKS)]
+        if self._whole and self._high < _LONG:
+            places = sorted({round(self._at(level)) for level in levels})
+            return [(self.level(place) or 0.0, str(place)) for place in places]
         return [(level, f"{self._at(level):.3g}") for level in levels]
 
     def _at(self, level: float) -> float:
