@@ -9,6 +9,8 @@ nothing. At shutdown running jobs get a grace, then they are parked, which costs
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -29,6 +31,8 @@ from gimbal.kernel.ids import new_id
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.5
+_SCHEDULES_S = 2.0
+"""They go by the minute, and an idle worker should cost little."""
 _BEAT_S = 1.0
 _BEATS_PER_RENEWAL = 10
 _LEASE = timedelta(seconds=30)
@@ -68,9 +72,12 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs finish within the grace and park the rest."""
         await self._take_back()
+        scheduled = -math.inf
         while not stop.is_set():
             try:
-                await self._schedules.fire_due()
+                if time.monotonic() - scheduled >= _SCHEDULES_S:
+                    await self._schedules.fire_due()
+                    scheduled = time.monotonic()
                 claimed = not stop.is_set() and len(self._running) < self._concurrency and await self._claim_one()
             except GimbalError as problem:
                 _log.warning("the queue cannot be read now: %s", problem)
