@@ -6,6 +6,7 @@ Each test gets a database of its own, copied from one that has all tables of the
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -33,6 +34,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("gimbal")
+
+# A shell ignores Ctrl-C for what it runs in its background, and so would the programs that tests start and end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As after CREATE DATABASE; triggers that keep the audit from being deleted do not fire meanwhile. A test that changed the
 # tables themselves is noted, and the next one gets a new database.

@@ -8,6 +8,7 @@ shown. Terms are lower-case stems (Snowball English) of words; identifiers such 
 
 import functools
 import re
+import threading
 import unicodedata
 from importlib.metadata import version
 
@@ -20,7 +21,16 @@ _PIECE = re.compile(r"[^\W\d_]{1,8}|\d{1,3}|[^\w\s]|_+")
 _COMPOUND = re.compile(r"\w+(?:[._/:@-]\w+)*")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_stemmer = snowballstemmer.stemmer("english")
+
+
+class _OfThread(threading.local):
+    """A stemmer keeps the word that it works on, so each thread has its own: two at one word would both get it wrong."""
+
+    def __init__(self) -> None:
+        self.stemmer = snowballstemmer.stemmer("english")
+
+
+_own = _OfThread()
 
 # Words that say nothing about the subject. Question words are here too: what they ask for is weighed elsewhere.
 _STOP = """
@@ -54,7 +64,7 @@ def split_tokens(text: str) -> list[str]:
 @functools.lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return the Snowball stem of a lower-case word."""
-    return _stemmer.stemWord(word)
+    return _own.stemmer.stemWord(word)
 
 
 @functools.lru_cache(maxsize=65_536)
