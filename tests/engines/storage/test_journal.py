@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gimbal.engines.storage import journal
 from gimbal.engines.storage.carrier import Carrier, _Left
 from gimbal.engines.storage.journal import SEGMENT_BYTES, START, Journal, end_of, settled, waiting
 from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, Unavailable
@@ -186,30 +185,6 @@ async def test_a_folder_that_was_removed_by_half_keeps_nobody(tmp_path: Path) ->
         both.append(b"kept")
         await store.until(lambda: bool(store.records))
     assert not half.exists()
-
-
-async def test_the_disk_gets_what_nobody_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Soon after it was put down, also when nothing had been for a while; and without it the disk is left alone."""
-    real, times = journal._sync_data, []
-
-    def counted(file: int) -> None:
-        times.append(file)
-        real(file)
-
-    async def until(number: int) -> None:
-        async with asyncio.timeout(10):
-            while len(times) < number:  # noqa: ASYNC110 - a thread counts
-                await asyncio.sleep(0.005)
-
-    monkeypatch.setattr(journal, "_sync_data", counted)
-    async with running(tmp_path, Store()) as both:
-        await asyncio.sleep(0.2)
-        assert times == []
-        for number in (1, 2):
-            both.append(b"x")
-            await until(number)
-            await asyncio.sleep(0.3)
-            assert len(times) == number
 
 
 async def test_a_disk_that_fails_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
