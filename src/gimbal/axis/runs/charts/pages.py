@@ -157,7 +157,7 @@ def _plane(request: PageRequest, runs: Sequence[Run]) -> dict[str, Any]:
     rest = [name for name in first if name != across]
     other = rest[0] if kind == "contour" and rest else f"metrics.{metric}" if metric else across
     up = check(request.query.get("up") or other)
-    log = request.query.get("log", "") if request.query.get("log") in {"x", "y", "xy"} else ""
+    log = request.one_of("log", ("", "x", "y", "xy"))
     possible = _on_a_plane(runs, across, up, metric, log) if kind == "contour" else bool(across)
     ask = {"kind": kind, "by": [across, up], "metric": metric, "height": 440, "log": log}
     return {
