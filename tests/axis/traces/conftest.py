@@ -69,15 +69,21 @@ def here(services: Services, owner: Principal) -> Context:
 
 
 @pytest.fixture
+async def projects(here: Context, services: Services, catalog: Catalog) -> Projects:
+    """Give the projects of an installation that has the test's own."""
+    found = Projects(catalog, services.get(Clock))
+    await found.ensure_default()
+    await found.create(here.within(None), CreateProject(slug=str(here.project)))
+    services.register(Projects, found)
+    services.register(ProjectGuard, found)
+    return found
+
+
+@pytest.fixture
 async def site(
-    traces: Traces, here: Context, services: Services, catalog: Catalog, tmp_path: Path
+    traces: Traces, here: Context, services: Services, projects: Projects, tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of the real application; requests mean the test's project."""
-    projects = Projects(catalog, services.get(Clock))
-    await projects.ensure_default()
-    await projects.create(here.within(None), CreateProject(slug=str(here.project)))
-    services.register(Projects, projects)
-    services.register(ProjectGuard, projects)
     async with (
         serve(services, tmp_path / "cache") as url,
         httpx.AsyncClient(base_url=url, headers={"x-gimbal-project": str(here.project)}, timeout=30) as client,
@@ -86,9 +92,8 @@ async def site(
 
 
 @pytest.fixture
-async def policies(traces: Traces, here: Context, catalog: Catalog) -> SamplingPolicies:
+async def policies(traces: Traces, here: Context, projects: Projects) -> SamplingPolicies:
     """Give the sampling policies of an installation that has the test's project."""
-    await Projects(catalog, here.get(Clock)).create(here.within(None), CreateProject(slug=str(here.project)))
     return here.get(SamplingPolicies)
 
 

@@ -28,10 +28,8 @@ from gimbal.axis.traces import grpc as otlp_grpc
 from gimbal.axis.traces import status
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.service import Traces
-from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
-from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import NotAuthenticated, NotFound
@@ -42,11 +40,8 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture
-async def address(traces: Traces, here: Context, services: Services, catalog: Catalog) -> AsyncIterator[str]:
+async def address(traces: Traces, here: Context, services: Services, projects: Projects) -> AsyncIterator[str]:
     """Serve the collector's service; the metadata name the role, without one it is nobody."""
-    projects = Projects(catalog, services.get(Clock))
-    await projects.create(here.within(None), CreateProject(slug=str(here.project)))
-    services.register(Projects, projects)
 
     async def identify(metadata: dict[str, str]) -> Context:
         role = metadata.get("x-role")

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from tests.axis.traces import wire
 from tests.axis.traces.wire import JSON, PROTOBUF
 
+from gimbal.axis.projects.service import Projects
 from gimbal.axis.traces import grpc as otlp_grpc
 from gimbal.axis.traces.dialect import LOGS_PATHS
 from gimbal.axis.traces.model import Span
@@ -272,7 +273,7 @@ async def test_another_form_is_refused(site: httpx.AsyncClient) -> None:
 
 
 @pytest.fixture
-async def address(traces: Traces, here: Context, services: Services) -> AsyncIterator[str]:
+async def address(traces: Traces, here: Context, services: Services, projects: Projects) -> AsyncIterator[str]:
     """Serve OTLP over gRPC for a developer."""
 
     async def identify(metadata: dict[str, str]) -> Context:
