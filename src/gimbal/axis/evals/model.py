@@ -3,7 +3,7 @@
 import codecs
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ EXAMPLES_FILE = "examples.jsonl"
 _LONGEST_ID = 200
 
 
-class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One example of a suite."""
 
     id: str
@@ -29,6 +29,12 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What scorers compare with: `answer`, `answers`, `source` …"""
     cluster: str | None = None
     """Examples that share a source share this; their errors are not independent."""
+    slice: str = ""
+    """Part of the suite that is summed up by itself as well: a language, a customer, a difficulty."""
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """How much it counts in means, beside the others."""
+    metadata: dict[str, Any] = {}
+    """What else is known of it; nobody scores it."""
 
 
 class CreateSuite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,8 +82,16 @@ class TargetOutput(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str | None = None
     """The answer; null when there is none."""
+    value: Any = None
+    """What was predicted, where it is no text: a number, a class, probabilities by class; null when there is none."""
     sources: list[str] | None = None
     """What it rests on, best first; null when the target does not say."""
+    contexts: list[str] | None = None
+    """Texts that were put before the model, best first; null when the target does not say."""
+    tool_calls: list[dict[str, Any]] | None = None
+    """Tools that were called, in order, as `{"name": …, "arguments": {…}}`; null when the target does not say."""
+    steps: list[dict[str, Any]] | None = None
+    """Messages of the whole conversation, as `{"role": …, "content": …}`; null when it had one answer only."""
     trace_id: str = ""
     """The trace of the call."""
     input_tokens: int | None = None
@@ -87,6 +101,8 @@ class TargetOutput(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
     error: str = ""
     """What went wrong; the example is then missing, not wrong."""
+    failure: Literal["error", "refused", "timed_out"] = "error"
+    """Of what kind, where `error` says something."""
 
 
 class Target(Protocol):

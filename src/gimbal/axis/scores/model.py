@@ -31,17 +31,41 @@ class ScoreSource(enum.StrEnum):
     USER = "user"
 
 
+class Missing(enum.StrEnum):
+    """Why there is no value: never dropped, never 0; a summary counts each and says what they could change."""
+
+    NO_EXPECTATION = "no_expectation"
+    """The example does not say what was expected."""
+    NO_OUTPUT = "no_output"
+    """The output has not what the scorer reads."""
+    ERROR = "error"
+    """The call failed."""
+    REFUSED = "refused"
+    """The model would not answer."""
+    TIMED_OUT = "timed_out"
+    UNPARSEABLE = "unparseable"
+    """The output is not in the form that was asked for."""
+    JUDGE_FAILED = "judge_failed"
+    """Whoever was asked for the judgement failed, or answered something else."""
+    SCORER_ERROR = "scorer_error"
+    """The scorer raised."""
+    OUT_OF_RANGE = "out_of_range"
+    """The scorer gave a number outside the range of its card."""
+    NEEDS_EXTRA = "needs_extra"
+    """A library that the scorer needs is not installed."""
+
+
 class ScoreValue(msgspec.Struct, frozen=True, kw_only=True):
     """What a scorer says of one output."""
 
     value: float | None
-    """From 0 to 1, or null when it could not be said."""
+    """Within the range of the scorer's card (usually 0 to 1), or null when it could not be said."""
     label: str = ""
     """A word for it, where there is one."""
     explanation: str = ""
     """Why, for people."""
     missing: str = ""
-    """Why there is no value: `no_expectation`, `no_output`, `error` …"""
+    """Why there is no value: one of Missing, or a word of a scorer's own."""
 
 
 class NewScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,8 +131,9 @@ class Scorer(Protocol):
     """Judges one output against what was expected; pure and deterministic where it is code."""
 
     def __call__(self, expected: Mapping[str, Any], output: Mapping[str, Any]) -> ScoreValue:
-        """Return the judgement. `output` has `text` and `sources` where the target gave them."""
+        """Return the judgement. `output` has what the target gave (`text`, `sources`, `value` …) and its `input`."""
         ...
 
 
-SCORERS: Registry[Scorer] = Registry("scorers")
+SCORERS: Registry[Any] = Registry("scorers")
+"""A Scorer, or one with a card: see `scorer`."""

@@ -1,0 +1,47 @@
+"""What scorers may ask for beyond code: a model's answer, vectors of texts, a classifier's word.
+
+The generative ring implements these; `faces/server/wiring.py` binds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from gimbal.kernel.context import Context
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model said."""
+
+    text: str
+    trace_id: str = ""
+    cost: Decimal | None = None
+    """US dollars; null when unknown."""
+
+
+class Complete(Protocol):
+    """One call of a model, through the gateway: priced, limited and traced like any other."""
+
+    async def __call__(
+        self, ctx: Context, model: str, messages: Sequence[Mapping[str, str]], params: Mapping[str, Any]
+    ) -> Said:
+        """Return the answer to messages of `role` and `content`; raise the GimbalError of what failed."""
+        ...
+
+
+class Embed(Protocol):
+    """Vectors of texts."""
+
+    async def __call__(self, ctx: Context, embedder: str, texts: Sequence[str]) -> list[list[float]]:
+        """Return a vector per text, of length 1; raise NotFound for an embedder that is not there."""
+        ...
+
+
+class Classify(Protocol):
+    """Tells how likely a text belongs to a class."""
+
+    async def __call__(self, ctx: Context, texts: Sequence[str]) -> list[float]:
+        """Return a probability from 0 to 1 per text."""
+        ...
