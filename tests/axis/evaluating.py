@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
 import gimbal.axis.evals.work  # noqa: F401  # pyright: ignore[reportUnusedImport] - declares the job
 from gimbal.axis.assets.model import AssetKind, GatePolicy, Version, register_kind
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.evals.model import TARGETS, CreateSuite, EvaluationRun, Example, StartEvaluation, TargetOutput
+from gimbal.axis.evals.model import CreateSuite, EvaluationRun, Example, StartEvaluation
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
 from gimbal.axis.gates.service import Gates
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -31,6 +34,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.answer: Answer = self.right_but
+        self.foreseen = Foreseen()
         self.asked: list[tuple[int, str]] = []
         """Version number and example of every call, in the order of the calls."""
 
@@ -40,15 +44,23 @@ class Answers:
         return TargetOutput(text="no idea" if wrong else str(example.expected.get("answer", "")), latency_ms=10.0)
 
 
-async def _answer(ctx: Context, version: Version, example: Example) -> TargetOutput:
-    answers = ctx.get(Answers)
-    answers.asked.append((version.number, example.id))
-    await asyncio.sleep(0)
-    return await answers.answer(version, example)
+class AnswererTarget:
+    """Asks the Answers at hand."""
+
+    async def foresee(self, ctx: Context, version: Version, examples: Sequence[Example]) -> Foreseen:
+        """Say what the test says of calls."""
+        return ctx.get(Answers).foreseen
+
+    async def __call__(self, ctx: Context, version: Version, example: Example) -> TargetOutput:
+        """Note the call and answer it."""
+        answers = ctx.get(Answers)
+        answers.asked.append((version.number, example.id))
+        await asyncio.sleep(0)
+        return await answers.answer(version, example)
 
 
 register_kind(AssetKind(name="answerer", title="Answerers", ring="axis"))
-TARGETS.add("answerer", _answer)
+TARGETS.add("answerer", AnswererTarget())
 
 
 def examples(count: int, clusters: int | None = None) -> list[Example]:
@@ -65,10 +77,15 @@ def examples(count: int, clusters: int | None = None) -> list[Example]:
 
 
 async def store_suite(
-    ctx: Context, rows: Sequence[Example], scorers: Sequence[str] = ("exact_match",), name: str = "help/questions"
+    ctx: Context,
+    rows: Sequence[Example],
+    scorers: Sequence[str | ScorerSetting] = ("exact_match",),
+    name: str = "help/questions",
+    **more: Any,
 ) -> Version:
     """Store a suite."""
-    return await ctx.get(Suites).create(ctx, CreateSuite(name=name, examples=list(rows), scorers=list(scorers)))
+    body = CreateSuite(name=name, examples=list(rows), scorers=list(scorers), **more)
+    return await ctx.get(Suites).create(ctx, body)
 
 
 async def store_subject(ctx: Context, number: int, wrong: Sequence[str] = ()) -> Version:
@@ -78,11 +95,12 @@ async def store_subject(ctx: Context, number: int, wrong: Sequence[str] = ()) ->
     )
 
 
-async def evaluate(ctx: Context, subject: Version, suite: str = SUITE) -> EvaluationRun:
+async def evaluate(ctx: Context, subject: Version, suite: str = SUITE, **options: Any) -> EvaluationRun:
     """Put a version through a suite, here and now."""
     evaluations = ctx.get(Evaluations)
-    run = await evaluations.start(ctx, StartEvaluation(suite=suite, subject=str(subject.ref)))
-    return await evaluations.run(ctx, run.id, concurrency=64)
+    options.setdefault("concurrency", 64)
+    run = await evaluations.start(ctx, StartEvaluation(suite=suite, subject=str(subject.ref), **options))
+    return await evaluations.run(ctx, run.id)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from tests.axis.evaluating import SUITE, Answers, evaluate, examples, store_subj
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.comparing import compare_runs
-from gimbal.axis.evals.model import EvaluationRun, Example, ScorerComparison, StartEvaluation, TargetOutput
+from gimbal.axis.evals.model import EvaluationRun, Example, ScorerComparison, StartEvaluation
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.engines.stats import estimates, paired
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict, NotFound

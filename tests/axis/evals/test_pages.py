@@ -12,7 +12,8 @@ from tests.served import serve
 
 import gimbal.axis.evals.pages  # noqa: F401 - fills the table
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation, TargetOutput
+from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.evals.service import Evaluations
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.ids import new_id
@@ -42,9 +43,9 @@ class Site:
         self.paths = {
             "list": "",
             "detail": f"/{after.id}",
-            "failing": f"/{after.id}?order=failing",
+            "failing": f"/{after.id}?order=worst",
             "missing": f"/{after.id}?only=missing",
-            "none": f"/{after.id}?only=none",
+            "none": f"/{after.id}?only=below&scorer=source_hit",
             "begun": f"/{begun.id}",
             "compare": f"/compare?before={before.id}&after={after.id}",
             "same": f"/compare?before={after.id}&after={after.id}",
@@ -77,10 +78,10 @@ async def test_every_page_answers_and_escapes(site: Site) -> None:
     """What examples, answers and errors say is text, whatever it looks like."""
     words = {
         "list": ["answerer:help/answer@v2", "suite:help/questions@v1", "53"],
-        "detail": ["exact_match", "52 examples in 10 clusters, 1 missing", "Question 0", "53 in all", "53 examples"],
-        "failing": ["failed", "the provider said", "wrong"],
-        "missing": ["the provider said", "1 of 53"],
-        "none": ["No example fits"],
+        "detail": ["exact_match", "in 10 clusters", "1 error", "worst 0.", "Question 0", "53 in all", "53 answers"],
+        "failing": ["error", "the provider said", "wrong"],
+        "missing": ["the provider said", "1 that fit"],
+        "none": ["No answer fits"],
         "begun": ["No example is answered yet", "0 of 53"],
         "compare": ["paired by example", "What changed", "Question 1", "+1.00"],
         "same": ["No example changed"],
@@ -109,7 +110,7 @@ async def test_many_examples_come_in_pages(site: Site) -> None:
             seen.append(shown(text))
             following = re.search(r'rel="next" href="([^"]+)"', text)
             path = following[1].replace("&amp;", "&").partition("/evaluations")[2] if following else None
-        below = (await client.get(f"/{site.after.id}?only=exact_match")).text
+        below = (await client.get(f"/{site.after.id}?only=below&scorer=exact_match")).text
 
     assert [len(page) for page in seen] == [20, 20, 13]
     assert [number for page in seen for number in page] == [str(i) for i in range(53)]
@@ -126,7 +127,7 @@ async def test_failing_ones_can_come_first(site: Site) -> None:
     assert first == ["7", *wrong, *right][:20]
 
 
-@pytest.mark.parametrize("query", ["cursor=x", "cursor=" + encode_cursor({"example": "nobody"}), "cursor=" + encode_cursor({"example": 3})])  # fmt: skip
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=" + encode_cursor({"example": "nobody"}), "cursor=" + encode_cursor({"example": 3}), "cursor=" + encode_cursor({"position": "x"})])  # fmt: skip
 async def test_a_forged_cursor_is_told(site: Site, query: str) -> None:
     async with httpx.AsyncClient(base_url=site.url) as client:
         for path in (f"/{site.after.id}?{query}", f"{site.paths['compare']}&{query}"):

@@ -5,15 +5,18 @@ import contextlib
 import math
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.axis.evaluating import SUBJECT, SUITE, Answers, evaluate, examples, store_subject, store_suite
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation, TargetOutput
+from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation
+from gimbal.axis.evals.running import Progress
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.scores.model import SCORERS, ScoreValue
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.compute.worker import Worker
@@ -44,8 +47,8 @@ def odd(expected: object, output: object) -> ScoreValue:
 SCORERS.add("test_odd", odd)
 
 
-async def start(ctx: Context, subject: str = SUBJECT) -> EvaluationRun:
-    return await ctx.get(Evaluations).start(ctx, StartEvaluation(suite=SUITE, subject=subject))
+async def start(ctx: Context, subject: str = SUBJECT, **options: Any) -> EvaluationRun:
+    return await ctx.get(Evaluations).start(ctx, StartEvaluation(suite=SUITE, subject=subject, **options))
 
 
 async def test_the_estimates_are_those_of_the_rows(evaluations: Evaluations, ctx: Context) -> None:
@@ -181,7 +184,7 @@ async def test_a_cut_off_run_goes_on_where_it_was(
     hang.set()
     done = await evaluations.run(ctx, run.id)
 
-    assert (cut.status, cut.summaries) == ("running", [])
+    assert (cut.status, cut.done, cut.cost, cut.summaries[0].estimate.n) == ("cancelled", 12, Decimal("0.12"), 12)
     assert sorted(q for _, q in answers.asked[asked:]) == [f"q{i}" for i in range(12, 20)]
     assert (done.status, done.done, done.cost, done.unpriced) == ("done", 20, Decimal("0.2"), 0)
     assert done.summaries[0].estimate.n == 20
@@ -194,20 +197,30 @@ async def test_a_cut_off_run_goes_on_where_it_was(
     assert rows == [{"n": 20}]
 
 
-async def test_progress_is_told_and_kept(evaluations: Evaluations, ctx: Context) -> None:
-    """At every tenth example and at the end, never backwards."""
-    told: list[tuple[int, int]] = []
+async def test_progress_is_told_and_kept(evaluations: Evaluations, ctx: Context, answers: Answers) -> None:
+    """At the end as well, never backwards, with what is left of the time."""
+    told: list[Progress] = []
 
-    async def tell(done: int, total: int) -> None:
-        told.append((done, total))
+    async def tell(now: Progress) -> None:
+        told.append(now)
+
+    async def answer(version: Version, example: Example) -> TargetOutput:
+        await asyncio.sleep(0.06)
+        return TargetOutput(text="x")
+
+    answers.answer = answer
 
     await store_suite(ctx, examples(25))
     await store_subject(ctx, 1)
-    run = await start(ctx)
-    await evaluations.run(ctx, run.id, concurrency=1, progress=tell)
+    run = await start(ctx, concurrency=1)
+    await evaluations.run(ctx, run.id, progress=tell)
 
     assert (run.done, run.total) == (0, 25)
-    assert told == [(10, 25), (20, 25), (25, 25)]
+    assert len(told) >= 3
+    assert [now.done for now in told] == sorted(now.done for now in told)
+    assert (told[-1].done, told[-1].total, told[-1].left_s) == (25, 25, 0.0)
+    assert told[0].left_s is not None
+    assert told[0].left_s > 0
 
 
 async def test_no_more_examples_at_once_than_asked_for(
@@ -226,7 +239,7 @@ async def test_no_more_examples_at_once_than_asked_for(
     answers.answer = answer
     await store_suite(ctx, examples(20))
     await store_subject(ctx, 1)
-    await evaluations.run(ctx, (await start(ctx)).id, concurrency=3)
+    await evaluations.run(ctx, (await start(ctx, concurrency=3)).id)
 
     assert most == 3
 

@@ -20,7 +20,8 @@ from tests.sqlite import catalog_address
 
 import gimbal.axis.gates.pages  # noqa: F401 - fills the table
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import Example, TargetOutput
+from gimbal.axis.evals.model import Example
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.gates.model import Promote, Rule, SetGate
 from gimbal.axis.gates.service import Gates
 from gimbal.kernel.context import Context, Services

@@ -16,8 +16,9 @@ from tests.sqlite import catalog_address
 
 from gimbal.axis.assets.model import AliasMoved, Version
 from gimbal.axis.assets.service import Assets
-from gimbal.axis.evals.model import Example, StartEvaluation, TargetOutput
+from gimbal.axis.evals.model import Example, StartEvaluation
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.gates.model import Decided, Decision
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.projects.audit import AuditLog

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 import gimbal
-from gimbal.axis.evals.model import TARGETS
+from gimbal.axis.evals.target import TARGETS
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.http.choose import ChoosingClient
 from gimbal.engines.http.model import Deadlines, Origin
 from gimbal.faces.server import capabilities, wiring
 from gimbal.generative.gateway.providers.registry import Providers
-from gimbal.generative.gateway.target import prompt_target
+from gimbal.generative.gateway.target import PROMPTS
 from gimbal.kernel.counters import Counters
 from gimbal.kernel.errors import Unavailable
 from gimbal.kernel.settings import Settings
@@ -39,7 +39,7 @@ def test_every_target_is_bound_in_one_place(served):
     adding = [p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*.py") if "TARGETS.add(" in p.read_text()]
 
     assert adding == ["faces/server/wiring.py"]
-    assert TARGETS.get("prompt") is prompt_target
+    assert TARGETS.get("prompt") is PROMPTS
 
 
 async def test_the_connections_of_providers_are_closed_at_the_end():

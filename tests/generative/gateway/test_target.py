@@ -47,7 +47,7 @@ async def test_an_example_is_answered_with_its_source_and_one_trace(ctx):
     version = await version_of(ctx)
     example = Example(id="1", input={"question": "Which port does the server listen on?"}, expected={"answer": "8765"})
 
-    output = await target.prompt_target(ctx, version, example)
+    output = await target.PROMPTS(ctx, version, example)
 
     assert output.text == "The server listens on port 8765."
     assert output.sources == ["docs/ports.md"]
@@ -67,8 +67,8 @@ async def test_an_example_is_answered_with_its_source_and_one_trace(ctx):
 async def test_what_the_docs_do_not_say_is_not_known(ctx):
     version = await version_of(ctx)
     example = Example(id="1", input={"question": "Which port does the database of the moon base use?"})
-    unknown = await target.prompt_target(ctx, version, Example(id="2", input={"question": "How do I bake bread?"}))
-    guessed = await target.prompt_target(ctx, version, example)
+    unknown = await target.PROMPTS(ctx, version, Example(id="2", input={"question": "How do I bake bread?"}))
+    guessed = await target.PROMPTS(ctx, version, example)
 
     assert unknown.text.startswith("I don't know")
     assert unknown.error == guessed.error == ""
@@ -79,7 +79,7 @@ async def test_what_the_docs_do_not_say_is_not_known(ctx):
 )
 async def test_an_input_that_does_not_fit_is_an_error_in_the_output(ctx, inputs, says):
     version = await version_of(ctx)
-    output = await target.prompt_target(ctx, version, Example(id="1", input=inputs))
+    output = await target.PROMPTS(ctx, version, Example(id="1", input=inputs))
 
     assert output.text is None
     assert says in output.error
@@ -91,8 +91,8 @@ async def test_a_provider_that_fails_is_missing_not_wrong(ctx, upstream):
     version = await version_of(ctx, model="up/tiny")
     upstream.faults = [500, 500]
     question = {"question": "Which port does the server listen on?"}
-    failed = await target.prompt_target(ctx, version, Example(id="1", input=question))
-    good = await target.prompt_target(ctx, version, Example(id="1", input=question))
+    failed = await target.PROMPTS(ctx, version, Example(id="1", input=question))
+    good = await target.PROMPTS(ctx, version, Example(id="1", input=question))
 
     assert (failed.text, failed.sources) == (None, None)
     assert "had an error" in failed.error

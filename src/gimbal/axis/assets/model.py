@@ -234,6 +234,8 @@ class AssetKind(msgspec.Struct, frozen=True, kw_only=True):
     """Jinja template below the owner's `templates` folder that shows a version on the asset's page, for instance
     `datasets/version.html`. It gets `version` (a Version) and `manifest` (its JSON), and is left out for a manifest that
     `check` would refuse today; fields that have a default may be missing. Empty: the manifest is shown as it is stored."""
+    told: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """What else the template gets, as `told`: what the owner knows of such a manifest."""
 
 
 KINDS: Registry[AssetKind] = Registry("asset_kinds")

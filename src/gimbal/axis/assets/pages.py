@@ -88,7 +88,7 @@ async def asset_page(ctx: Context, request: PageRequest) -> View:
             "decisions": {m.decision_id: _user_url(request, f"decision:{m.decision_id}") for m in history},
             "lineage": await _lineage(ctx, request, version) if tab == "lineage" else None,
             "manifest": version.manifest,
-            "own_template": _own_template(version),
+            **_own(version),
             "manifest_shown": len(msgspec.json.encode(version.manifest)) <= _LONGEST_MANIFEST,
             "run_url": _user_url(request, f"run:{version.run_id}") if version.run_id else "",
             "may_release": request.principal.may(Permission.RELEASE, request.project),
@@ -96,17 +96,17 @@ async def asset_page(ctx: Context, request: PageRequest) -> View:
     )
 
 
-def _own_template(version: Version) -> str:
-    """Return the template by which the kind's owner shows a version; empty without one, or when it could not show it."""
+def _own(version: Version) -> dict[str, Any]:
+    """Return the template by which the kind's owner shows a version, empty without one or when it could not show it."""
     kind = KINDS.get(version.kind) if version.kind in KINDS else None
     if kind is None or not kind.template:
-        return ""
+        return {"own_template": ""}
     try:
         if kind.check is not None:
             kind.check(version.manifest, version.files)
+        return {"own_template": kind.template, "told": kind.told(version.manifest) if kind.told else {}}
     except GimbalError:
-        return ""  # a manifest of before the owner's present rules
-    return kind.template
+        return {"own_template": ""}  # a manifest of before the owner's present rules
 
 
 def _download(request: PageRequest, version: Version, path: str) -> str:

@@ -12,8 +12,8 @@ from gimbal.axis.evals.model import (
     Example,
     ScorerSummary,
     StartEvaluation,
-    TargetOutput,
 )
+from gimbal.axis.evals.target import TargetOutput
 
 __all__ = [
     "Comparison",

@@ -1,12 +1,19 @@
 """Two evaluation runs side by side: paired by example, clustered by source, ending in a verdict."""
 
+import asyncio
 import math
+from collections.abc import Sequence
 
 from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison
 from gimbal.axis.evals.service import Evaluations
-from gimbal.engines.stats import estimates, paired
+from gimbal.axis.evals.summing import Samples, by_example
+from gimbal.axis.scores.scorer import Applied
+from gimbal.engines.stats import estimates, paired, resampled
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict
+
+_ORDER = ("worse", "underpowered", "better")
+"""The first of these that a scorer says is the verdict of all."""
 
 
 async def compare_runs(
@@ -24,30 +31,68 @@ async def compare_runs(
             f"One ran on {before.suite}, the other on {after.suite}.", where="to", todo="Run both on one version."
         )
     left, right = await evaluations.results(ctx, before_id), await evaluations.results(ctx, after_id)
-    names = sorted({name for r in (*left, *right) for name in (*r.scores, *r.missing)})
-    rows = [compare_scorer(name, left, right, margin) for name in names]
-    return Comparison(before=before, after=after, margin=margin, scorers=rows)
+    scorers = await evaluations.scorers(ctx, before)
+    # In a thread: with many examples this takes a second or more.
+    rows = await asyncio.to_thread(lambda: [compare_scorer(one, left, right, margin) for one in scorers])
+    return Comparison(before=before, after=after, margin=margin, verdict=verdict_of(rows), scorers=rows)
+
+
+def verdict_of(rows: Sequence[ScorerComparison]) -> str:
+    """Return what all scorers together say."""
+    said = {row.verdict for row in rows}
+    return next((verdict for verdict in _ORDER if verdict in said), "equivalent")
 
 
 def compare_scorer(
-    scorer: str, before: list[EvaluationResult], after: list[EvaluationResult], margin: float
+    applied: Applied, before: Sequence[EvaluationResult], after: Sequence[EvaluationResult], margin: float
 ) -> ScorerComparison:
-    """Compare one scorer over the examples that both runs have a value for."""
-    left = {r.example_id: r for r in before if scorer in r.scores}
-    right = {r.example_id: r for r in after if scorer in r.scores}
+    """Compare one scorer over the examples that both runs have a value for; repeats are averaged first."""
+    if applied.metric is not None:
+        return _compare_metric(applied, before, after, margin)
+    left = {row.id: row for row in by_example(applied.name, before)}
+    right = {row.id: row for row in by_example(applied.name, after)}
     shared = [id_ for id_ in left if id_ in right]
-    a = [left[id_].scores[scorer] for id_ in shared]
-    b = [right[id_].scores[scorer] for id_ in shared]
+    a, b = [left[id_].mean for id_ in shared], [right[id_].mean for id_ in shared]
     clusters = [left[id_].cluster for id_ in shared]
-    outcome = paired.compare(a, b, clusters, margin=margin)
+    weights = [left[id_].weight for id_ in shared]
+    better = applied.card.better
+    outcome = paired.compare(a, b, clusters, weights=weights, margin=margin, higher_is_better=better != "lower")
     return ScorerComparison(
-        scorer=scorer,
-        before=estimates.mean(a, clusters),
-        after=estimates.mean(b, clusters),
+        scorer=applied.name,
+        before=estimates.weighted_mean(a, weights, clusters),
+        after=estimates.weighted_mean(b, weights, clusters),
         difference=outcome.difference,
-        verdict=outcome.verdict,
+        verdict="neither" if better == "neither" else outcome.verdict,
         p_value=outcome.p_value,
         detectable=outcome.detectable,
         paired=len(shared),
         unpaired=len(left.keys() ^ right.keys()),
+    )
+
+
+def _compare_metric(
+    applied: Applied, before: Sequence[EvaluationResult], after: Sequence[EvaluationResult], margin: float
+) -> ScorerComparison:
+    """Compare a metric over the answers that both runs have."""
+    (of_left, left), (of_right, right) = Samples.of(applied, before), Samples.of(applied, after)
+    places = {id_: place for place, id_ in enumerate(of_right.ids)}
+    pairs = [(place, places[id_]) for place, id_ in enumerate(of_left.ids) if id_ in places]
+    clusters = [of_left.clusters[place] for place, _ in pairs]
+    both = Samples(ids=[], clusters=clusters)
+    first = both.statistic(applied, [left[place] for place, _ in pairs])
+    second = both.statistic(applied, [right[place] for _, place in pairs])
+    better, n = applied.card.better, len(pairs)
+    outcome = resampled.compare(
+        first, second, n, clusters, margin=margin, higher_is_better=better != "lower", draws=resampled.draws_for(n)
+    )
+    return ScorerComparison(
+        scorer=applied.name,
+        before=resampled.estimate(first, n, clusters, draws=resampled.draws_for(n)),
+        after=resampled.estimate(second, n, clusters, draws=resampled.draws_for(n)),
+        difference=outcome.difference,
+        verdict="neither" if better == "neither" else outcome.verdict,
+        p_value=outcome.p_value,
+        detectable=outcome.detectable,
+        paired=n,
+        unpaired=len(set(of_left.ids) ^ set(of_right.ids)),
     )

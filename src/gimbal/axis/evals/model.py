@@ -1,20 +1,22 @@
-"""Records of suites, evaluation runs and comparisons; the asset kind `suite`; the protocol of what is evaluated."""
+"""Records of suites, evaluation runs and comparisons; the asset kind `suite`."""
 
 import codecs
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any
 
 import msgspec
 
-from gimbal.axis.assets.model import AssetKind, FileEntry, Version, register_kind
+from gimbal.axis.assets.model import AssetKind, FileEntry, register_kind
+from gimbal.axis.scores.model import SCORERS
+from gimbal.axis.scores.scorer import ScorerSetting, card_of, settings_of
 from gimbal.engines.stats.model import Estimate
-from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
-from gimbal.kernel.plugins import Registry
 from gimbal.kernel.refs import ResolvedRef
 
 EXAMPLES_FILE = "examples.jsonl"
+MOST_REPEATS = 100
+MOST_AT_ONCE = 64
 _LONGEST_ID = 200
 
 
@@ -44,8 +46,12 @@ class CreateSuite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Name of the asset: `help/questions`."""
     examples: list[Example]
     """At least one; ids are unique."""
-    scorers: list[str]
-    """Names of the scorers to apply."""
+    scorers: list[str | ScorerSetting]
+    """The scorers to apply: names, or names with parameters and a name of the suite's own."""
+    repeats: Annotated[int, msgspec.Meta(ge=1, le=MOST_REPEATS)] = 1
+    """How often each example is asked; each time counts as one answer, not as one example."""
+    task: str = ""
+    """What to call where nobody says otherwise: `prompt:help/answer@production`."""
     note: str = ""
     """A remark for people."""
 
@@ -59,61 +65,75 @@ class AddExamples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A remark for people."""
 
 
-class StartEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EvaluationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How an evaluation is carried out."""
+
+    repeats: Annotated[int, msgspec.Meta(ge=1, le=MOST_REPEATS)] | None = None
+    """How often each example is asked; null for what the suite says."""
+    concurrency: int = 4
+    """Calls under way at the same time, 1 to 64."""
+    per_minute: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Calls that may begin in a minute; null for no limit but that of the gateway."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 300.0
+    """Seconds after which a call counts as timed out."""
+    max_cost: Decimal | None = None
+    """US dollars that the run may cost; it stops before a call that could pass them. Null for no cap."""
+    cache: bool = True
+    """Whether an answer that an earlier run got for the same content and the same repeat is taken instead of asking."""
+
+
+class StartEvaluation(EvaluationOptions, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to evaluate on what."""
 
     suite: str
     """Reference of the suite: `suite:help/questions`."""
-    subject: str
-    """Reference of the version under test: `prompt:help/answer@v2`."""
-    concurrency: int = 4
-    """Examples under way at the same time, 1 to 64."""
+    subject: str = ""
+    """Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task."""
+
+
+class ResumeEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What changes when an evaluation goes on."""
+
+    max_cost: Decimal | None = None
+    """The new cap in US dollars, of the whole run; null to leave it as it is."""
 
 
 class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What the job `evals.run` is given."""
 
     evaluation_id: str
-    concurrency: int = 4
 
 
-class TargetOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a target made of one example."""
+class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an evaluation would do, before anything is asked."""
 
-    text: str | None = None
-    """The answer; null when there is none."""
-    value: Any = None
-    """What was predicted, where it is no text: a number, a class, probabilities by class; null when there is none."""
-    sources: list[str] | None = None
-    """What it rests on, best first; null when the target does not say."""
-    contexts: list[str] | None = None
-    """Texts that were put before the model, best first; null when the target does not say."""
-    tool_calls: list[dict[str, Any]] | None = None
-    """Tools that were called, in order, as `{"name": …, "arguments": {…}}`; null when the target does not say."""
-    steps: list[dict[str, Any]] | None = None
-    """Messages of the whole conversation, as `{"role": …, "content": …}`; null when it had one answer only."""
-    trace_id: str = ""
-    """The trace of the call."""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: Decimal | None = None
-    """US dollars; null when unknown."""
-    latency_ms: float | None = None
-    error: str = ""
-    """What went wrong; the example is then missing, not wrong."""
-    failure: Literal["error", "refused", "timed_out"] = "error"
-    """Of what kind, where `error` says something."""
+    suite: ResolvedRef
+    subject: ResolvedRef
+    examples: int
+    repeats: int
+    cached: int
+    """Answers that earlier runs have."""
+    calls: int
+    """Calls that are left to make."""
+    cost: Decimal | None
+    """US dollars of them, about; null when unknown."""
+    most: Decimal | None
+    """US dollars that they can cost at most; null when unknown."""
+    unpriced: str
+    """Why the cost is unknown."""
+    detectable: float | None
+    """Smallest difference of a share that this many examples find with 80 % power, if answers of two versions agree as
+    half correlated ones do; null with fewer than two clusters."""
 
 
-class Target(Protocol):
-    """Calls one version with one example; each ring has one for its kinds."""
+class PassRate(msgspec.Struct, frozen=True, kw_only=True):
+    """Of k repeats of an example: at least one is right, and all are."""
 
-    async def __call__(self, ctx: Context, version: Version, example: Example) -> TargetOutput:
-        """Return the output; a failure of the call is `error` in it, not an exception."""
-        ...
-
-
-TARGETS: Registry[Target] = Registry("targets")
+    k: int
+    any: Estimate
+    """pass@k, without bias (Chen et al., arXiv 2107.03374)."""
+    all: Estimate
+    """pass^k, without bias (Yao et al., arXiv 2406.12045)."""
 
 
 class ScorerSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +142,21 @@ class ScorerSummary(msgspec.Struct, frozen=True, kw_only=True):
     scorer: str
     estimate: Estimate
     missing: dict[str, int] = {}
-    """How many examples have no value, by reason; they are in no mean."""
+    """How many answers have no value, by reason; they are in no mean."""
+    worst: float | None = None
+    """The mean if all that is missing had the worst value there is; null where nothing is missing, or values have no bounds."""
+    best: float | None = None
+    """The mean if all that is missing had the best value there is."""
+    better: str = "higher"
+    """`higher`, `lower` or `neither`."""
+    unit: str = ""
+    """Of the value: `ms`, `USD`."""
+    slices: dict[str, Estimate] = {}
+    """The mean of each slice of the suite."""
+    passes: list[PassRate] = []
+    """Of scores of 0 and 1 over repeats: how often one of k, and all of k, are right."""
+    labels: dict[str, int] = {}
+    """How many answers have which word, where the scorer gives words."""
 
 
 class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,15 +166,23 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     suite: ResolvedRef
     subject: ResolvedRef
     status: str
-    """`running`, `done`, `failed` or `cancelled`."""
+    """`running`, `done`, `failed`, `cancelled`, or `stopped` at its cost cap."""
     done: int
+    """Answers that are stored."""
     total: int
+    """Answers that there will be: examples times repeats."""
+    repeats: int = 1
+    cached: int = 0
+    """Answers that were taken from earlier runs."""
+    options: EvaluationOptions = EvaluationOptions()
+    job_id: str | None = None
+    """The job that carries it out; null where none does."""
     started_at: datetime
     started_by: str
     finished_at: datetime | None = None
     summaries: list[ScorerSummary] = []
     cost: Decimal | None = None
-    """US dollars of all calls whose price is known."""
+    """US dollars of all calls that this run made and whose price is known."""
     unpriced: int = 0
     """Calls whose price is not known."""
     latency_p50_ms: float | None = None
@@ -149,10 +191,14 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One example of an evaluation run."""
+    """One answer of an evaluation run."""
 
     example_id: str
+    repeat: int = 0
+    """Which asking of the example this is, from 0."""
     cluster: str
+    slice: str = ""
+    weight: float = 1.0
     input: dict[str, Any]
     expected: dict[str, Any]
     text: str | None
@@ -160,11 +206,26 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[str, float]
     missing: dict[str, str]
     """Reason by scorer, where there is no value."""
+    labels: dict[str, str] = {}
+    """Word by scorer, where it gives one."""
+    explanations: dict[str, str] = {}
+    """Why, by scorer, where it says so."""
+    value: Any = None
+    """What was predicted, where it is no text."""
+    contexts: list[str] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    steps: list[dict[str, Any]] | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     trace_id: str
     latency_ms: float | None
     cost: Decimal | None = None
-    """US dollars; null when unknown."""
+    """US dollars that the answer cost when it was made; null when unknown."""
+    cached: bool = False
+    """Whether the answer was made by an earlier run; the trace is of then."""
     error: str
+    failure: str = ""
+    """Of what kind: `error`, `refused` or `timed_out`; empty when nothing went wrong."""
 
 
 class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +237,7 @@ class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):
     difference: Estimate
     """After minus before, paired by example."""
     verdict: str
-    """`better`, `worse`, `equivalent` or `underpowered`."""
+    """`better`, `worse`, `equivalent` or `underpowered`; `neither` of a scorer whose values are neither good nor bad."""
     p_value: float | None
     detectable: float | None
     """Smallest difference that this many examples would find with 80 % power."""
@@ -192,6 +253,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     after: EvaluationRun
     margin: float
     """Differences within ± this count as equivalent."""
+    verdict: str
+    """Of all scorers together: `worse` where one is, else `underpowered` where one is, else `better` where one is, else
+    `equivalent`."""
     scorers: list[ScorerComparison]
 
 
@@ -255,7 +319,10 @@ def _decode_line(line: bytes, number: int) -> Example:
 
 def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     scorers: Any = manifest.get("scorers")
-    named = isinstance(scorers, list) and bool(scorers) and all(isinstance(name, str) for name in scorers)  # pyright: ignore[reportUnknownVariableType]
+    try:
+        named = bool(msgspec.convert(scorers, list[str | ScorerSetting]))
+    except msgspec.ValidationError:
+        named = False
     count = manifest.get("examples")
     if not named or type(count) is not int or count < 1 or not any(f.path == EXAMPLES_FILE for f in files):
         raise BadInput(
@@ -265,4 +332,15 @@ def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
         )
 
 
-register_kind(AssetKind(name="suite", title="Suites", ring="axis", check=_check_manifest, template="evals/suite.html"))
+def _told(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page of a suite says of its scorers: setting and card; without a card where the scorer is gone."""
+    settings = settings_of(msgspec.convert(manifest["scorers"], list[str | ScorerSetting]))
+    cards = [card_of(one.scorer) if one.scorer in SCORERS else None for one in settings]
+    return {"scorers": list(zip(settings, cards, strict=True))}
+
+
+register_kind(
+    AssetKind(
+        name="suite", title="Suites", ring="axis", check=_check_manifest, template="evals/suite.html", told=_told
+    )
+)

@@ -9,9 +9,11 @@ from gimbal.axis.evals.model import (
     AddExamples,
     Comparison,
     CreateSuite,
+    EvaluationPlan,
     EvaluationResult,
     EvaluationRun,
     Example,
+    ResumeEvaluation,
     StartEvaluation,
 )
 from gimbal.axis.evals.service import Evaluations
@@ -48,8 +50,26 @@ async def suite_examples(ctx: Context, project: str, ref: Ref) -> list[Example]:
 
 @operation("POST", "/projects/{project}/evaluations", name="evaluations.start", allow=Permission.DEVELOP)
 async def start_evaluation(ctx: Context, project: str, body: StartEvaluation) -> EvaluationRun:
-    """Put a version through a suite, as a job; follow it with evaluations.show."""
+    """Put a version through a suite, as a job; follow it with evaluations.show. What it would cost says evaluations.plan."""
     return await ctx.get(Evaluations).start(ctx, body, ctx.get(Jobs))
+
+
+@operation("POST", "/projects/{project}/evaluations/plan", name="evaluations.plan", allow=Permission.VIEW)
+async def plan_evaluation(ctx: Context, project: str, body: StartEvaluation) -> EvaluationPlan:
+    """Tell what an evaluation would ask and cost, and what it could find, without asking anything."""
+    return await ctx.get(Evaluations).plan(ctx, body)
+
+
+@operation("POST", "/projects/{project}/evaluations/{id}/cancel", name="evaluations.cancel", allow=Permission.DEVELOP)
+async def cancel_evaluation(ctx: Context, project: str, id: str) -> EvaluationRun:  # noqa: A002 - the name in the path
+    """Stop an evaluation that runs; what it has found stays."""
+    return await ctx.get(Evaluations).cancel(ctx, id, ctx.get(Jobs))
+
+
+@operation("POST", "/projects/{project}/evaluations/{id}/resume", name="evaluations.resume", allow=Permission.DEVELOP)
+async def resume_evaluation(ctx: Context, project: str, id: str, body: ResumeEvaluation) -> EvaluationRun:  # noqa: A002 - as above
+    """Go on with an evaluation that failed, was cancelled or stopped at its cap; what is stored is not asked again."""
+    return await ctx.get(Evaluations).resume(ctx, id, body, ctx.get(Jobs))
 
 
 @operation("GET", "/projects/{project}/evaluations", name="evaluations.list", allow=Permission.VIEW)
@@ -72,9 +92,20 @@ async def show_evaluation(ctx: Context, project: str, id: str) -> EvaluationRun:
 
 
 @operation("GET", "/projects/{project}/evaluations/{id}/results", name="evaluations.results", allow=Permission.VIEW)
-async def evaluation_results(ctx: Context, project: str, id: str) -> list[EvaluationResult]:  # noqa: A002 - as above
-    """List what came of each example."""
-    return await ctx.get(Evaluations).results(ctx, id)
+async def evaluation_results(
+    ctx: Context,
+    project: str,
+    id: str,  # noqa: A002 - as above
+    only: Annotated[str, "`missing`, `failed` or `below` (with a scorer: less than its best value)."] = "",
+    scorer: Annotated[str, "Of which scorer `only` and `order` speak; empty for any."] = "",
+    order: Annotated[str, "`suite`, or `worst` first; answers without a value come before all others."] = "suite",
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[EvaluationResult]:
+    """List what came of each example, in the order of the suite or the worst first."""
+    evaluations = ctx.get(Evaluations)
+    run = await evaluations.get(ctx, id)
+    return await evaluations.results_page(ctx, run, scorer=scorer, only=only, order=order, cursor=cursor, limit=limit)
 
 
 @operation("GET", "/projects/{project}/evaluations/{id}/compare", name="evaluations.compare", allow=Permission.VIEW)

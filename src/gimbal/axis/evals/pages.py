@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.model import EvaluationResult
+from gimbal.axis.evals.reading import PARTS, SUITE, WORST
 from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.kernel.context import Context
@@ -70,28 +71,28 @@ def _changed(before: list[EvaluationResult], after: list[EvaluationResult]) -> l
 
 @page("/evaluations/{id}", title="Evaluation", icon="evaluations")
 async def evaluation_page(ctx: Context, request: PageRequest) -> View:
-    """Show one run: estimates, what is missing, and every example."""
+    """Show one run: what each scorer found, what is missing, and the answers."""
     evaluations = ctx.get(Evaluations)
     run = await evaluations.get(ctx, request.path["id"])
-    results = await evaluations.results(ctx, run.id)
-    shown = _chosen(results, request.query.get("only", ""))
-    if request.query.get("order") == "failing":
-        # What has no value at all comes first: it is not wrong, but somebody should look.
-        shown.sort(key=lambda row: min(row.scores.values(), default=-1.0))
+    scorers = await evaluations.scorers(ctx, run)
+    names = [one.name for one in scorers]
+    only, scorer = request.query.get("only", ""), request.query.get("scorer", "")
+    results = await evaluations.results_page(
+        ctx,
+        run,
+        only=only if only in PARTS and (scorer in names or only != "below") else "",
+        scorer=scorer if scorer in names else "",
+        order=request.one_of("order", (SUITE, WORST)),
+        cursor=request.query.get("cursor"),
+        limit=_ROWS,
+    )
     others = await evaluations.page(ctx, suite=str(run.suite), limit=20)
     data = {
         "run": run,
-        "results": _part(shown, lambda row: row.example_id, request.query.get("cursor")),
-        "all_results": len(results),
-        "scorers": [row.scorer for row in run.summaries]
-        or sorted({n for r in results for n in (*r.scores, *r.missing)}),
+        "results": results,
+        "cards": {one.name: one.card for one in scorers},
+        "scorers": names,
+        "filtered": bool(only),
         "others": [row for row in others.items if row.id != run.id and row.status == "done"],
     }
     return View("evals/detail.html", data)
-
-
-def _chosen(results: list[EvaluationResult], only: str) -> list[EvaluationResult]:
-    """Return the results that the filter asks for: `missing`, below 1 by a scorer, or all."""
-    if only == "missing":
-        return [row for row in results if row.missing]
-    return [row for row in results if row.scores.get(only, 1.0) < 1.0] if only else list(results)

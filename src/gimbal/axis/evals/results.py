@@ -1,60 +1,138 @@
-"""Results of evaluations in the columns: one row per example, written once under its place in the suite."""
+"""Results of evaluations in the columns: a row for each answer, written once under its place in the run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from gimbal.axis.evals.model import EvaluationResult, Example, TargetOutput
+from gimbal.axis.evals.model import EvaluationResult, Example
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.scores.model import ScoreValue
+from gimbal.engines.storage.writer import Rows
 
 TABLE = "eval_results"
-COLUMNS = "example_id, cluster, input, expected, text, sources, scores, missing, trace_id, latency_ms, cost, error"
+COLUMNS = (
+    "example_id, repeat, cluster, slice, weight, input, expected, text, sources, scores, missing, notes, output, trace_id, "
+    "latency_ms, cost, cached, error, failure"
+)
+_FIELDS = pa.struct(
+    [
+        *((name, pa.string()) for name in ("project", "evaluation_id", "example_id", "cluster", "slice", "input", "expected")),
+        *((name, pa.string()) for name in ("text", "sources", "scores", "missing", "notes", "output", "trace_id", "error")),
+        *((name, pa.string()) for name in ("failure", "cache_key")),
+        ("position", pa.uint32()),
+        ("repeat", pa.uint16()),
+        ("weight", pa.float64()),
+        ("latency_ms", pa.float64()),
+        ("cost", pa.decimal128(28, 12)),
+        ("cached", pa.bool_()),
+    ]
+)  # fmt: skip
+_REST = ("value", "contexts", "tool_calls", "steps", "input_tokens", "output_tokens")
+"""Fields of an output that share a column: few answers have any of them."""
 
 
-def to_row(
-    project: str,
-    evaluation_id: str,
-    position: int,
-    example: Example,
-    output: TargetOutput,
-    scores: Mapping[str, ScoreValue],
-) -> pa.Table:
-    """Return one result as a row of the table; the same place again replaces it."""
-    texts = {
-        "project": project,
-        "evaluation_id": evaluation_id,
-        "example_id": example.id,
-        "cluster": example.cluster or example.id,
-        "input": _json(example.input),
-        "expected": _json(example.expected),
-        "text": output.text,
-        "sources": None if output.sources is None else _json(output.sources),
-        "scores": _json({k: v.value for k, v in scores.items() if v.value is not None}),
-        "missing": _json({k: v.missing or "missing" for k, v in scores.items() if v.value is None}),
-        "trace_id": output.trace_id,
-        "error": output.error,
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer that is to be had."""
+
+    position: int
+    """Of the answer in the run: the example's place times the repeats, and the repeat."""
+    repeat: int
+    example: Example
+
+
+class Answer(Ask, frozen=True, kw_only=True):
+    """One answer, judged, on its way to the columns."""
+
+    output: TargetOutput
+    scores: dict[str, ScoreValue]
+    cache_key: str = ""
+    """Names the content that was asked; empty where answers are not kept for others."""
+    cached: bool = False
+
+
+def to_rows(project: str, evaluation_id: str, answers: Sequence[Answer]) -> Rows:
+    """Return answers as rows of the table; the same place again replaces what was there."""
+    rows = [_row(project, evaluation_id, answer) for answer in answers]
+    return Rows(_FIELDS, rows, sum(len(part) for row in rows for part in row if isinstance(part, str)))
+
+
+def _row(project: str, evaluation_id: str, answer: Answer) -> tuple[Any, ...]:
+    example, output, scores = answer.example, answer.output, answer.scores
+    notes = {
+        name: {"label": score.label, "why": score.explanation}
+        for name, score in scores.items()
+        if score.label or score.explanation
     }
-    return pa.table(
-        {name: pa.array([text], pa.string()) for name, text in texts.items()}
-        | {
-            "position": pa.array([position], pa.uint32()),
-            "latency_ms": pa.array([output.latency_ms], pa.float64()),
-            "cost": pa.array([None if output.cost is None else round(output.cost, 12)], pa.decimal128(28, 12)),
-        }
+    rest = {name: found for name in _REST if (found := getattr(output, name)) is not None}
+    return (
+        project,
+        evaluation_id,
+        example.id,
+        example.cluster or example.id,
+        example.slice,
+        _json(example.input),
+        _json(example.expected),
+        output.text,
+        None if output.sources is None else _json(output.sources),
+        _json({name: score.value for name, score in scores.items() if score.value is not None}),
+        _json({name: score.missing for name, score in scores.items() if score.missing}),
+        _json(notes) if notes else "",
+        _json(rest) if rest else "",
+        output.trace_id,
+        output.error,
+        output.failure if output.error else "",
+        answer.cache_key,
+        answer.position,
+        answer.repeat,
+        example.weight,
+        output.latency_ms,
+        None if output.cost is None else round(output.cost, 12),
+        answer.cached,
     )
 
 
 def from_row(row: Mapping[str, Any]) -> EvaluationResult:
     """Return a stored result."""
     values = dict(row)
+    notes: dict[str, dict[str, str]] = _object(values.pop("notes"))
+    rest = _object(values.pop("output"))
     for name in ("input", "expected", "scores", "missing"):
         values[name] = msgspec.json.decode(values[name])
     values["sources"] = None if row["sources"] is None else msgspec.json.decode(row["sources"])
     values["cost"] = None if row["cost"] is None else row["cost"].normalize() + 0
-    return EvaluationResult(**values)
+    # Rows of before there were weights have none.
+    values["weight"] = values["weight"] or 1.0
+    return EvaluationResult(
+        **values,
+        **rest,
+        labels={name: note["label"] for name, note in notes.items() if note["label"]},
+        explanations={name: note["why"] for name, note in notes.items() if note["why"]},
+    )
+
+
+def output_of(row: EvaluationResult) -> TargetOutput:
+    """Return what a target gave, from a stored result."""
+    return TargetOutput(
+        text=row.text, value=row.value, sources=row.sources, contexts=row.contexts, tool_calls=row.tool_calls,
+        steps=row.steps, trace_id=row.trace_id, input_tokens=row.input_tokens, output_tokens=row.output_tokens,
+        cost=row.cost, latency_ms=row.latency_ms, error=row.error,
+    )  # fmt: skip
+
+
+def seen_of(output: TargetOutput, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what scorers see of an output to an input."""
+    return {
+        "text": output.text, "value": output.value, "sources": output.sources, "contexts": output.contexts,
+        "tool_calls": output.tool_calls, "steps": output.steps, "latency_ms": output.latency_ms, "cost": output.cost,
+        "input_tokens": output.input_tokens, "output_tokens": output.output_tokens, "input": given,
+    }  # fmt: skip
+
+
+def _object(text: str) -> dict[str, Any]:
+    return msgspec.json.decode(text) if text else {}
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace")

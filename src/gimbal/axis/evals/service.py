@@ -1,9 +1,10 @@
-"""The runner: puts a version through a suite with bounded concurrency, stores every result, sums up with intervals."""
+"""Evaluations: planned, begun, carried out by a job, gone on with, read.
+
+`running` makes the calls of one run, `summing` turns stored answers into numbers, `comparing` puts two runs side by side.
+"""
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,52 +13,61 @@ import sqlalchemy as sa
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.evals import reading
 from gimbal.axis.evals.model import (
-    TARGETS,
+    MOST_AT_ONCE,
+    EvaluationOptions,
+    EvaluationPlan,
     EvaluationResult,
     EvaluationRun,
     Example,
+    ResumeEvaluation,
     RunEvaluation,
     ScorerSummary,
     StartEvaluation,
-    TargetOutput,
 )
-from gimbal.axis.evals.results import COLUMNS, TABLE, from_row, to_row
+from gimbal.axis.evals.recall import Recall
+from gimbal.axis.evals.results import TABLE, Ask
+from gimbal.axis.evals.running import Progress, Running, check_cap
 from gimbal.axis.evals.store import evaluations
-from gimbal.axis.evals.suites import Suites
-from gimbal.axis.scores.model import SCORERS, ScoreValue
+from gimbal.axis.evals.suites import Suites, applied, scorers_of
+from gimbal.axis.evals.summing import summarise
+from gimbal.axis.evals.target import TARGETS, Foreseen
+from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.compute.model import JobError
 from gimbal.engines.compute.store import jobs as job_table
-from gimbal.engines.stats import estimates
+from gimbal.engines.stats import paired
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, GimbalError, NotFound
+from gimbal.kernel.errors import BadInput, Conflict, GimbalError, NotFound
 from gimbal.kernel.ids import new_id
-from gimbal.kernel.money import total
+from gimbal.kernel.money import ZERO, total
 from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.refs import Ref, ResolvedRef
 
-Progress = Callable[[int, int], Awaitable[None]]
+OnProgress = Callable[[Progress], Awaitable[None]]
 JOB = "evals.run"
-_log = logging.getLogger(__name__)
-_PROGRESS_EVERY = 10
 _LONGEST_ERROR = 2_000
-# A run and what became of its job, whose key is the run's id.
+_VARIANCE = 0.25
+"""Of the difference of two shares near one half whose answers correlate by one half: 2 · ¼ · (1 − ½)."""
+_ENDED = frozenset({"done", "stopped"})
+_RESUMABLE = frozenset({"failed", "cancelled", "stopped"})
+# A run and what became of its job.
 _RUNS = sa.select(
     evaluations, job_table.c.status.label("job_status"), job_table.c.error.label("job_error")
-).select_from(
-    evaluations.outerjoin(
-        job_table,
-        sa.and_(
-            job_table.c.project == evaluations.c.project,
-            job_table.c.name == JOB,
-            job_table.c.key == evaluations.c.id,
-        ),
-    )
-)
+).select_from(evaluations.outerjoin(job_table, job_table.c.id == evaluations.c.job_id))
+
+
+class _Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """What an evaluation is of."""
+
+    suite: Version
+    subject: Version
+    scorers: list[Applied]
+    repeats: int
 
 
 class Evaluations:
@@ -70,53 +80,131 @@ class Evaluations:
         self._assets = assets
         self._suites = suites
 
+    async def plan(self, ctx: Context, body: StartEvaluation) -> EvaluationPlan:
+        """Tell what an evaluation would ask and cost; raise NotFound or BadInput as `start` does."""
+        whole = await self._whole(ctx, body)
+        examples = await self._suites.examples(whole.suite)
+        foreseen = await TARGETS.get(whole.subject.kind).foresee(ctx, whole.subject, examples)
+        asks = _asks(examples, whole.repeats)
+        cached = 0
+        if body.cache and foreseen.identity:
+            cached = await Recall(ctx, foreseen.identity, asks).count()
+        calls = len(asks) - cached
+        clusters = len({example.cluster or example.id for example in examples})
+        return EvaluationPlan(
+            suite=whole.suite.ref,
+            subject=whole.subject.ref,
+            examples=len(examples),
+            repeats=whole.repeats,
+            cached=cached,
+            calls=calls,
+            cost=None if foreseen.cost is None else foreseen.cost * calls,
+            most=None if foreseen.most is None else foreseen.most * calls,
+            unpriced=foreseen.unpriced,
+            detectable=paired.detectable((_VARIANCE / clusters) ** 0.5) if clusters > 1 else None,
+        )
+
     async def start(self, ctx: Context, body: StartEvaluation, jobs: Jobs | None = None) -> EvaluationRun:
         """Note a new run, not yet begun, and enqueue its job in the same transaction; without `jobs` call `run`.
 
-        Raise NotFound or BadInput when suite or subject do not fit.
+        Raise NotFound or BadInput when suite or subject do not fit, Unpriced for a cap that cannot be held.
         """
-        if not 1 <= body.concurrency <= 64:
-            raise BadInput("The concurrency is 1 to 64.", where="concurrency", todo="Choose another.")
-        suite = await self._assets.resolve(ctx, Ref.parse(body.suite, kind="suite"))
-        if suite.kind != "suite":
-            raise BadInput(f"{suite.ref} is not a suite.", where="suite", todo="Give one: suite:help/questions.")
-        subject = await self._assets.resolve(ctx, Ref.parse(body.subject))
-        TARGETS.get(subject.kind)
-        for name in suite.manifest["scorers"]:
-            SCORERS.get(name)
+        whole = await self._whole(ctx, body)
+        if body.max_cost is not None:
+            examples = await self._suites.examples(whole.suite)
+            check_cap(body, await TARGETS.get(whole.subject.kind).foresee(ctx, whole.subject, examples))
+        options = _options(body)
         run = EvaluationRun(
             id=new_id(),
-            suite=suite.ref,
-            subject=subject.ref,
+            suite=whole.suite.ref,
+            subject=whole.subject.ref,
             status="running",
             done=0,
-            total=int(suite.manifest["examples"]),
+            total=int(whole.suite.manifest["examples"]) * whole.repeats,
+            repeats=whole.repeats,
+            options=options,
             started_at=ctx.now(),
             started_by=ctx.principal.name,
         )
         async with self._catalog.write(ctx) as tx:
-            values = msgspec.structs.asdict(run)
-            values |= {"project": ctx.project, "suite_ref": str(suite.ref), "subject_ref": str(subject.ref)}
-            await tx.execute(evaluations.insert().values(values))
             if jobs is not None:
-                payload = RunEvaluation(evaluation_id=run.id, concurrency=body.concurrency)
-                await jobs.enqueue_in(tx, ctx.project or "default", ctx.principal, JOB, payload, key=run.id)
+                project = ctx.project or "default"
+                job = await jobs.enqueue_in(tx, project, ctx.principal, JOB, RunEvaluation(evaluation_id=run.id))
+                run = msgspec.structs.replace(run, job_id=job.id)
+            values = msgspec.structs.asdict(run) | {"options": msgspec.to_builtins(options)}
+            values |= {"project": ctx.project, "suite_ref": str(run.suite), "subject_ref": str(run.subject)}
+            await tx.execute(evaluations.insert().values(values))
         return run
 
-    async def run(
-        self, ctx: Context, run_id: str, *, concurrency: int = 4, progress: Progress | None = None
-    ) -> EvaluationRun:
-        """Carry a run out, or go on with one that was cut off: an example whose result is stored is not asked again.
+    async def _whole(self, ctx: Context, body: StartEvaluation) -> _Whole:
+        if not 1 <= body.concurrency <= MOST_AT_ONCE:
+            raise BadInput(f"The concurrency is 1 to {MOST_AT_ONCE}.", where="concurrency", todo="Choose another.")
+        if body.max_cost is not None and body.max_cost < 0:
+            raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 5.00.")
+        suite = await self._assets.resolve(ctx, Ref.parse(body.suite, kind="suite"))
+        if suite.kind != "suite":
+            raise BadInput(f"{suite.ref} is not a suite.", where="suite", todo="Give one: suite:help/questions.")
+        named = body.subject or str(suite.manifest.get("task", ""))
+        if not named:
+            raise BadInput(
+                f"{suite.ref} does not say what to call.",
+                where="subject",
+                todo="Name a version: prompt:help/answer@v2.",
+            )
+        subject = await self._assets.resolve(ctx, Ref.parse(named))
+        TARGETS.get(subject.kind)
+        repeats = body.repeats or int(suite.manifest.get("repeats", 1))
+        return _Whole(suite=suite, subject=subject, scorers=applied(scorers_of(suite)), repeats=repeats)
 
-        What goes wrong with one example is in its result; what keeps the run from going on makes it `failed` and is
-        raised.
+    async def resume(
+        self, ctx: Context, run_id: str, body: ResumeEvaluation, jobs: Jobs | None = None
+    ) -> EvaluationRun:
+        """Go on with a run that failed, was cancelled or stopped at its cap; raise Conflict for another.
+
+        What is stored is not asked again.
+        """
+        run = await self.get(ctx, run_id)
+        if run.status not in _RESUMABLE:
+            raise Conflict(
+                f"The evaluation is {run.status}.",
+                where="id",
+                todo="One that failed, was cancelled or stopped goes on.",
+            )
+        options = run.options
+        if body.max_cost is not None:
+            options = msgspec.structs.replace(options, max_cost=body.max_cost)
+        values: dict[str, Any] = {"options": msgspec.to_builtins(options), "status": "running", "error": ""}
+        async with self._catalog.write(ctx) as tx:
+            if jobs is not None:
+                project = ctx.project or "default"
+                job = await jobs.enqueue_in(tx, project, ctx.principal, JOB, RunEvaluation(evaluation_id=run.id))
+                values["job_id"] = job.id
+            await tx.execute(evaluations.update().where(evaluations.c.id == run.id).values(values))
+        return await self.get(ctx, run_id)
+
+    async def cancel(self, ctx: Context, run_id: str, jobs: Jobs) -> EvaluationRun:
+        """Stop a run; what it has found stays. Raise Conflict when it has ended."""
+        run = await self.get(ctx, run_id)
+        if run.status != "running" or run.job_id is None:
+            raise Conflict(f"The evaluation is {run.status}.", where="id", todo="Nothing to do.")
+        await jobs.cancel(ctx, run.job_id)
+        return await self.get(ctx, run_id)
+
+    async def run(self, ctx: Context, run_id: str, *, progress: OnProgress | None = None) -> EvaluationRun:
+        """Carry a run out, or go on with one that was cut off: an answer that is stored is not asked for again.
+
+        What goes wrong with one answer is in its result; what keeps the run from going on makes it `failed` and is
+        raised. Cancelled, it sums up what it has.
         """
         run = await self.get(ctx, run_id)
         if run.status == "done":
             return run
         await self._note(run_id, status="running", error="", finished_at=None)
         try:
-            await self._carry_out(ctx, run, concurrency, progress)
+            await self._carry_out(ctx, run, progress)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._finish(ctx, run_id, await self.scorers(ctx, run), status="cancelled"))
+            raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, the run says so and it is raised
             first = problem.exceptions[0] if isinstance(problem, ExceptionGroup) else problem
             told = str(first) if isinstance(first, GimbalError) else f"{type(first).__name__}: {first}"
@@ -124,64 +212,88 @@ class Evaluations:
             raise first from None
         return await self.get(ctx, run_id)
 
-    async def _carry_out(self, ctx: Context, run: EvaluationRun, concurrency: int, progress: Progress | None) -> None:
+    async def _carry_out(self, ctx: Context, run: EvaluationRun, progress: OnProgress | None) -> None:
         suite = await self._assets.resolve(ctx, Ref.parse(str(run.suite)))
         subject = await self._assets.resolve(ctx, Ref.parse(str(run.subject)))
         examples = await self._suites.examples(suite)
-        stored = {r.example_id for r in await self.results(ctx, run.id)}
-        todo = [(i, e) for i, e in enumerate(examples) if e.id not in stored]
-        finished = len(examples) - len(todo)
-        gate = asyncio.Semaphore(concurrency)
-        scorers = [str(name) for name in suite.manifest["scorers"]]
+        scorers = applied(scorers_of(suite))
+        foreseen = await TARGETS.get(subject.kind).foresee(ctx, subject, examples)
+        check_cap(run.options, foreseen)
+        stored, spent = await self._stored(ctx, run.id)
+        asks = [ask for ask in _asks(examples, run.repeats) if ask.position not in stored]
 
-        async def one(position: int, example: Example) -> None:
-            nonlocal finished
-            async with gate:
-                output = await _called(ctx, subject, example)
-            judged = scored(scorers, example, output)
-            row = to_row(ctx.project or "default", run.id, position, example, output, judged)
-            await self._writer.write(TABLE, row)
-            finished += 1
-            now = finished  # others go on while this one tells
-            if now % _PROGRESS_EVERY == 0 or now == len(examples):
-                await self._note(run.id, done=now)
-                if progress:
-                    await progress(now, len(examples))
+        async def tell(now: Progress) -> None:
+            await self._note(run.id, done=now.done)
+            if progress:
+                await progress(now)
 
-        async with asyncio.TaskGroup() as group:
-            for position, example in todo:
-                group.create_task(one(position, example))
-        await self._finish(ctx, run.id, scorers)
+        running = Running(
+            ctx, run.id, subject, scorers, run.options, writer=self._writer, foreseen=foreseen, recall=_recall(ctx, run, foreseen, asks),
+            tell=tell, spent=spent,
+        )  # fmt: skip
+        await running.go(asks, len(stored))
+        running.check()
+        await self._finish(ctx, run.id, scorers, status="stopped" if running.stopped else "done", error=running.stopped)
 
-    async def _finish(self, ctx: Context, run_id: str, scorers: list[str]) -> None:
+    async def _stored(self, ctx: Context, run_id: str) -> "tuple[set[int], Any]":
+        """Return the places whose answers are stored, and what they cost this run."""
+        rows = await self._columns.query(
+            f"SELECT position, cost, cached FROM {TABLE} FINAL "
+            "WHERE project = {project:String} AND evaluation_id = {id:String}",
+            {"project": ctx.project or "default", "id": run_id},
+        )
+        spent = sum((row["cost"] for row in rows if row["cost"] is not None and not row["cached"]), ZERO)
+        return {row["position"] for row in rows}, spent
+
+    async def _finish(self, ctx: Context, run_id: str, scorers: list[Applied], *, status: str, error: str = "") -> None:
         """Sum up what is stored, also by an earlier attempt."""
         results = await self.results(ctx, run_id)
-        latencies = [r.latency_ms for r in results if r.latency_ms is not None]
-        cost, unpriced = total(r.cost for r in results)
+        made = [r for r in results if not r.cached]
+        latencies = [r.latency_ms for r in made if r.latency_ms is not None]
+        cost, unpriced = total(r.cost for r in made)
+        # In a thread: with many answers this takes a second or more.
+        summaries = await asyncio.to_thread(lambda: [summarise(one, results) for one in scorers])
         await self._note(
             run_id,
-            status="done",
+            status=status,
+            error=error,
             done=len(results),
+            cached=len(results) - len(made),
             finished_at=ctx.now(),
-            summaries=[summarise(name, results) for name in scorers],
-            cost=cost if unpriced < len(results) else None,
+            summaries=summaries,
+            cost=cost if unpriced < len(made) or not made else None,
             unpriced=unpriced,
             latency_p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
             latency_p95_ms=float(np.percentile(latencies, 95)) if latencies else None,
         )
+
+    async def scorers(self, ctx: Context, run: EvaluationRun) -> list[Applied]:
+        """Return the scorers of a run's suite."""
+        return applied(scorers_of(await self._assets.resolve(ctx, Ref.parse(str(run.suite)))))
 
     async def _note(self, run_id: str, **values: Any) -> None:
         async with self._catalog.write() as tx:
             await tx.execute(evaluations.update().where(evaluations.c.id == run_id).values(values))
 
     async def results(self, ctx: Context, run_id: str) -> list[EvaluationResult]:
-        """Return the results of a run that are stored, in the order of the suite."""
-        rows = await self._columns.query(
-            f"SELECT {COLUMNS} FROM {TABLE} FINAL "
-            "WHERE project = {project:String} AND evaluation_id = {id:String} ORDER BY position",
-            {"project": ctx.project or "default", "id": run_id},
-        )
-        return [from_row(row) for row in rows]
+        """Return all results of a run that are stored, in the order of the suite."""
+        return await reading.every(self._columns, ctx, run_id)
+
+    async def results_page(
+        self, ctx: Context, run: EvaluationRun, *, scorer: str = "", **asked: Any
+    ) -> Page[EvaluationResult]:
+        """Return a page of the results of a run, as `reading.page` is asked; raise BadInput, also for an unknown scorer."""
+        if scorer:
+            named = {one.name: one.card for one in await self.scorers(ctx, run)}
+            if scorer not in named:
+                raise BadInput(
+                    f"The suite has no scorer {scorer!r}.", where="scorer", todo=f"It has: {', '.join(named)}."
+                )
+            card = named[scorer]
+            lower = card.better == "lower"
+            best = card.low if lower else card.high
+            asked |= {"lower_is_better": lower, "best": (0.0 if lower else 1.0) if best is None else best}
+        return await reading.page(self._columns, ctx, run.id, scorer=scorer, **asked)
 
     async def get(self, ctx: Context, run_id: str) -> EvaluationRun:
         """Return a run; raise NotFound."""
@@ -233,48 +345,27 @@ class Evaluations:
         return (_run(row) if row is not None else None), count
 
 
-def summarise(scorer: str, results: Sequence[EvaluationResult]) -> ScorerSummary:
-    """Return the mean of one scorer with a cluster-robust interval, and what is missing by reason."""
-    rows = [r for r in results if scorer in r.scores]
-    estimate = estimates.mean([r.scores[scorer] for r in rows], [r.cluster for r in rows])
-    missing = Counter(r.missing[scorer] for r in results if scorer in r.missing)
-    return ScorerSummary(scorer=scorer, estimate=estimate, missing=dict(missing))
+def _options(body: StartEvaluation) -> EvaluationOptions:
+    return EvaluationOptions(**{name: getattr(body, name) for name in EvaluationOptions.__struct_fields__})
 
 
-async def _called(ctx: Context, subject: Version, example: Example) -> TargetOutput:
-    try:
-        return await TARGETS.get(subject.kind)(ctx, subject, example)
-    except GimbalError as problem:
-        return TargetOutput(error=str(problem))
-    except Exception as problem:  # noqa: BLE001 - as the comment says
-        # A target is somebody else's code: one example that it cannot take does not stop the others.
-        _log.warning("%s fails on the example %s", subject.ref, example.id, exc_info=True)
-        return TargetOutput(error=f"{type(problem).__name__}: {problem}"[:_LONGEST_ERROR])
+def _asks(examples: list[Example], repeats: int) -> list[Ask]:
+    """Return every answer of a run, all repeats of an example one after another."""
+    return [
+        Ask(position=place * repeats + repeat, repeat=repeat, example=example)
+        for place, example in enumerate(examples)
+        for repeat in range(repeats)
+    ]
 
 
-def scored(scorers: Sequence[str], example: Example, output: TargetOutput) -> dict[str, ScoreValue]:
-    """Return what every scorer says of one output; what none can say is missing with a reason, never 0."""
-    if output.error:
-        return {name: ScoreValue(value=None, missing="error") for name in scorers}
-    seen: dict[str, Any] = {"text": output.text, "sources": output.sources}
-    return {name: _judged(name, example, seen) for name in scorers}
-
-
-def _judged(scorer: str, example: Example, seen: Mapping[str, Any]) -> ScoreValue:
-    try:
-        found = SCORERS.get(scorer)(example.expected, seen)
-    except Exception:  # noqa: BLE001 - so is a scorer
-        _log.warning("the scorer %s fails on the example %s", scorer, example.id, exc_info=True)
-        return ScoreValue(value=None, missing="scorer_error")
-    if found.value is not None and not 0 <= found.value <= 1:  # also not a number
-        return ScoreValue(value=None, missing="out_of_range")
-    return found
+def _recall(ctx: Context, run: EvaluationRun, foreseen: Foreseen, asks: list[Ask]) -> Recall | None:
+    return Recall(ctx, foreseen.identity, asks) if run.options.cache and foreseen.identity else None
 
 
 def _run(row: Mapping[Any, Any]) -> EvaluationRun:
     values: dict[str, Any] = {k: v for k, v in row.items() if k not in {"project", "suite_ref", "subject_ref"}}
     job_status, job_error = values.pop("job_status"), values.pop("job_error")
-    if values["status"] != "done" and job_status is not None and job_status != "succeeded":
+    if values["status"] not in _ENDED and job_status is not None and job_status != "succeeded":
         # The job knows what the run cannot: that its worker died for good, that it was cancelled or waits for a retry.
         values["status"] = job_status if job_status in {"failed", "cancelled"} else "running"
         if job_status == "failed" and not values["error"]:
@@ -282,4 +373,5 @@ def _run(row: Mapping[Any, Any]) -> EvaluationRun:
     values["suite"] = msgspec.convert(values["suite"], ResolvedRef)
     values["subject"] = msgspec.convert(values["subject"], ResolvedRef)
     values["summaries"] = msgspec.convert(values["summaries"], list[ScorerSummary])
+    values["options"] = msgspec.convert(values["options"], EvaluationOptions)
     return EvaluationRun(**values)

@@ -1,5 +1,9 @@
 """Suites as assets: stored with their examples as JSON lines, read back by reference."""
 
+from collections.abc import Sequence
+
+import msgspec
+
 import gimbal.axis.scores.builtin  # noqa: F401  # pyright: ignore[reportUnusedImport] - importing it registers the scorers
 from gimbal.axis.assets.model import FileEntry, Version
 from gimbal.axis.assets.service import Assets
@@ -13,6 +17,7 @@ from gimbal.axis.evals.model import (
     encode_examples,
 )
 from gimbal.axis.scores.model import SCORERS
+from gimbal.axis.scores.scorer import Applied, ScorerSetting, settings_of
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, StaleVersion, Unavailable
@@ -59,7 +64,9 @@ class Suites:
             whole = CreateSuite(
                 name=newest.name,
                 examples=[*known, *body.examples],
-                scorers=newest.manifest["scorers"],
+                scorers=scorers_of(newest),
+                repeats=int(newest.manifest.get("repeats", 1)),
+                task=str(newest.manifest.get("task", "")),
                 note=body.note,
             )
             try:
@@ -73,10 +80,7 @@ class Suites:
         check_examples(body.examples)
         if not body.scorers:
             raise BadInput("A suite needs a scorer.", where="scorers", todo=f"There are: {', '.join(SCORERS)}.")
-        if len(set(body.scorers)) < len(body.scorers):
-            raise BadInput("A scorer is there twice.", where="scorers", todo="Name each once.")
-        for name in body.scorers:
-            SCORERS.get(name)
+        applied(body.scorers)
         content = encode_examples(body.examples)
         blob = await self._blobs.put(content)
         clusters = {example.cluster or example.id for example in body.examples}
@@ -84,7 +88,14 @@ class Suites:
             ctx,
             kind="suite",
             name=body.name,
-            manifest={"examples": len(body.examples), "clusters": len(clusters), "scorers": body.scorers},
+            manifest={
+                "examples": len(body.examples),
+                "clusters": len(clusters),
+                "scorers": msgspec.to_builtins(body.scorers),
+                # What is not said leaves no trace, so that suites of before stay the versions that they are.
+                **({"repeats": body.repeats} if body.repeats > 1 else {}),
+                **({"task": body.task} if body.task else {}),
+            },
             files=[FileEntry(path=EXAMPLES_FILE, digest=blob.digest, size=blob.size, media_type="application/jsonl")],
             note=body.note,
             after=after,
@@ -96,3 +107,13 @@ class Suites:
         if entry is None:
             raise Unavailable(f"{version.ref} has no {EXAMPLES_FILE}.", todo="Store the suite anew.")
         return decode_examples(await self._blobs.get(entry.digest))
+
+
+def scorers_of(version: Version) -> list[str | ScorerSetting]:
+    """Return what a suite version lists as its scorers."""
+    return msgspec.convert(version.manifest["scorers"], list[str | ScorerSetting])
+
+
+def applied(scorers: Sequence[str | ScorerSetting]) -> list[Applied]:
+    """Return scorers as they are applied; raise NotFound for one that is not there, BadInput for bad parameters or names."""
+    return [Applied(setting) for setting in settings_of(scorers)]

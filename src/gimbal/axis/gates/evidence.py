@@ -3,7 +3,6 @@
 The axis has the results of evaluations; a ring registers a source for what only it can compute (`dataset`).
 """
 
-from collections import Counter
 from typing import Protocol
 
 import msgspec
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.summing import by_example, gaps
 from gimbal.axis.gates.model import Rule
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import NotReady
@@ -39,8 +39,6 @@ class LabelledScores(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: NDArray[np.float64]
     """Shape (n,): probability of the positive class."""
 
-
-_NOT_ASKED = "no_expectation"
 
 Evidence = UnitScores | LabelledScores
 
@@ -69,14 +67,15 @@ async def evaluation_evidence(ctx: Context, rule: Rule, version: Version) -> tup
             todo=f"Run `gimbal evaluations start --suite {suite.ref} --subject {version.ref}` first.",
         )
     results = await evaluations.results(ctx, run.id)
-    rows = [r for r in results if rule.metric in r.scores]
+    # Repeats of an example are one unit: their mean.
+    rows = by_example(rule.metric, results)
     # Without an expectation there is nothing to judge: that is the suite's, not the candidate's.
-    missing = Counter(r.missing[rule.metric] for r in results if r.missing.get(rule.metric, _NOT_ASKED) != _NOT_ASKED)
+    missing = gaps(rule.metric, results)
     # Whoever evaluates until it passes is seen to have done so.
     source = f"{suite.ref}, evaluation {run.id}" + (f", the newest of {looks} of {version.ref}" if looks > 1 else "")
     return source, UnitScores(
-        units=[r.example_id for r in rows],
-        values=np.array([r.scores[rule.metric] for r in rows], dtype=np.float64),
+        units=[r.id for r in rows],
+        values=np.array([r.mean for r in rows], dtype=np.float64),
         clusters=[r.cluster for r in rows],
         missing=dict(missing),
     )

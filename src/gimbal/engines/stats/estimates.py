@@ -202,3 +202,21 @@ def binary(labels: Any, where: str = "labels") -> NDArray[np.bool_]:
     if y.ndim != 1 or (y.size and y.dtype.kind not in "biuf") or not np.isin(y, (0, 1)).all():
         raise BadInput(f"{where} is not a list of 0 and 1.", where=where, todo="Map the classes to 0 and 1.")
     return y.astype(bool)
+
+
+def weighted_mean(
+    values: ArrayLike, weights: ArrayLike, clusters: Clusters | None = None, *, level: float = 0.95
+) -> Estimate:
+    """Return Σwx / Σw of `values` and `weights`, shape (n,) each, with a cluster-robust interval.
+
+    The error is that of the ratio's linear part, w(x − mean) / w̄ (Särndal, Swensson and Wretman 1992, 5.6). Equal
+    weights are `mean`. Raise BadInput for weights that are not positive.
+    """
+    x, w = floats(values), floats(weights, "weights")
+    if x.size != w.size or (w.size and w.min() <= 0):
+        raise BadInput("Weights are positive numbers, one per value.", where="weights", todo="Leave out what has none.")
+    if not x.size or w.max() == w.min():
+        return mean(x, clusters, level=level)
+    value = float(w @ x / w.sum())
+    found = robust_mean(value + w / w.mean() * (x - value), codes(clusters, x.size), level=level)
+    return msgspec.structs.replace(found, method="weighted, clustered t")

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gimbal.engines.stats.distributions import Floats, normal_quantile, sign_test
-from gimbal.engines.stats.estimates import Clusters, codes, effective, floats, quantile, robust_mean, spread
+from gimbal.engines.stats.estimates import (
+    Clusters,
+    codes,
+    effective,
+    floats,
+    quantile,
+    robust_mean,
+    spread,
+    weighted_mean,
+)
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.errors import BadInput
 
@@ -41,12 +50,13 @@ def compare(
     after: ArrayLike,
     clusters: Clusters | None = None,
     *,
+    weights: ArrayLike | None = None,
     margin: float = 0.0,
     level: float = 0.95,
     higher_is_better: bool = True,
     seed: int = 0,
 ) -> PairedOutcome:
-    """Compare paired scores, shape (n,) each.
+    """Compare paired scores, shape (n,) each; with `weights` the difference is the weighted mean's.
 
     Better or worse: the interval of the difference excludes 0, and so does the test. Equivalent: it lies within ± margin
     (both one-sided tests reject at (1 − level) / 2). Otherwise underpowered: this evidence cannot tell. Scores that all
@@ -57,6 +67,10 @@ def compare(
         raise BadInput(f"{a.size} scores before and {b.size} after.", where="after", todo="Pair them by unit.")
     d = b - a
     group = codes(clusters, d.size)
+    if weights is not None and d.size and np.ptp(w := floats(weights, "weights")) > 0:
+        difference = weighted_mean(d, w, clusters, level=level)
+        p_value = None if difference.low is None else _p_value(d * w, group, seed)
+        return from_difference(difference, p_value, margin=margin, higher_is_better=higher_is_better)
     difference = _difference(d, group, bounded=_within_unit(a) and _within_unit(b), level=level)
     if difference.low is None or difference.high is None or difference.se is None:
         return PairedOutcome(difference=difference, verdict="underpowered", p_value=None, detectable=None)

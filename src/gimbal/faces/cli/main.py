@@ -18,7 +18,16 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
 _HERE = Group("This machine", sort_key=1)
 _THERE = Group("On the server", sort_key=2)
 _FLAGS = Group("Options", sort_key=3)
-_IMPORT = "import"
+# Groups of commands that are more than operations, by the module that adds them when they are asked for.
+_OWN = {
+    "eval": ("gimbal.faces.cli.evaluating", "Put a version through a suite and compare it, for people and CI."),
+    "import": (
+        "gimbal.faces.importing.commands",
+        "Runs of MLflow, Weights & Biases, Neptune and Trackio, brought here.",
+    ),
+}
+_USAGE, _USAGE_OF_EVAL = 2, 3
+"""Exit codes of wrong usage: of `eval` 2 says underpowered, which a mistyped flag is not."""
 _GROUPS = "gimbal.faces.cli.groups"
 _PLACES = ("gimbal.axis", "gimbal.predictive", "gimbal.generative", "gimbal.generative.gateway")
 
@@ -43,12 +52,11 @@ def build(words: list[str]) -> App:
                 commands.add(sub, command)
             _add_own(sub, group)
         app.command(sub)
-    importing = App(
-        name=_IMPORT, help="Runs of MLflow, Weights & Biases, Neptune and Trackio, brought here.", group=_THERE
-    )
-    if asked == _IMPORT:
-        importlib.import_module("gimbal.faces.importing.commands").add(importing)
-    app.command(importing)
+    for name, (module, meaning) in _OWN.items():
+        sub = App(name=name, help=meaning, group=_THERE)
+        if asked == name:
+            importlib.import_module(module).add(sub)
+        app.command(sub)
     return app
 
 
@@ -75,7 +83,7 @@ def main(words: list[str] | None = None) -> None:
         sys.stdout.flush()
     except CycloptsError as problem:
         show.usage(_told(problem), " ".join(["gimbal", *(problem.command_chain or ())]))
-        raise SystemExit(2) from None
+        raise SystemExit(_USAGE_OF_EVAL if words[:1] == ["eval"] else _USAGE) from None
     except GimbalError as problem:
         show.error(problem)
         raise SystemExit(1) from None

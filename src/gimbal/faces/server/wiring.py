@@ -18,7 +18,7 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
-from gimbal.axis.evals.model import TARGETS
+from gimbal.axis.evals.target import TARGETS
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.gates.service import Gates
@@ -75,7 +75,7 @@ from gimbal.generative.gateway.resilience.health import Health
 from gimbal.generative.gateway.resilience.model import by_settings
 from gimbal.generative.gateway.resilience.shadow import Shadows
 from gimbal.generative.gateway.routes.service import Routes
-from gimbal.generative.gateway.target import prompt_target
+from gimbal.generative.gateway.target import PROMPTS
 from gimbal.generative.guards.service import Policies
 from gimbal.generative.knowledge.service import Indexes
 from gimbal.kernel.clock import Clock, SystemClock
@@ -192,7 +192,7 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     services.register(Shadows, Shadows())
     services.register(Policies, Policies())
     services.register(Indexes, Indexes())
-    TARGETS.add("prompt", prompt_target)
+    TARGETS.add("prompt", PROMPTS)
 
 
 def _work(services: Services, stores: Stores, clock: Clock) -> None:

@@ -11,18 +11,20 @@ from typing import Any
 import msgspec
 
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import Example, TargetOutput
+from gimbal.axis.evals.model import Example
+from gimbal.axis.evals.target import Foreseen, TargetOutput
 from gimbal.axis.traces.model import Document, Span
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.call import Attribution, TraceContext
 from gimbal.generative.gateway.complete import Completion, complete
+from gimbal.generative.gateway.foreseeing import foreseen
 from gimbal.generative.gateway.providers.reading import numbered
 from gimbal.generative.knowledge.model import Hit
 from gimbal.generative.knowledge.service import Found, Indexes
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, GimbalError
+from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, GimbalError, Unavailable, Upstream
 from gimbal.kernel.ids import new_span_id, new_trace_id
 from gimbal.kernel.refs import Ref, ResolvedRef
 
@@ -36,22 +38,46 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """As the model gave it, markers included."""
     hits: list[Hit]
     """What was put before it, in the order of the markers."""
+    retrieved: bool
+    """Whether the prompt retrieves at all."""
     completion: Completion
     trace_id: str
 
 
-async def prompt_target(ctx: Context, version: Version, example: Example) -> TargetOutput:
-    """Answer one example; what goes wrong is in the output, because a failed call is missing, not wrong."""
+class PromptTarget:
+    """Puts examples through versions of prompts."""
+
+    async def foresee(self, ctx: Context, version: Version, examples: Sequence[Example]) -> Foreseen:
+        """Tell what calls with such examples will cost."""
+        return await foreseen(ctx, version, examples)
+
+    async def __call__(self, ctx: Context, version: Version, example: Example) -> TargetOutput:
+        """Answer one example; what goes wrong is in the output, because a failed call is missing, not wrong."""
+        return await _answered(ctx, version, example)
+
+
+PROMPTS = PromptTarget()
+
+
+async def _answered(ctx: Context, version: Version, example: Example) -> TargetOutput:
     trace_id = new_trace_id()
     begun = to_us(ctx.now())
     try:
         answered = await answer(ctx, version, example.input, feature="evaluation", trace_id=trace_id)
     except GimbalError as problem:
-        return TargetOutput(trace_id=trace_id, error=str(problem), latency_ms=(to_us(ctx.now()) - begun) / 1000)
+        return TargetOutput(
+            trace_id=trace_id,
+            error=str(problem),
+            failure="timed_out" if isinstance(problem, DeadlineExceeded) else "error",
+            # What the provider takes a while to allow is asked again.
+            retry_after_s=problem.retry_after if isinstance(problem, Busy | Unavailable | Upstream) else None,
+            latency_ms=(to_us(ctx.now()) - begun) / 1000,
+        )
     usage = answered.completion.usage
     return TargetOutput(
         text=without_markers(answered.text),
         sources=sources(answered.text, answered.hits),
+        contexts=[hit.text for hit in answered.hits] if answered.retrieved else None,
         trace_id=trace_id,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -86,7 +112,13 @@ async def answer(
             values[manifest.retrieval.into] = numbered([(hit.source, hit.heading, hit.text) for hit in hits])
         completion = await chain.call(manifest, values)
         chain.output = completion.text
-        return Answered(text=completion.text, hits=hits, completion=completion, trace_id=chain.trace_id)
+        return Answered(
+            text=completion.text,
+            hits=hits,
+            retrieved=manifest.retrieval is not None,
+            completion=completion,
+            trace_id=chain.trace_id,
+        )
     except GimbalError as problem:
         failure = str(problem)
         raise
