@@ -1,0 +1,96 @@
+"""Stored answers of a run: all of them for sums, or a page of them as somebody wants to look at them."""
+
+from typing import Any
+
+from gimbal.axis.evals.model import EvaluationResult
+from gimbal.axis.evals.results import COLUMNS, TABLE, from_row
+from gimbal.engines.storage.columns import Columns
+from gimbal.kernel.context import Context
+from gimbal.kernel.errors import BadInput
+from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
+
+PARTS = ("missing", "failed", "below")
+"""Without a value, without an answer, below the best value there is."""
+SUITE, WORST = "suite", "worst"
+_OF_RUN = "project = {project:String} AND evaluation_id = {id:String}"
+_SCORE = "JSONExtract(scores, {scorer:String}, 'Nullable(Float64)')"
+# Of all scorers: what lacks a value, then by the least value.
+_LEAST = "if(missing != '{}', -inf, arrayMin(arrayMap(x -> x.2, JSONExtractKeysAndValues(scores, 'Float64'))))"
+
+
+async def every(columns: Columns, ctx: Context, run_id: str) -> list[EvaluationResult]:
+    """Return all answers that are stored, in the order of the suite."""
+    rows = await columns.query(
+        f"SELECT {COLUMNS} FROM {TABLE} FINAL WHERE {_OF_RUN} ORDER BY position",
+        {"project": ctx.project or "default", "id": run_id},
+    )
+    return [from_row(row) for row in rows]
+
+
+async def page(
+    columns: Columns,
+    ctx: Context,
+    run_id: str,
+    *,
+    only: str = "",
+    scorer: str = "",
+    best: float = 1.0,
+    lower_is_better: bool = False,
+    order: str = SUITE,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[EvaluationResult]:
+    """Return a page of the answers; `only` is one of PARTS or empty, of one `scorer` or (empty) of any.
+
+    `worst` first begins with answers without a value: they are not wrong, but somebody should look. `best` is the
+    scorer's best value. Raise BadInput for another `only` or `order`, or a foreign cursor.
+    """
+    given: dict[str, Any] = {"project": ctx.project or "default", "id": run_id, "scorer": scorer, "best": best}
+    where = [_OF_RUN, *_part(only, scorer, lower_is_better=lower_is_better)]
+    count = f"SELECT count() AS n FROM {TABLE} FINAL WHERE {' AND '.join(where)}"
+    total = int((await columns.query(count, given))[0]["n"])
+    rank = _rank(order, scorer, lower_is_better=lower_is_better)
+    if cursor:
+        place = decode_cursor(cursor)
+        rank_of, position = place.get("rank"), place.get("position")
+        if not isinstance(position, int) or not (rank_of is None or isinstance(rank_of, int | float)):
+            raise BadInput("The cursor was not made by this list.", where="cursor", todo="Start at the first page.")
+        # JSON has no infinities.
+        given |= {"rank": float("-inf") if rank_of is None else float(rank_of), "position": position}
+        where.append(f"({rank}, position) > ({{rank:Float64}}, {{position:UInt32}})")
+    rows = await columns.query(
+        f"SELECT {COLUMNS}, position, {rank} AS rank FROM {TABLE} FINAL WHERE {' AND '.join(where)} "
+        f"ORDER BY rank, position LIMIT {check_limit(limit) + 1}",
+        given,
+    )
+    more, rows = len(rows) > limit, rows[:limit]
+    places = [(row.pop("position"), row.pop("rank")) for row in rows]
+    following = None
+    if more:
+        position, last = places[-1]
+        following = encode_cursor({"position": position, "rank": None if last == float("-inf") else last})
+    return Page(items=[from_row(row) for row in rows], next=following, total=total)
+
+
+def _part(only: str, scorer: str, *, lower_is_better: bool) -> list[str]:
+    if not only:
+        return []
+    if only not in PARTS:
+        raise BadInput(
+            f"{only!r} is not a part of the answers.", where="only", todo=f"Give one of: {', '.join(PARTS)}."
+        )
+    if only == "missing":
+        return ["JSONHas(missing, {scorer:String})" if scorer else "missing != '{}'"]
+    if only == "failed":
+        return ["error != ''"]
+    if not scorer:
+        raise BadInput("Below the best value of which scorer?", where="scorer", todo="Name one.")
+    return [f"{_SCORE} {'>' if lower_is_better else '<'} {{best:Float64}}"]
+
+
+def _rank(order: str, scorer: str, *, lower_is_better: bool) -> str:
+    if order == SUITE:
+        return "toFloat64(0)"
+    if order != WORST:
+        raise BadInput(f"{order!r} is no order.", where="order", todo=f"Give {SUITE} or {WORST}.")
+    return f"coalesce({'-' if lower_is_better else ''}{_SCORE}, -inf)" if scorer else _LEAST

@@ -1,0 +1,288 @@
+"""One evaluation under way: calls with a limit to their number, rate, time and cost; each answer judged and stored.
+
+An answer that was stored is never asked for again; one that was still under way when the process died is.
+`service` makes a Running for each run and sums up what it stored.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from gimbal.axis.assets.model import Version
+from gimbal.axis.evals.model import EvaluationOptions, Example
+from gimbal.axis.evals.recall import Recall
+from gimbal.axis.evals.results import TABLE, Answer, Ask, seen_of, to_rows
+from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
+from gimbal.axis.scores.model import Missing, ScoreValue
+from gimbal.axis.scores.scorer import Applied
+from gimbal.engines.storage.writer import Rows, Writer
+from gimbal.kernel.context import Context
+from gimbal.kernel.errors import Busy, GimbalError, Unpriced
+from gimbal.kernel.money import ZERO, format_money
+
+_log = logging.getLogger(__name__)
+_LONGEST_ERROR = 2_000
+_ATTEMPTS = 5
+_LONGEST_WAIT_S = 60.0
+_WRITES = 60
+"""Attempts to store an answer while others fill the writer."""
+_TELL_S = 0.5
+"""Between two reports of how far it is."""
+_UNSTORED = 256
+"""Answers that may wait for their commit before more are asked for: so many are asked again after a crash, at most."""
+
+Tell = Callable[["Progress"], Awaitable[None]]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is."""
+
+    done: int
+    total: int
+    cached: int
+    spent: Decimal
+    """US dollars of the calls of this attempt."""
+    left_s: float | None
+    """Seconds it will still take at the pace so far; null before there is one."""
+
+
+class Running:
+    """Carries out one run; `go` once."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        run_id: str,
+        subject: Version,
+        scorers: Sequence[Applied],
+        options: EvaluationOptions,
+        *,
+        writer: Writer,
+        foreseen: Foreseen,
+        recall: Recall | None,
+        tell: Tell,
+        spent: Decimal = ZERO,
+    ) -> None:
+        """`spent` is what earlier attempts cost: the cap is of the whole run."""
+        self._ctx = ctx
+        self._run_id = run_id
+        self._subject = subject
+        self._target = TARGETS.get(subject.kind)
+        self._scorers = scorers
+        self._options = options
+        self._recall = recall
+        self._tell = tell
+        self._writer = writer
+        self._spent = spent
+        self._dearest = max(foreseen.most or ZERO, foreseen.cost or ZERO)
+        self._reserved = 0
+        """Calls that money is kept for."""
+        self._settled = asyncio.Event()
+        self._next_at = 0.0
+        self._storing: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(_UNSTORED)
+        self._begun = self._told = time.monotonic()
+        self._done = self._fresh = self.cached = 0
+        self._total = 0
+        self._failure: BaseException | None = None
+        self.stopped = ""
+        """Why it stopped before its end; empty when it did not."""
+
+    async def go(self, asks: Sequence[Ask], stored: int) -> None:
+        """Have every answer asked for, judged and stored; raise what keeps the run from going on.
+
+        Cancelled, it still stores the answers that it has.
+        """
+        self._done, self._total = stored, stored + len(asks)
+        waiting = iter(asks)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._options.concurrency, len(asks))):
+                    group.create_task(self._work(waiting))
+        finally:
+            if self._storing:
+                await asyncio.shield(asyncio.gather(*self._storing, return_exceptions=True))
+        await self._report(whole=True)
+
+    async def _work(self, waiting: Iterator[Ask]) -> None:
+        for ask in waiting:
+            if self.stopped:
+                return
+            known = None if self._recall is None else await self._recall.find(ask)
+            if known is None:
+                if not await self._may_spend():
+                    return
+                output = await self._asked(ask.example)
+            else:
+                output = known
+                self.cached += 1
+            await self._keep(ask, output, cached=known is not None)
+
+    async def _asked(self, example: Example) -> TargetOutput:
+        """Call the target, again where it was only too early; settle what it cost."""
+        output = TargetOutput(error="not asked")
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                await self._pace()
+                output = await self._called(example)
+                if output.retry_after_s is None or attempt == _ATTEMPTS:
+                    break
+                # Those who wait for the same second do not all come again in it.
+                await asyncio.sleep(min(output.retry_after_s, _LONGEST_WAIT_S) * random.uniform(1, 1.25))  # noqa: S311
+        finally:
+            self._reserved -= 1
+            if output.cost is not None:
+                self._spent += output.cost
+                self._dearest = max(self._dearest, output.cost)
+            self._settled.set()
+        if output.cost is None and not output.error and self._options.max_cost is not None:
+            self.stopped = "What an answer cost is not known, so the cap cannot be held."
+        return output
+
+    async def _called(self, example: Example) -> TargetOutput:
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                return await self._target(self._ctx, self._subject, example)
+        except TimeoutError:
+            return TargetOutput(error=f"No answer within {self._options.timeout_s:g} s.", failure="timed_out")
+        except GimbalError as problem:
+            return TargetOutput(error=str(problem)[:_LONGEST_ERROR], retry_after_s=problem.retry_after)
+        except Exception as problem:  # noqa: BLE001 - as the comment says
+            # A target is somebody else's code: one example that it cannot take does not stop the others.
+            _log.warning("%s fails on the example %s", self._subject.ref, example.id, exc_info=True)
+            return TargetOutput(error=f"{type(problem).__name__}: {problem}"[:_LONGEST_ERROR])
+
+    async def _pace(self) -> None:
+        """Wait for this call's turn, where only so many may begin in a minute."""
+        if self._options.per_minute is None:
+            return
+        now = time.monotonic()
+        turn = max(now, self._next_at)
+        self._next_at = turn + 60 / self._options.per_minute
+        if turn > now:
+            await asyncio.sleep(turn - now)
+
+    async def _may_spend(self) -> bool:
+        """Keep money for one call; False where the cap leaves none, once no call is under way that could cost less."""
+        cap = self._options.max_cost
+        while cap is not None and self._spent + self._dearest * (self._reserved + 1) > cap:
+            if self.stopped:
+                return False
+            if not self._reserved:
+                left = max(cap - self._spent, ZERO)
+                self.stopped = (
+                    f"The cap of {format_money(cap)} is reached: {format_money(left)} is left of it, "
+                    f"and a call may cost {format_money(self._dearest)}."
+                )
+                return False
+            self._settled.clear()
+            await self._settled.wait()
+        self._reserved += 1
+        return True
+
+    async def _keep(self, ask: Ask, output: TargetOutput, *, cached: bool) -> None:
+        """Judge an answer and hand it to the writer; whoever asked goes on while it is stored."""
+        key = "" if self._recall is None or output.error else self._recall.key(ask)
+        answer = Answer(
+            position=ask.position,
+            repeat=ask.repeat,
+            example=ask.example,
+            output=output,
+            scores=await judged(self._ctx, self._scorers, ask.example, output),
+            cache_key=key,
+            cached=cached,
+        )
+        await self._room.acquire()
+        storing = asyncio.create_task(self._store(answer))
+        self._storing.add(storing)
+        storing.add_done_callback(self._stored)
+        if not self._fresh % 8:
+            await asyncio.sleep(0)  # targets that answer at once would keep others waiting
+        self._fresh += 1
+
+    async def _store(self, answer: Answer) -> None:
+        try:
+            await self._write(to_rows(self._ctx.project or "default", self._run_id, [answer]))
+            self._done += 1
+            await self._report()
+        finally:
+            self._room.release()
+
+    async def _write(self, rows: Rows) -> None:
+        for attempt in range(1, _WRITES + 1):
+            try:
+                await self._writer.write(TABLE, rows)
+            except Busy as problem:
+                if attempt == _WRITES:
+                    raise
+                await asyncio.sleep(min(problem.retry_after or 0.1, 1.0))
+            else:
+                return
+
+    def _stored(self, task: "asyncio.Task[None]") -> None:
+        self._storing.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            self._failure = problem
+            self.stopped = self.stopped or "An answer could not be stored."
+
+    def check(self) -> None:
+        """Raise what kept an answer from being stored."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _report(self, *, whole: bool = False) -> None:
+        now = time.monotonic()
+        if not whole and now - self._told < _TELL_S:
+            return
+        self._told = now
+        pace = (now - self._begun) / self._fresh if self._fresh else None
+        left = None if pace is None else pace * (self._total - self._done)
+        await self._tell(
+            Progress(done=self._done, total=self._total, cached=self.cached, spent=self._spent, left_s=left)
+        )
+
+
+def check_cap(options: EvaluationOptions, foreseen: Foreseen) -> None:
+    """Raise Unpriced for a cap that cannot be held because nobody knows what a call may cost."""
+    if options.max_cost is not None and foreseen.most is None and foreseen.cost is None:
+        raise Unpriced(
+            f"What a call costs is not known: {foreseen.unpriced or 'the subject does not say'}.",
+            where="max_cost",
+            kept="nothing was asked",
+            todo="Give the model a price, or leave out the cap.",
+        )
+
+
+async def judged(
+    ctx: Context, scorers: Sequence[Applied], example: Example, output: TargetOutput
+) -> dict[str, ScoreValue]:
+    """Return what every scorer says of one output; what none can say is missing with a reason, never 0."""
+    if output.error:
+        return {
+            one.name: ScoreValue(value=None, missing=output.failure, explanation=output.error[:200]) for one in scorers
+        }
+    seen = seen_of(output, example.input)
+    return {one.name: await _judged(ctx, one, example, seen) for one in scorers}
+
+
+async def _judged(ctx: Context, scorer: Applied, example: Example, seen: dict[str, object]) -> ScoreValue:
+    try:
+        found = await scorer.judge(ctx, example.expected, seen)
+    except Exception as problem:  # noqa: BLE001 - a scorer is somebody else's code, too
+        _log.warning("the scorer %s fails on the example %s", scorer.name, example.id, exc_info=True)
+        why = f"{type(problem).__name__}: {problem}"[:200]
+        return ScoreValue(value=None, missing=Missing.SCORER_ERROR, explanation=why)
+    low, high = scorer.card.low, scorer.card.high
+    inside = found.value is None or (
+        (low is None or found.value >= low)
+        and (high is None or found.value <= high)
+        and float("-inf") < found.value < float("inf")
+    )
+    if not inside:  # also not a number
+        return ScoreValue(value=None, missing=Missing.OUT_OF_RANGE, explanation=f"{found.value} is out of range")
+    return found

@@ -1,0 +1,175 @@
+"""From answers to numbers: repeats are averaged first, then examples, by cluster; what is missing stays visible."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gimbal.axis.evals.model import EvaluationResult, PassRate, ScorerSummary
+from gimbal.axis.evals.results import output_of, seen_of
+from gimbal.axis.scores.card import ScorerCard, ScoreType
+from gimbal.axis.scores.model import Missing, ScoreValue
+from gimbal.axis.scores.scorer import Applied
+from gimbal.engines.stats import estimates, passing, resampled
+from gimbal.engines.stats.model import Estimate
+
+_NOT_ASKED = Missing.NO_EXPECTATION
+"""Without an expectation there is nothing to judge: that is the suite's, and no gap in the evidence."""
+MOST_SLICES = 50
+
+
+class ExampleScores(msgspec.Struct, frozen=True, kw_only=True):
+    """What one scorer found of one example, its repeats together."""
+
+    id: str
+    cluster: str
+    slice: str
+    weight: float
+    values: list[float]
+    """A value for each repeat that has one; at least one."""
+
+    @property
+    def mean(self) -> float:
+        """The mean over the repeats."""
+        return sum(self.values) / len(self.values)
+
+
+def by_example(scorer: str, results: Sequence[EvaluationResult]) -> list[ExampleScores]:
+    """Return the examples that have a value, in the order of the suite."""
+    values: dict[str, list[float]] = defaultdict(list)
+    first: dict[str, EvaluationResult] = {}
+    for row in results:
+        if scorer in row.scores:
+            values[row.example_id].append(row.scores[scorer])
+            first.setdefault(row.example_id, row)
+    return [
+        ExampleScores(id=id_, cluster=row.cluster, slice=row.slice, weight=row.weight, values=values[id_])
+        for id_, row in first.items()
+    ]
+
+
+def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSummary:
+    """Return what one scorer found over all answers."""
+    name, card = applied.name, applied.card
+    missing = Counter(row.missing[name] for row in results if name in row.missing)
+    labels = Counter(row.labels[name] for row in results if name in row.labels)
+    if applied.metric is not None:
+        places, samples = Samples.of(applied, results)
+        n = len(samples)
+        statistic = places.statistic(applied, samples)
+        estimate = resampled.estimate(statistic, n, places.clusters, draws=resampled.draws_for(n))
+        return ScorerSummary(
+            scorer=name,
+            estimate=estimate,
+            missing=dict(missing),
+            better=card.better,
+            unit=card.unit,
+            labels=dict(labels),
+        )
+    rows = by_example(name, results)
+    worst, best = _bounds(name, card, results)
+    return ScorerSummary(
+        scorer=name,
+        estimate=_mean(rows),
+        missing=dict(missing),
+        worst=worst,
+        best=best,
+        better=card.better,
+        unit=card.unit,
+        slices=_slices(rows),
+        passes=_passes(rows) if card.type is ScoreType.BINARY else [],
+        labels=dict(labels),
+    )
+
+
+def _mean(rows: Sequence[ExampleScores]) -> Estimate:
+    return estimates.weighted_mean([r.mean for r in rows], [r.weight for r in rows], [r.cluster for r in rows])
+
+
+def _slices(rows: Sequence[ExampleScores]) -> dict[str, Estimate]:
+    parts: dict[str, list[ExampleScores]] = defaultdict(list)
+    for row in rows:
+        if row.slice:
+            parts[row.slice].append(row)
+    return {name: _mean(parts[name]) for name in sorted(parts)[:MOST_SLICES]}
+
+
+def _bounds(name: str, card: ScorerCard, results: Sequence[EvaluationResult]) -> tuple[float | None, float | None]:
+    """Return the mean if every gap had the worst, and the best, value of the scorer's range; None without gaps or bounds."""
+    gaps = any(row.missing.get(name, _NOT_ASKED) != _NOT_ASKED for row in results)
+    if not gaps or card.low is None or card.high is None:
+        return None, None
+    worst, best = (card.high, card.low) if card.better == "lower" else (card.low, card.high)
+    found = [_filled(name, results, fill) for fill in (worst, best)]
+    return found[0], found[1]
+
+
+def _filled(name: str, results: Sequence[EvaluationResult], fill: float) -> float | None:
+    values: dict[str, list[float]] = defaultdict(list)
+    weights: dict[str, float] = {}
+    for row in results:
+        if name in row.scores or row.missing.get(name, _NOT_ASKED) != _NOT_ASKED:
+            values[row.example_id].append(row.scores.get(name, fill))
+            weights[row.example_id] = row.weight
+    whole = sum(weights.values())
+    return sum(weights[id_] * sum(found) / len(found) for id_, found in values.items()) / whole if whole else None
+
+
+def _passes(rows: Sequence[ExampleScores]) -> list[PassRate]:
+    """Return pass@k and pass^k for k from 2 to the fewest repeats that every example has."""
+    most = min((len(row.values) for row in rows), default=0)
+    found: list[PassRate] = []
+    for k in sorted({k for k in (2, 3, 4, 5, 8, 10, 16, 32, 64, most) if 2 <= k <= most}):
+        clusters = [row.cluster for row in rows]
+        counts = [(len(row.values), round(sum(row.values))) for row in rows]
+        found.append(
+            PassRate(
+                k=k,
+                any=estimates.mean([passing.pass_at_k(n, c, k) for n, c in counts], clusters),
+                all=estimates.mean([passing.pass_hat_k(n, c, k) for n, c in counts], clusters),
+            )
+        )
+    return found
+
+
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose samples a metric over the whole suite is of."""
+
+    ids: list[tuple[str, int]]
+    """Example and repeat of each."""
+    clusters: list[str]
+
+    @classmethod
+    def of(cls, applied: Applied, results: Sequence[EvaluationResult]) -> "tuple[Samples, list[object]]":
+        """Return the answers that can be part of a metric, and what it reads of each."""
+        metric = applied.metric
+        assert metric is not None, "only metrics have samples"
+        ids: list[tuple[str, int]] = []
+        clusters: list[str] = []
+        samples: list[object] = []
+        for row in results:
+            if row.error or applied.name in row.missing:
+                continue
+            read = metric.read(row.expected, seen_of(output_of(row), row.input))
+            if not isinstance(read, ScoreValue):
+                ids.append((row.example_id, row.repeat))
+                clusters.append(row.cluster)
+                samples.append(read)
+        return cls(ids=ids, clusters=clusters), samples
+
+    def statistic(self, applied: Applied, samples: Sequence[object]) -> resampled.Statistic:
+        """Return the metric as a function of places among the samples."""
+
+        def value(places: NDArray[np.int64]) -> float:
+            if not places.size:
+                raise ValueError("no values")
+            return applied.over([samples[place] for place in places])
+
+        return value
+
+
+def gaps(scorer: str, results: Sequence[EvaluationResult]) -> Mapping[str, int]:
+    """Return how many answers have no value, by reason, but for examples that ask for none."""
+    return Counter(row.missing[scorer] for row in results if row.missing.get(scorer, _NOT_ASKED) != _NOT_ASKED)
