@@ -13,6 +13,7 @@ import sys
 from bench import (
     artifacts,
     beside,
+    evals,
     gateway,
     gateway_delays,
     growth,
@@ -48,6 +49,7 @@ BARS = {
     "pages": pages,
     "queries": queries,
     "redaction": redaction,
+    "evals": evals,
     "studies": studies,
     "trace_page": trace_page,
 }

@@ -124,6 +124,8 @@ class Upstream:
     def _openai_body(self, request: dict[str, Any], fault: str | None) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self.words), "refusal": None}
         finish = "stop"
+        if fault == "refusal":
+            message |= {"content": None, "refusal": "I cannot help with that."}
         if self.tools:
             call = {
                 "id": "call_1",

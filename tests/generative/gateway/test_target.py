@@ -1,5 +1,7 @@
 """Evaluating a prompt: retrieval, filling and the call are one trace; what fails is missing, not wrong."""
 
+from decimal import Decimal
+
 import pytest
 
 from gimbal.axis.assets.service import Assets
@@ -102,6 +104,46 @@ async def test_a_provider_that_fails_is_missing_not_wrong(ctx, upstream):
     sent = upstream.received[-1]["messages"]
     assert sent[1]["content"].startswith("[1] docs/ports.md — Ports\nThe server listens on port 8765.")
     assert sent[1]["content"].endswith("Question: Which port does the server listen on?")
+
+
+async def test_a_refusal_is_told_apart_from_a_failure(ctx, upstream):
+    version = await version_of(ctx, model="up/tiny")
+    upstream.faults = ["refusal", 429]
+    question = {"question": "Which port does the server listen on?"}
+    refused = await target.PROMPTS(ctx, version, Example(id="1", input=question))
+    early = await target.PROMPTS(ctx, version, Example(id="1", input=question))
+
+    assert (refused.failure, refused.text) == ("refused", "I cannot help with that.")
+    assert "I cannot help with that." in refused.error
+    assert (early.failure, early.retry_after_s) == ("error", 7)
+
+
+async def test_what_a_call_costs_is_foreseen(ctx, upstream):
+    """About and at most, by the price book; free where the model is; and what names its answers changes with the index."""
+    examples = [
+        Example(id="1", input={"question": "Which port?"}),
+        Example(id="2", input={"question": "Which port? " * 50}),
+    ]
+    version = await version_of(
+        ctx, model="openai/gpt-4o-mini", text=PROMPT.replace("[retr", "[params]\nmax_tokens = 100\n\n[retr")
+    )
+    seen = await target.PROMPTS.foresee(ctx, version, examples)
+    await ctx.get(Indexes).build(ctx, "help/docs", DOCS[:1])
+    again = await target.PROMPTS.foresee(ctx, version, examples)
+    open_ended = await target.PROMPTS.foresee(ctx, await version_of(ctx, model="openai/gpt-4o-mini"), examples)
+    free = await target.PROMPTS.foresee(ctx, await version_of(ctx), examples)
+    unknown = await target.PROMPTS.foresee(ctx, await version_of(ctx, model="up/tiny"), examples)
+    nobody = await target.PROMPTS.foresee(ctx, await version_of(ctx, model="nobody/x"), examples)
+
+    assert None not in (seen.cost, seen.most)
+    assert Decimal("0.0001") < seen.cost < seen.most < Decimal("0.01")
+    assert seen.identity != again.identity
+    assert (seen.cost, seen.most) == (again.cost, again.most)
+    assert (open_ended.most, open_ended.cost is not None) == (None, True)
+    assert (free.cost, free.most) == (0, 0)
+    assert (unknown.cost, nobody.cost) == (None, None)
+    assert unknown.unpriced
+    assert "nobody" in nobody.unpriced
 
 
 async def test_complete_is_recorded_and_raises_what_failed(ctx, upstream):

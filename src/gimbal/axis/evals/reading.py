@@ -1,5 +1,6 @@
 """Stored answers of a run: all of them for sums, or a page of them as somebody wants to look at them."""
 
+import asyncio
 from typing import Any
 
 from gimbal.axis.evals.model import EvaluationResult
@@ -46,30 +47,48 @@ async def page(
     scorer's best value. Raise BadInput for another `only` or `order`, or a foreign cursor.
     """
     given: dict[str, Any] = {"project": ctx.project or "default", "id": run_id, "scorer": scorer, "best": best}
-    where = [_OF_RUN, *_part(only, scorer, lower_is_better=lower_is_better)]
-    count = f"SELECT count() AS n FROM {TABLE} FINAL WHERE {' AND '.join(where)}"
-    total = int((await columns.query(count, given))[0]["n"])
+    where = " AND ".join([_OF_RUN, *_part(only, scorer, lower_is_better=lower_is_better)])
     rank = _rank(order, scorer, lower_is_better=lower_is_better)
+    after = ""
     if cursor:
-        place = decode_cursor(cursor)
-        rank_of, position = place.get("rank"), place.get("position")
-        if not isinstance(position, int) or not (rank_of is None or isinstance(rank_of, int | float)):
-            raise BadInput("The cursor was not made by this list.", where="cursor", todo="Start at the first page.")
-        # JSON has no infinities.
-        given |= {"rank": float("-inf") if rank_of is None else float(rank_of), "position": position}
-        where.append(f"({rank}, position) > ({{rank:Float64}}, {{position:UInt32}})")
-    rows = await columns.query(
-        f"SELECT {COLUMNS}, position, {rank} AS rank FROM {TABLE} FINAL WHERE {' AND '.join(where)} "
-        f"ORDER BY rank, position LIMIT {check_limit(limit) + 1}",
-        given,
+        given |= _place(cursor)
+        after = f" AND ({rank}, position) > ({{rank:Float64}}, {{position:UInt32}})"
+    # First the places, then their rows: whatever sorts looks at no text.
+    counted, places = await asyncio.gather(
+        columns.query(f"SELECT count() AS n FROM {TABLE} FINAL WHERE {where}", given),
+        columns.query(
+            f"SELECT position, {rank} AS rank FROM {TABLE} FINAL WHERE {where}{after} "
+            f"ORDER BY rank, position LIMIT {check_limit(limit) + 1}",
+            given,
+        ),
     )
-    more, rows = len(rows) > limit, rows[:limit]
-    places = [(row.pop("position"), row.pop("rank")) for row in rows]
     following = None
-    if more:
-        position, last = places[-1]
-        following = encode_cursor({"position": position, "rank": None if last == float("-inf") else last})
-    return Page(items=[from_row(row) for row in rows], next=following, total=total)
+    if len(places) > limit:
+        places = places[:limit]
+        last = places[-1]["rank"]
+        # JSON has no infinities.
+        place = {"position": places[-1]["position"], "rank": None if last == float("-inf") else last}
+        following = encode_cursor(place)
+    items = await _at(columns, given, [row["position"] for row in places])
+    return Page(items=items, next=following, total=int(counted[0]["n"]))
+
+
+async def _at(columns: Columns, given: dict[str, Any], positions: list[int]) -> list[EvaluationResult]:
+    """Return the answers at these places, in this order."""
+    rows = await columns.query(
+        f"SELECT position, {COLUMNS} FROM {TABLE} FINAL WHERE {_OF_RUN} AND position IN {{positions:Array(UInt32)}}",
+        given | {"positions": positions},
+    )
+    found = {row.pop("position"): row for row in rows}
+    return [from_row(found[position]) for position in positions if position in found]
+
+
+def _place(cursor: str) -> dict[str, Any]:
+    place = decode_cursor(cursor)
+    rank, position = place.get("rank"), place.get("position")
+    if not isinstance(position, int) or not (rank is None or isinstance(rank, int | float)):
+        raise BadInput("The cursor was not made by this list.", where="cursor", todo="Start at the first page.")
+    return {"rank": float("-inf") if rank is None else float(rank), "position": position}
 
 
 def _part(only: str, scorer: str, *, lower_is_better: bool) -> list[str]:

@@ -89,6 +89,7 @@ from gimbal.kernel.settings import Settings
 from gimbal.predictive.serving.evidence import labelled_scores
 from gimbal.predictive.serving.host import ModelHost
 from gimbal.predictive.serving.pool import ModelPool
+from gimbal.predictive.serving.target import MODELS
 
 _ITSELF = Principal(kind="process", id="server", name="gimbal", everywhere=Role.ADMIN)
 
@@ -193,6 +194,7 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     services.register(Policies, Policies())
     services.register(Indexes, Indexes())
     TARGETS.add("prompt", PROMPTS)
+    TARGETS.add("model", MODELS)
 
 
 def _work(services: Services, stores: Stores, clock: Clock) -> None:

@@ -23,6 +23,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """As `provider/model`."""
     finish: str
+    refusal: str
+    """What the model said in place of an answer that it would not give; empty where it did not say so."""
     usage: Usage
     estimated: bool
     """Whether the usage is an estimate."""
@@ -61,6 +63,7 @@ async def complete(
         text="".join(flight.text),
         model=flight.shown_model,
         finish=flight.finish,
+        refusal=flight.refusal,
         usage=flight.usage or Usage(),
         estimated=flight.estimated,
         cost=flight.cost,

@@ -49,7 +49,7 @@ async def foreseen(ctx: Context, version: Version, examples: Sequence[Example]) 
     prices = await ctx.get(PriceSource).of(ctx.project or "default")
 
     def cost(asked: int, answered: int) -> tuple[Decimal | None, str]:
-        found = prices.price(pricing, model, ctx.now(), Usage(input_tokens=asked, output_tokens=answered))
+        found = prices.price(pricing, model, ctx.now(), Usage(input=asked, output=answered))
         return found.amount, found.unpriced_reason
 
     about, unpriced = cost(usual, min(longest or _USUAL_ANSWER, _USUAL_ANSWER))

@@ -24,10 +24,11 @@ from gimbal.generative.knowledge.service import Found, Indexes
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, GimbalError, Unavailable, Upstream
+from gimbal.kernel.errors import BadInput, DeadlineExceeded, GimbalError
 from gimbal.kernel.ids import new_span_id, new_trace_id
 from gimbal.kernel.refs import Ref, ResolvedRef
 
+_FILTERED = "The provider's content filter stopped the answer."
 _MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
 
@@ -70,18 +71,22 @@ async def _answered(ctx: Context, version: Version, example: Example) -> TargetO
             error=str(problem),
             failure="timed_out" if isinstance(problem, DeadlineExceeded) else "error",
             # What the provider takes a while to allow is asked again.
-            retry_after_s=problem.retry_after if isinstance(problem, Busy | Unavailable | Upstream) else None,
+            retry_after_s=problem.retry_after,
             latency_ms=(to_us(ctx.now()) - begun) / 1000,
         )
-    usage = answered.completion.usage
+    completion = answered.completion
+    refused = completion.refusal or (_FILTERED if completion.finish == "content_filter" and not answered.text else "")
+    usage = completion.usage
     return TargetOutput(
-        text=without_markers(answered.text),
+        text=refused or without_markers(answered.text),
+        error=f"The model refused: {refused}" if refused else "",
+        failure="refused" if refused else "error",
         sources=sources(answered.text, answered.hits),
         contexts=[hit.text for hit in answered.hits] if answered.retrieved else None,
         trace_id=trace_id,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cost=answered.completion.cost,
+        cost=completion.cost,
         latency_ms=(to_us(ctx.now()) - begun) / 1000,
     )
 

@@ -47,6 +47,7 @@ class RowReader:
         self._texts = texts
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._kinds: dict[str, dict[str, str]] = {}
+        self._kept: dict[str, None] = {}
 
     def check(self, names: Iterable[str], where: str) -> None:
         """Raise BadInput when a table has not the columns that it is told to have, or none for the input."""
@@ -54,7 +55,9 @@ class RowReader:
         missing = next((one.column for one in self._columns if one.column not in names), None)
         if missing is not None:
             raise BadInput(
-                f"There is no column {missing!r}; there are: {', '.join(names[:30])}.", where=where, todo="Name another."
+                f"There is no column {missing!r}; there are: {', '.join(names[:30])}.",
+                where=where,
+                todo="Name another.",
             )
         if not self._plan(names).input:
             raise _no_input(names, where)
@@ -68,6 +71,8 @@ class RowReader:
         given = self._parts(row, plan.input, where, keep_empty=True)
         if not any(column in row for _, column in plan.input):
             raise _no_input(tuple(row), where)
+        if not self._texts and all(value is None for value in given.values()):
+            raise BadInput("The input is null.", where=where, todo="Give a text or an object.")
         expected = self._parts(row, plan.expected, where)
         if not expected:
             self._into.note("has no reference; scorers that need one give no value", where)
@@ -75,6 +80,9 @@ class RowReader:
 
     def finish(self, path: object) -> None:
         """Note what holds over all rows."""
+        if self._kept:
+            names = ", ".join(list(self._kept)[:30])
+            self._into.note(f"kept as metadata, for nothing says what else they are: {names}", str(path))
         for field, kinds in self._kinds.items():
             if len(kinds) > 1:
                 told = ", ".join(f"{kind} at {where}" for kind, where in kinds.items())
@@ -142,13 +150,17 @@ class RowReader:
 
     def _plan(self, names: tuple[str, ...]) -> _Plan:
         if names not in self._plans:
-            self._plans[names] = _planned(names, self._columns)
+            made = self._plans[names] = _planned(names, self._columns)
+            told = {one.column for one in self._columns}
+            for _, column in made.metadata:
+                if column not in told and not column.startswith("metadata"):
+                    self._kept.setdefault(column, None)
         return self._plans[names]
 
 
 def _is_native(row: Mapping[str, Any]) -> bool:
     shaped = isinstance(row.get("input"), dict) and isinstance(row.get("expected", {}), dict)
-    return shaped and ("id" in row or row.keys() <= _FIELDS)
+    return shaped and row.keys() <= _FIELDS
 
 
 def _planned(names: tuple[str, ...], columns: tuple[Column, ...]) -> _Plan:
