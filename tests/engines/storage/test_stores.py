@@ -69,6 +69,19 @@ async def test_the_dialect_needs_its_token(lent: Columns) -> None:
         await Columns.open(lent.url, password="wrong")
 
 
+@pytest.mark.parametrize("way", ["direct", "lent"])
+async def test_parameters_may_be_long(way: str, columns: Columns, lent: Columns) -> None:
+    """Longer than an address can be: the client then sends them as a form."""
+    store = columns if way == "direct" else lent
+    given = {"all": [f"text {i} — 'quoted' \\ \n" for i in range(20_000)], "one": "text 7 — 'quoted' \\ \n", "n": 3}
+    asked = (
+        "SELECT length({all:Array(String)}) AS n, has({all:Array(String)}, {one:String}) AS there, {n:Int32} AS three"
+    )
+
+    assert await store.query(asked, given) == [{"n": 20_000, "there": 1, "three": 3}]
+    assert (await store.arrow(asked, given)).to_pylist() == [{"n": 20_000, "there": 1, "three": 3}]
+
+
 async def test_senders_share_commits_and_all_rows_arrive(columns: Columns, table: str) -> None:
     """Forty senders at once: every row is there once, in fewer commits than batches."""
     writer = Writer(columns, WriterSettings())

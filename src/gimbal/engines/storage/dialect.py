@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -62,6 +63,9 @@ class ColumnsEndpoint:
         elif not self._admitted(headers, dict(query)):
             await _send(send, 401, b"Code: 516. DB::Exception: this is for Gimbal's own processes", code="516")
         else:
+            if headers.get("content-type", "").startswith("multipart/form-data"):
+                # The client's way with parameters that are too long for an address.
+                query, body = [*query, *_fields(headers["content-type"], body)], b""
             await self._answer(query, headers, body, send)
 
     def _admitted(self, headers: dict[str, str], query: dict[str, str]) -> bool:
@@ -167,6 +171,18 @@ def _apply(handle: Any, settings: dict[str, str]) -> list[str]:
 def _restore(handle: Any, names: list[str]) -> None:
     for name in names if "readonly" not in names else ():
         handle.query(f"SET {name} = DEFAULT")
+
+
+def _fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a form. Source: RFC 7578."""
+    form = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
+    found: list[tuple[str, str]] = []
+    for part in form.walk():
+        name = part.get_param("name", header="content-disposition")
+        value = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            found.append((name, value.decode()))
+    return found
 
 
 async def _body(receive: Callable[[], Awaitable[Message]]) -> AsyncIterator[bytes]:
