@@ -1,14 +1,25 @@
 """The built-in scorers: what counts as the same answer, and what is missing instead of wrong."""
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.axis.scores.builtin.examples import examples_of
 
+import gimbal.axis.scores.builtin
+from gimbal.axis.scores.asking import Classify, Embed
 from gimbal.axis.scores.builtin.exact_match import exact_match
 from gimbal.axis.scores.builtin.source_hit import source_hit
 from gimbal.axis.scores.builtin.texts import words
 from gimbal.axis.scores.builtin.token_f1 import f1, token_f1
+from gimbal.axis.scores.card import Level, ScorerCard, ScoreType
 from gimbal.axis.scores.model import SCORERS, ScoreValue
+from gimbal.axis.scores.scorer import AskingScorer, CodeScorer, SuiteMetric
+from gimbal.kernel.context import Context
+from gimbal.testing.scorers import check_asking_scorer, check_card, check_metric, check_scorer
 
 TEXT = st.text(max_size=40)
 WORDS = st.lists(st.sampled_from(["alias", "gate", "moves", "version", "score"]), max_size=8)
@@ -159,3 +170,99 @@ def test_the_scorers_are_registered_by_name() -> None:
         source_hit,
         token_f1,
     ]
+
+
+def test_every_module_of_the_package_is_imported_by_it() -> None:
+    """A scorer whose module nobody imports would be in no suite."""
+    folder = Path(gimbal.axis.scores.builtin.__path__[0])
+    modules = [
+        path.stem for path in folder.glob("*.py") if re.search(r"^@(scorer|metric)\(", path.read_text(), re.MULTILINE)
+    ]
+
+    assert sorted(modules) == list(gimbal.axis.scores.builtin.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in SCORERS if hasattr(SCORERS.get(name), "card")])
+async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Context) -> None:
+    """Whichever of the three shapes it has; one that asks a classifier or an embedder is given one."""
+
+    async def unlikely(ctx: Context, texts: list[str]) -> list[float]:
+        return [0.25 for _ in texts]
+
+    async def letters(ctx: Context, embedder: str, texts: list[str]) -> list[list[float]]:
+        return [[1.0, *(float(text.casefold().count(letter)) for letter in "aeiou")] for text in texts]
+
+    ctx.services.register(Classify, unlikely)
+    ctx.services.register(Embed, letters)
+    found: Any = SCORERS.get(name)
+    examples = examples_of(name)
+    assert found.card.name == name
+    if isinstance(found, SuiteMetric):
+        check_metric(found, examples)
+        return
+    for expected, output in examples:
+        if isinstance(found, AskingScorer):
+            await check_asking_scorer(ctx, found, expected, output)
+        else:
+            check_scorer(found, expected, output)
+
+
+def broken(card: ScorerCard, value: float, reads: str = "text") -> CodeScorer:
+    """Return a scorer that reads a field and gives a value, under a card that may say otherwise."""
+
+    def judge(expected: Any, output: Any) -> ScoreValue:
+        if "answer" not in expected:
+            return ScoreValue(value=None, missing="no_expectation")
+        if not output.get("text"):
+            return ScoreValue(value=None, missing="no_output")
+        return ScoreValue(value=value if output.get(reads) else 0.0)
+
+    return CodeScorer(card, judge)
+
+
+CARD = ScorerCard(
+    name="marks", title="Marks", low=1.0, high=6.0, expects=("answer",), description="d", limits="l", source="s"
+)
+
+
+def test_the_range_and_the_fields_of_a_card_are_held() -> None:
+    """A value beyond the range, a step that a binary scorer has not, a field that the card does not name."""
+    expected, output = {"answer": "x"}, {"text": "x", "input": {"question": "y"}}
+    binary = ScorerCard(
+        name="b", title="t", type=ScoreType.BINARY, expects=("answer",), description="d", limits="l", source="s"
+    )
+
+    assert check_scorer(broken(CARD, 6.0), expected, output).value == 6
+    with pytest.raises(AssertionError, match=r"7\.0 is not from 1 to 6"):
+        check_scorer(broken(CARD, 7.0), expected, output)
+    with pytest.raises(AssertionError, match="neither 0 nor 1"):
+        check_scorer(broken(binary, 0.5), expected, output)
+    with pytest.raises(AssertionError, match="names every field"):
+        check_scorer(broken(CARD, 2.0, reads="input"), expected, output)
+    with pytest.raises(AssertionError, match="has a limits"):
+        check_card(ScorerCard(name="n", title="t", description="d", source="s"))
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        (lambda _: 2.0, "not from 0 to 1"),
+        (lambda samples: samples[0], "order of the samples"),
+        (lambda _: 0.5, "Of no samples"),
+    ],
+)
+def test_a_metric_that_breaks_a_promise_is_found(over: Any, words: str) -> None:
+    """Its range, the order of its samples, and that nothing has no value."""
+    card = ScorerCard(
+        name="m", title="t", level=Level.SUITE, expects=("answer",), description="d", limits="l", source="s"
+    )
+
+    def read(expected: Any, output: Any) -> Any:
+        if "answer" not in expected:
+            return ScoreValue(value=None, missing="no_expectation")
+        return len(output["text"]) / 10 if "text" in output else ScoreValue(value=None, missing="no_output")
+
+    with pytest.raises(AssertionError, match=words):
+        check_metric(
+            SuiteMetric(card, read, over), [({"answer": ""}, {"text": "x"}), ({"answer": ""}, {"text": "xxx"})]
+        )

@@ -10,6 +10,9 @@ from gimbal.generative.prompts.model import (
     PromptManifest,
     PromptMessage,
     PromptParams,
+    PromptTool,
+    PromptVariable,
+    ResponseSchema,
     RetrievalSetting,
     decode_manifest,
     format_messages,
@@ -55,6 +58,7 @@ def contents(draw):
                 plain,
                 names.map(lambda n: "{{" + n + "}}"),
                 st.just("\\{{ not one }}"),
+                names.map(lambda n: "{{#if " + n + ".a == 'x'}}\n{{else}}{{! no }}{{/if}}"),
                 st.sampled_from(["\n## user\n", "\n\\## system\n", "\n### deep\n", "+++", "\n+++\n"]),
             ),
             min_size=1,
@@ -62,6 +66,28 @@ def contents(draw):
         )
     )
     return ("x" + "".join(parts) + "x").strip("\n")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+schemas = st.dictionaries(st.text(max_size=5).filter(lambda key: key != "type"), json_values, max_size=3)
+of_type = {
+    "text": st.text(max_size=9), "number": st.floats(allow_nan=False, allow_infinity=False), "integer": st.integers(-9, 9),
+    "boolean": st.booleans(), "list": st.lists(json_values, max_size=3),
+    "object": st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+}  # fmt: skip
+
+
+@st.composite
+def declarations(draw, name):
+    kind = draw(st.sampled_from(sorted(of_type)))
+    return PromptVariable(
+        name=name, type=kind, default=draw(st.none() | of_type[kind]), description=draw(st.text(max_size=9))
+    )
 
 
 @st.composite
@@ -89,6 +115,16 @@ def manifests(draw):
         variables=used,
         retrieval=retrieval,
         description=draw(st.text(max_size=20)),
+        declared=tuple(draw(declarations(name)) for name in used if draw(st.booleans())),
+        tools=tuple(
+            PromptTool(name=name, description=draw(st.text(max_size=9)), parameters=draw(schemas))
+            for name in draw(st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,9}", fullmatch=True), max_size=2, unique=True))
+        ),
+        response=draw(
+            st.none() | st.builds(ResponseSchema, name=st.just("answer"), schema=schemas, strict=st.booleans())
+        ),
+        owners=tuple(draw(st.lists(st.text(min_size=1).filter(str.strip), max_size=2, unique=True))),
+        notes=draw(st.text(max_size=20)),
     )
 
 
@@ -102,7 +138,7 @@ def line_of_mistake(text):
     try:
         read_prompt(text, "p.md")
     except BadInput as problem:
-        return int(problem.where.removeprefix("p.md:"))
+        return int(problem.where.removeprefix("p.md:").partition(":")[0])
     return None
 
 
@@ -139,7 +175,7 @@ def test_a_good_file_means_what_it_says():
         ("k = 4", "k = 0", 11, "1"),
         ('index = "index:help/docs"', 'index = "model:help/docs"', 10, "not an index"),
         ("## system\n", "text\n## system\n", 14, "before the first message"),
-        ("Say so.", "Say {{so so}}.", 18, "not a placeholder"),
+        ("Say so.", "Say {{so so}}.", "18:5", "not a placeholder"),
         ("Answer from the sources only.\n\n### What to do when unsure\nSay so.\n", "", 14, "empty"),
         ("{{context}}", "context", 9, "no message uses"),
     ],

@@ -124,7 +124,13 @@ class _Evaluation:
     def _agree(self, plans: "Sequence[EvaluationPlan]", *, yes: bool) -> None:
         """Say what it will cost; ask before money is spent, or raise BadInput where nobody can be asked."""
         for plan in plans:
-            cost = "an unknown amount" if plan.cost is None else f"about {format_money(plan.cost)}"
+            cost = (
+                "for an unknown amount"
+                if plan.cost is None
+                else f"about {format_money(plan.cost)}"
+                if plan.cost
+                else "free"
+            )
             most = "" if plan.most is None or not plan.most else f", at most {format_money(plan.most)}"
             times = f" × {plan.repeats}" if plan.repeats > 1 else ""
             cached = f" ({plan.cached:,} answers are known)" if plan.cached else ""
@@ -194,14 +200,14 @@ class _Evaluation:
     ) -> None:
         if junit is None and markdown is None:
             return
-        from gimbal.axis.evals.formats import junit as as_junit
-        from gimbal.axis.evals.formats import markdown as as_markdown
+        from gimbal.axis.evals.formats.junit import junit as as_junit
+        from gimbal.axis.evals.formats.markdown import markdown as as_markdown
 
         results = list(self._results(found.id))
         if junit is not None:
-            junit.write_text(as_junit.write(found, results), encoding="utf-8")
+            junit.write_text(as_junit(found, results), encoding="utf-8")
         if markdown is not None:
-            markdown.write_text(as_markdown.write(found, results, comparison), encoding="utf-8")
+            markdown.write_text(as_markdown(found, results, comparison), encoding="utf-8")
 
     def _results(self, run_id: str) -> "Iterator[EvaluationResult]":
         cursor: str | None = None

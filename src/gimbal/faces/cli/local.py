@@ -1,4 +1,4 @@
-"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep, which does."""
+"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep and sync, which do."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ from cyclopts import App, Group, Parameter
 
 from gimbal.faces.cli import show, values
 from gimbal.faces.cli.sweep import sweep
+from gimbal.faces.cli.sync import sync
 from gimbal.kernel.settings import LoadedSettings, load_settings
 
 DataFlag = Annotated[Path | None, Parameter(help="Data folder; .gimbal otherwise.")]
@@ -130,5 +131,5 @@ def restore(
 
 def add_all(app: App, group: Group) -> None:
     """Add these commands to the top-level app."""
-    for command in (up, settings, doctor, backup, restore, sweep):
+    for command in (up, settings, doctor, backup, restore, sweep, sync):
         app.command(command, group=group)

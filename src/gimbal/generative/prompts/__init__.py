@@ -1,7 +1,9 @@
-"""Prompts: messages with placeholders, the model and settings they were written for, as immutable asset versions.
+"""Prompts: messages of a template language, the model and settings they were written for, as immutable asset versions.
 
-`files` reads them from text files that live in Git, `service` syncs them into versions (`axis/assets`) and formats
-them; `gateway` sends what comes out. Nothing in a template is ever executed, and values are never expanded again.
+`language` fills templates, `files` and `front` read them from text files that live in Git, `planning` says what a folder
+of them would change (`including` looks up what they include, `changes` tells differences), `service` makes versions of
+them (`axis/assets`) and fills them; `gateway` sends what comes out. Nothing in a template is ever executed, and values are
+never expanded again.
 """
 
 from gimbal.generative.prompts.model import (

@@ -3,6 +3,7 @@ r"""Prompt files: TOML front matter between `+++` lines, then one `## role` sect
     +++
     model = "local/extractive"
     description = "Answers questions about Gimbal from its docs."
+    owners = ["docs@example.com"]
 
     [params]
     temperature = 0.0
@@ -10,10 +11,14 @@ r"""Prompt files: TOML front matter between `+++` lines, then one `## role` sect
     [retrieval]
     index = "index:help/docs"
     k = 4
+
+    [variables.tone]
+    type = "text"
+    default = "friendly"
     +++
 
     ## system
-    Answer from the sources only.
+    Answer from the sources only. Be {{tone}}.
 
     ## user
     {{context}}
@@ -22,25 +27,22 @@ r"""Prompt files: TOML front matter between `+++` lines, then one `## role` sect
 
 A line that is exactly `## system`, `## developer`, `## user` or `## assistant` starts a message; other headings are
 text, and `\## user` is that line as text. Blank lines around a message are not part of it. Front matter holds
-`model`, `description`, `variables` (optional: then the list must be the placeholders that are used), `[params]` and
-`[retrieval]`. `read_prompt` turns a file into a manifest, `write_prompt` is its inverse.
+`model`, `description`, `owners`, `notes`, `[params]`, `[retrieval]`, `[variables.NAME]` (or `variables`, a list: then it
+must be the placeholders that the file uses), `[[tools]]` and `[response]`. `read_prompt` turns a file into a manifest,
+`write_prompt` is its inverse.
 """
 
 import re
-import tomllib
-from typing import Any, cast
+from typing import cast
 
-import msgspec
-
+from gimbal.generative.prompts.front import Front, Lines, read_front, write_front
+from gimbal.generative.prompts.language import compile_template, place_of
 from gimbal.generative.prompts.model import (
     ROLES,
     PromptManifest,
     PromptMessage,
-    PromptParams,
-    RetrievalSetting,
     Role,
     check_manifest,
-    placeholders,
     variables_of,
 )
 from gimbal.kernel.errors import BadInput
@@ -49,21 +51,13 @@ FENCE = "+++"
 SUFFIX = ".md"
 _HEADING = re.compile(rf"##[ \t]+({'|'.join(ROLES)})[ \t]*")
 _ESCAPED = re.compile(rf"\\+##[ \t]+({'|'.join(ROLES)})[ \t]*")
-_TOML_LINE = re.compile(r" \(at line (\d+), column (\d+)\)")
-
-
-class _FrontMatter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand between the fences."""
-
-    model: str
-    description: str = ""
-    variables: tuple[str, ...] | None = None
-    params: PromptParams = PromptParams()
-    retrieval: RetrievalSetting | None = None
 
 
 def read_prompt(text: str, path: str = "prompt") -> PromptManifest:
-    """Return the manifest that a prompt file means; raise BadInput with `path:line` and what is wrong there."""
+    """Return the manifest that a prompt file means; raise BadInput with `path:line` and what is wrong there.
+
+    What it includes is not looked up yet: `variables` are its own, `includes` is empty.
+    """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
     start = next((n for n, line in enumerate(lines) if line.strip()), 0)
     if lines[start].strip() != FENCE:
@@ -75,61 +69,43 @@ def read_prompt(text: str, path: str = "prompt") -> PromptManifest:
         raise BadInput(
             "The front matter does not end.", where=f"{path}:{start + 1}", todo=f"Close it with a line {FENCE}."
         )
-    front = _front_matter(lines[start + 1 : end], start + 2, path)
+    place = Lines(lines=lines[start + 1 : end], first=start + 2, path=path)
+    front = read_front(place)
     messages = _messages(lines, end + 1, path)
-    used = variables_of(messages)
-    if front.variables is not None and tuple(sorted(set(front.variables))) != used:
+    used = variables_of(messages, own=True)
+    listed = front.matter.variables
+    if isinstance(listed, tuple) and tuple(sorted(set(listed))) != used:
         raise BadInput(
-            f"The file declares the variables {sorted(set(front.variables))} but uses {list(used)}.",
-            where=f"{path}:{_line_of('variables', lines[start + 1 : end], start + 2)}",
+            f"The file declares the variables {sorted(set(listed))} but uses {list(used)}.",
+            where=f"{path}:{place.of('variables')}",
             todo="Declare exactly the placeholders that the messages use, or leave `variables` out.",
         )
-    manifest = PromptManifest(
-        messages=messages,
-        model=front.model,
-        params=front.params,
-        variables=used,
-        retrieval=front.retrieval,
-        description=front.description,
-    )
     try:
-        return check_manifest(manifest)
+        return check_manifest(_manifest(front, messages, used), own=True)
     except BadInput as problem:
-        table, _, key = problem.where.rpartition(".")
-        front_lines, first = lines[start + 1 : end], start + 2
-        line = _line_of(key, front_lines, first, _line_of(table, front_lines, first))
-        raise BadInput(problem.message, where=f"{path}:{line}", todo=problem.todo) from None
+        raise place.problem(_in_file(problem.where, front), problem.message, problem.todo) from None
 
 
-def _front_matter(lines: list[str], first: int, path: str) -> _FrontMatter:
-    try:
-        tree = tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as problem:
-        found = _TOML_LINE.search(str(problem))
-        line = min(int(found[1]), max(1, len(lines))) + first - 1 if found else first
-        what = _TOML_LINE.sub("", str(problem))
-        raise BadInput(
-            f"The front matter is not valid TOML: {what}.", where=f"{path}:{line}", todo="Mend that line."
-        ) from None
-    try:
-        return msgspec.convert(tree, _FrontMatter)
-    except msgspec.ValidationError as problem:
-        what, _, place = str(problem).partition(" - at ")
-        named = re.search(r"field `([^`]+)`", what)
-        key = named[1] if named else place.strip("`").removeprefix("$.").rpartition(".")[2].partition("[")[0]
-        raise BadInput(
-            f"The front matter does not fit: {what[:1].lower()}{what[1:]}.",
-            where=f"{path}:{_line_of(key, lines, first)}",
-            todo="It may hold model, description, variables, [params] (temperature, top_p, max_tokens, stop, seed) "
-            "and [retrieval] (index, k, query, into).",
-        ) from None
+def _manifest(front: Front, messages: tuple[PromptMessage, ...], used: tuple[str, ...]) -> PromptManifest:
+    return PromptManifest(
+        messages=messages,
+        model=front.matter.model,
+        params=front.matter.params,
+        variables=used,
+        retrieval=front.matter.retrieval,
+        description=front.matter.description,
+        declared=front.declared,
+        tools=front.tools,
+        response=front.response,
+        owners=front.matter.owners,
+        notes=front.matter.notes,
+    )
 
 
-def _line_of(key: str, lines: list[str], first: int, fallback: int | None = None) -> int:
-    """Return the line on which `key` (or the table of that name) is set; else `fallback`, else the first line."""
-    pattern = re.compile(rf"\s*(\[?\s*)[\"']?{re.escape(key)}[\"']?\s*[=\].]")
-    otherwise = first if fallback is None else fallback
-    return next((first + n for n, line in enumerate(lines) if key and pattern.match(line)), otherwise)
+def _in_file(where: str, front: Front) -> str:
+    """Return the place in the front matter that a place in the manifest is of: declarations stand there by name."""
+    found = re.fullmatch(r"declared\[(\d+)\](.*)", where)
+    return f"variables.{front.declared[int(found[1])].name}{found[2]}" if found else where
 
 
 def _messages(lines: list[str], begin: int, path: str) -> tuple[PromptMessage, ...]:
@@ -157,10 +133,11 @@ def _messages(lines: list[str], begin: int, path: str) -> tuple[PromptMessage, .
                 f"The message ## {role} is empty.", where=f"{path}:{number + 1}", todo="Write it or remove its heading."
             )
         try:
-            list(placeholders(content))
+            compile_template(content, lenient=True)
         except BadInput as problem:
-            line = first + int(problem.where.removeprefix("line ")) - 1
-            raise BadInput(problem.message, where=f"{path}:{line}", todo=problem.todo) from None
+            at = place_of(problem.where)
+            where = f"{path}:{first + at.line - 1}:{at.column}" if at else f"{path}:{first}"
+            raise BadInput(problem.message, where=where, todo=problem.todo) from None
         messages.append(PromptMessage(role=role, content=content))
     return tuple(messages)
 
@@ -171,21 +148,9 @@ def _unescape(line: str) -> str:
 
 def write_prompt(manifest: PromptManifest) -> str:
     """Return the text of a file that `read_prompt` turns into this manifest (blank edges of messages are not kept)."""
-    front = [f"model = {_toml(manifest.model)}"]
-    if manifest.description:
-        front.append(f"description = {_toml(manifest.description)}")
-    for table, struct in (("params", manifest.params), ("retrieval", manifest.retrieval)):
-        rows: dict[str, Any] = {} if struct is None else msgspec.to_builtins(struct)
-        if rows:
-            front += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in rows.items())]
-    parts = [FENCE, *front, FENCE]
+    parts = [FENCE, *write_front(manifest), FENCE]
     for message in manifest.messages:
         lines = message.content.split("\n")
         escaped = [f"\\{line}" if _HEADING.fullmatch(line) or _ESCAPED.fullmatch(line) else line for line in lines]
         parts += ["", f"## {message.role}", *escaped]
     return "\n".join(parts) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """Return a TOML value; JSON's strings, numbers and lists are TOML's, but for the escape of U+007F."""
-    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007F")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gimbal.generative.prompts.language.scan import NAME, Source, not_a_placeholder, scan
 from gimbal.generative.prompts.model import (
     ROLES,
     ForeignPrompt,
@@ -44,6 +45,8 @@ def manifest_of(tags: Mapping[str, str], registration: str) -> PromptManifest:
     variables: tuple[str, ...] = ()
     if not unread:
         try:
+            for message in messages:
+                _check_plain(message.content)
             variables = variables_of(messages)
         except BadInput as problem:
             unread = problem.message
@@ -59,6 +62,14 @@ def tags_of(manifest: PromptManifest) -> dict[str, str]:
         return {TEXT: manifest.messages[0].content, TYPE: "text"}
     chat = [{"role": one.role, "content": one.content} for one in manifest.messages]
     return {TEXT: msgspec.json.encode(chat).decode(), TYPE: "chat"}
+
+
+def _check_plain(content: str) -> None:
+    """Raise BadInput for a tag that is no plain `{{name}}`: to MLflow all else means something else, or nothing."""
+    source = Source(content)
+    for piece in scan(source):
+        if not isinstance(piece, str) and (piece.kind != "put" or not NAME.fullmatch(piece.words)):
+            raise not_a_placeholder(source, piece.at, content[piece.at : content.find("}}", piece.at) + 2])
 
 
 def _chat(text: str) -> tuple[tuple[PromptMessage, ...], str]:

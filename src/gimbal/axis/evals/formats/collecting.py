@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from gimbal.axis.evals.formats.model import Imported, ImportedPrompt, ImportedResult
+from gimbal.axis.evals.formats.model import Imported, ImportedPrompt, ImportedResult, usual
 from gimbal.axis.evals.model import MOST_REPEATS, Example
 from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.kernel.errors import BadInput, TooLarge
@@ -36,7 +36,9 @@ class Collected:
                 raise BadInput(f"A name of 1 to 200 characters is the {name}.", where=where, todo="Choose another.")
         before = self._examples.get(example.id)
         if before is not None:
-            if again and before == example:
+            if again and (before.input, before.expected) == (example.input, example.expected):
+                if before != example:
+                    self.note("has other metadata than the first time, whose stay", where)
                 return
             raise BadInput(
                 f"The id {example.id!r} is that of {self._places[example.id]} already"
@@ -46,7 +48,7 @@ class Collected:
             )
         if len(self._examples) >= MOST_EXAMPLES:
             raise TooLarge(f"There are more than {MOST_EXAMPLES:,} examples.", where=where, todo="Make several suites.")
-        self._examples[example.id] = example
+        self._examples[example.id] = usual(example)
         self._places[example.id] = where
 
     def scorer(self, name: str, **params: Any) -> None:

@@ -109,7 +109,7 @@ def decoded_leniently(text: str | bytes, where: str) -> Any:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
         return [_mended(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):

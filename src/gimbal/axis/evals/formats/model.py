@@ -120,6 +120,17 @@ class SuiteFormat(Protocol):
         ...
 
 
+_WEIGHT = Example(id="x", input={}).weight
+
+
+def usual(example: Example) -> Example:
+    """Return an example whose weight is the default's own object where it is equal to it.
+
+    Only then the encoder knows that it is the default, and leaves it out: the same examples are the same bytes.
+    """
+    return msgspec.structs.replace(example, weight=_WEIGHT) if example.weight == _WEIGHT else example
+
+
 FORMATS: Registry[SuiteFormat] = Registry("suite_formats")
 """Formats that suites are read from; packages add theirs by the entry point group `gimbal.suite_formats`."""
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from msgspec import UNSET, UnsetType
 
-from gimbal.axis.evals.model import Comparison, EvaluationResult, EvaluationRun
+from gimbal.axis.evals.model import Comparison, EvaluationPlan, EvaluationResult, EvaluationRun
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page
 
 
 class Evaluations(Group):
     """Versions put through suites, and paired comparisons of two."""
+
+    def cancel(self, id: str, *, project: str | None = None) -> EvaluationRun:
+        """Stop an evaluation that runs; what it has found stays.
+
+        Args:
+            id: Its id.
+        """
+        return self._transport.call(
+            "POST", "/projects/{project}/evaluations/{id}/cancel", EvaluationRun, path={"project": project, "id": id}
+        )
 
     def compare(self, id: str, *, to: str, margin: float = 0.02, project: str | None = None) -> Comparison:
         """Compare two runs example by example: `to` against `id`.
@@ -53,17 +65,92 @@ class Evaluations(Group):
             query={"suite": suite, "subject": subject, "cursor": cursor, "limit": limit},
         )
 
-    def results(self, id: str, *, project: str | None = None) -> list[EvaluationResult]:
-        """List what came of each example.
+    def plan(
+        self,
+        *,
+        repeats: int | None | UnsetType = UNSET,
+        concurrency: int | UnsetType = UNSET,
+        per_minute: float | None | UnsetType = UNSET,
+        timeout_s: float | UnsetType = UNSET,
+        max_cost: Decimal | None | UnsetType = UNSET,
+        cache: bool | UnsetType = UNSET,
+        suite: str,
+        subject: str | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> EvaluationPlan:
+        """Tell what an evaluation would ask and cost, and what it could find, without asking anything.
+
+        Args:
+            repeats
+            concurrency
+            per_minute
+            timeout_s
+            max_cost
+            cache
+            suite: Reference of the suite: `suite:help/questions`.
+            subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/evaluations/plan",
+            EvaluationPlan,
+            path={"project": project},
+            body={
+                "repeats": repeats,
+                "concurrency": concurrency,
+                "per_minute": per_minute,
+                "timeout_s": timeout_s,
+                "max_cost": max_cost,
+                "cache": cache,
+                "suite": suite,
+                "subject": subject,
+            },
+        )
+
+    def results(
+        self,
+        id: str,
+        *,
+        only: str = "",
+        scorer: str = "",
+        order: str = "suite",
+        cursor: str | None = None,
+        limit: int = 50,
+        project: str | None = None,
+    ) -> Page[EvaluationResult]:
+        """List what came of each example, in the order of the suite or the worst first.
 
         Args:
             id: Its id.
+            only: `missing`, `failed` or `below` (with a scorer: less than its best value).
+            scorer: Of which scorer `only` and `order` speak; empty for any.
+            order: `suite`, or `worst` first; answers without a value come before all others.
+            cursor: `next` of the page before; leave out for the first page.
+            limit: How many items at most, 1 to 1000.
         """
         return self._transport.call(
             "GET",
             "/projects/{project}/evaluations/{id}/results",
-            list[EvaluationResult],
+            Page[EvaluationResult],
             path={"project": project, "id": id},
+            query={"only": only, "scorer": scorer, "order": order, "cursor": cursor, "limit": limit},
+        )
+
+    def resume(
+        self, id: str, *, max_cost: Decimal | None | UnsetType = UNSET, project: str | None = None
+    ) -> EvaluationRun:
+        """Go on with an evaluation that failed, was cancelled or stopped at its cap; what is stored is not asked again.
+
+        Args:
+            id: Its id.
+            max_cost: The new cap in US dollars, of the whole run; null to leave it as it is.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/evaluations/{id}/resume",
+            EvaluationRun,
+            path={"project": project, "id": id},
+            body={"max_cost": max_cost},
         )
 
     def show(self, id: str, *, project: str | None = None) -> EvaluationRun:
@@ -77,19 +164,43 @@ class Evaluations(Group):
         )
 
     def start(
-        self, *, suite: str, subject: str, concurrency: int | UnsetType = UNSET, project: str | None = None
+        self,
+        *,
+        repeats: int | None | UnsetType = UNSET,
+        concurrency: int | UnsetType = UNSET,
+        per_minute: float | None | UnsetType = UNSET,
+        timeout_s: float | UnsetType = UNSET,
+        max_cost: Decimal | None | UnsetType = UNSET,
+        cache: bool | UnsetType = UNSET,
+        suite: str,
+        subject: str | UnsetType = UNSET,
+        project: str | None = None,
     ) -> EvaluationRun:
-        """Put a version through a suite, as a job; follow it with evaluations.show.
+        """Put a version through a suite, as a job; follow it with evaluations.show. What it would cost says evaluations.plan.
 
         Args:
+            repeats
+            concurrency
+            per_minute
+            timeout_s
+            max_cost
+            cache
             suite: Reference of the suite: `suite:help/questions`.
-            subject: Reference of the version under test: `prompt:help/answer@v2`.
-            concurrency: Examples under way at the same time, 1 to 64.
+            subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
         """
         return self._transport.call(
             "POST",
             "/projects/{project}/evaluations",
             EvaluationRun,
             path={"project": project},
-            body={"suite": suite, "subject": subject, "concurrency": concurrency},
+            body={
+                "repeats": repeats,
+                "concurrency": concurrency,
+                "per_minute": per_minute,
+                "timeout_s": timeout_s,
+                "max_cost": max_cost,
+                "cache": cache,
+                "suite": suite,
+                "subject": subject,
+            },
         )

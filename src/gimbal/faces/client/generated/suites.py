@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import Example
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.faces.client.group import Group
 from gimbal.kernel.refs import Ref
 
@@ -36,7 +37,9 @@ class Suites(Group):
         *,
         name: str,
         examples: list[Example],
-        scorers: list[str],
+        scorers: list[str | ScorerSetting],
+        repeats: int | UnsetType = UNSET,
+        task: str | UnsetType = UNSET,
         note: str | UnsetType = UNSET,
         project: str | None = None,
     ) -> Version:
@@ -45,7 +48,9 @@ class Suites(Group):
         Args:
             name: Name of the asset: `help/questions`.
             examples: At least one; ids are unique.
-            scorers: Names of the scorers to apply.
+            scorers: The scorers to apply: names, or names with parameters and a name of the suite's own.
+            repeats: How often each example is asked; each time counts as one answer, not as one example.
+            task: What to call where nobody says otherwise: `prompt:help/answer@production`.
             note: A remark for people.
         """
         return self._transport.call(
@@ -53,7 +58,14 @@ class Suites(Group):
             "/projects/{project}/suites",
             Version,
             path={"project": project},
-            body={"name": name, "examples": examples, "scorers": scorers, "note": note},
+            body={
+                "name": name,
+                "examples": examples,
+                "scorers": scorers,
+                "repeats": repeats,
+                "task": task,
+                "note": note,
+            },
         )
 
     def examples(self, ref: Ref | str, *, project: str | None = None) -> list[Example]:
