@@ -15,7 +15,7 @@ OUTPUT = {"text": "Both rings!", "sources": ["docs/a.md#top"]}
 Sides = Mapping[str, Any]
 
 
-@pytest.mark.parametrize("name", gimbal.axis.scores.builtin.__all__)
+@pytest.mark.parametrize("name", ["exact_match", "source_hit", "token_f1"])
 def test_built_in_scorers_conform(name: str) -> None:
     """Each of them judges a right answer as wholly right."""
     assert check_scorer(SCORERS.get(name), EXPECTED, OUTPUT).value == 1

@@ -63,7 +63,15 @@ def get(tree: Any, path: tuple[str, ...]) -> Any:
 
 
 def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstring under each field of a Struct, read from its source."""
+    """Return the docstring under each field of a Struct, inherited ones too, read from the source."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            docs |= _own_docs(base)
+    return docs
+
+
+def _own_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(kind).lstrip())
     body = cast("ast.ClassDef", tree.body[0]).body
     docs: dict[str, str] = {}

@@ -13,8 +13,8 @@ from tests.served import serve
 import gimbal.axis.evals.pages  # noqa: F401 - fills the table
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation
-from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.target import TargetOutput
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.pages import encode_cursor

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -18,20 +17,16 @@ from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.scores.model import SCORERS, ScoreValue
-from gimbal.engines.compute.jobs import Jobs
-from gimbal.engines.compute.worker import Worker
 from gimbal.engines.stats import estimates
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
-from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.errors import BadInput, Forbidden, NotFound, Unavailable, Upstream
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.operations import find, invoke
 from gimbal.kernel.pages import encode_cursor
 from gimbal.kernel.settings import Settings
-from gimbal.testing.clock import FrozenClock
 
 
 def odd(expected: object, output: object) -> ScoreValue:
@@ -262,74 +257,6 @@ async def test_a_run_that_cannot_go_on_says_why_and_can_be_tried_again(evaluatio
     assert "Gimbal is stopping" in failed.error
     assert failed.finished_at == ctx.now()
     assert (done.status, done.error, done.done) == ("done", "", 3)
-
-
-@pytest.fixture
-async def worker(evaluations: Evaluations, services: Services) -> AsyncIterator[Worker]:
-    """Give a worker of this process that carries jobs out until the test ends."""
-    services.register(Clock, SystemClock())
-    services.register(Jobs, Jobs(services.get(Catalog), SystemClock()))
-    found = Worker(services, name="w")
-    stop = asyncio.Event()
-    task = asyncio.create_task(found.run(stop))
-    yield found
-    stop.set()
-    await task
-
-
-async def ended(ctx: Context, run_id: str) -> EvaluationRun:
-    async with asyncio.timeout(20):
-        while (run := await ctx.get(Evaluations).get(ctx, run_id)).status == "running":  # noqa: ASYNC110 - nor does the run
-            await asyncio.sleep(0.02)
-    return run
-
-
-async def test_a_worker_carries_it_out(evaluations: Evaluations, worker: Worker, ctx: Context) -> None:
-    """Started by the operation, followed by its progress, ended with estimates."""
-    await store_suite(ctx, examples(12))
-    await store_subject(ctx, 1, wrong=["q0"])
-    body = StartEvaluation(suite=SUITE, subject=SUBJECT)
-
-    run = await invoke(find("evaluations.start"), ctx, {"project": "default", "body": body})
-    done = await ended(ctx, run.id)
-
-    assert (done.status, done.done, str(done.subject)) == ("done", 12, f"{SUBJECT}@v1")
-    assert done.summaries[0].estimate.value == pytest.approx(11 / 12)
-    job = (await ctx.get(Jobs).page(ctx, name="evals.run")).items[0]
-    assert (job.done, job.total) == (12, 12)
-
-
-async def test_a_run_is_what_its_job_is(evaluations: Evaluations, ctx: Context) -> None:
-    """Cancelled before it began: the run says so, and runs again when the job is retried."""
-    await store_suite(ctx, examples(2))
-    await store_subject(ctx, 1)
-    body = StartEvaluation(suite=SUITE, subject=SUBJECT)
-    run = await invoke(find("evaluations.start"), ctx, {"project": "default", "body": body})
-    jobs = ctx.get(Jobs)
-    job = (await jobs.page(ctx)).items[0]
-
-    await jobs.cancel(ctx, job.id)
-    cancelled = (await evaluations.page(ctx)).items[0]
-    await jobs.retry(ctx, job.id)
-
-    assert (run.status, cancelled.status) == ("running", "cancelled")
-    assert (await evaluations.get(ctx, run.id)).status == "running"
-
-
-async def test_a_run_is_there_exactly_when_its_job_is(evaluations: Evaluations, ctx: Context) -> None:
-    """Both are of one transaction."""
-    await store_suite(ctx, examples(2))
-    await store_subject(ctx, 1)
-
-    class Full(Jobs):
-        async def enqueue_in(self, *given: object, **named: object) -> object:  # type: ignore[override]
-            raise Unavailable("The disk is full.", todo="Make room.")
-
-    full = Full(ctx.get(Catalog), FrozenClock())
-    with pytest.raises(Unavailable):
-        await evaluations.start(ctx, StartEvaluation(suite=SUITE, subject=SUBJECT), full)
-
-    assert (await evaluations.page(ctx)).items == []
 
 
 async def test_what_cannot_be_evaluated_is_refused_before(evaluations: Evaluations, ctx: Context) -> None:

@@ -30,16 +30,14 @@ class Place:
     def __init__(self, client: gimbal.Client) -> None:
         name = f"t{new_id()[-8:]}"
         self.suite, self.good, self.bad = f"suite:{name}", f"prompt:{name}/good", f"prompt:{name}/bad"
-        blind = PROMPT.replace("{{context}}", "[1] The sea is deep. {{context}}").replace(
-            "{{question}}", "Is the sea deep? {{question}}"
-        )
+        blind = PROMPT.replace("{{context}}", "[1] pages.md — Numbers\nNobody counts the pages.")
         files = [PromptFile(path=f"{name}/good.md", text=PROMPT), PromptFile(path=f"{name}/bad.md", text=blind)]
         client.prompts.sync(files=files)
         examples = [
             Example(
                 id=f"q{i}",
                 input={
-                    "context": f"[1] The number of page {i} is {i}.",
+                    "context": f"[1] pages.md — Numbers\nThe number of page {i} is {i}.",
                     "question": f"What is the number of page {i}?",
                 },
                 expected={"answer": f"The number of page {i} is {i}."},
@@ -65,7 +63,7 @@ def test_the_exit_code_is_the_verdict(cli: Cli, place: Place, tmp_path: Path) ->
     worse = cli(*words, "--target", place.bad, "--against", place.good)
     same = cli(*words, "--target", place.good, "--against", place.good)
 
-    assert [better.code, worse.code, same.code] == [0, 1, 0], (better, worse, same)
+    assert [better.code, worse.code, same.code] == [0, 1, 0], (better.out, worse.out, same.out)
     assert f"{place.good}@v1 is better than {place.bad}@v1." in better.out
     assert "is equivalent to" in same.out
     assert "120 examples, 120 calls, free" in better.err

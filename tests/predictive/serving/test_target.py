@@ -1,9 +1,12 @@
 """Evaluating a model: a row in, probabilities out, from the process that serves it."""
 
+import pytest
 from tests.predictive.serving.conftest import House, classifier, flights
 
 from gimbal.axis.evals.model import Example
 from gimbal.predictive.serving.target import MODELS
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 async def test_a_row_is_predicted_as_the_model_does(house: House) -> None:
@@ -11,7 +14,7 @@ async def test_a_row_is_predicted_as_the_model_does(house: House) -> None:
     model, rows = classifier(), flights(5)
     version = await house.add("flights/target", model, rows)
     ctx = house.context()
-    names = [str(name) for name in model.classes_]
+    names = version.manifest["classes"]
 
     for (_, row), truth in zip(rows.iterrows(), model.predict_proba(rows), strict=True):
         output = await MODELS(ctx, version, Example(id="r", input=row.to_dict()))

@@ -51,19 +51,11 @@ def schemas(kinds: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     for name, component in components.items():
         # Where two rooms have a record of one name, both go by their full ones; `Page[Run]` is documented as Page.
         kind = by_name.get(name) or by_name.get(str(component.get("title", "")).partition("[")[0])
-        for field, text in _docs(kind).items() if kind else ():
+        for field, text in field_docs(kind).items() if kind else ():
             schema = component.get("properties", {}).get(field)
             if schema is not None and "description" not in schema:
                 component["properties"][field] = {"description": text, **schema}
     return list(found), components
-
-
-def _docs(kind: type[msgspec.Struct]) -> dict[str, str]:
-    docs: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
-            docs |= field_docs(base)
-    return docs
 
 
 def _structs(kinds: list[Any]) -> list[type[msgspec.Struct]]:

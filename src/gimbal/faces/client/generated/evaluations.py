@@ -81,12 +81,14 @@ class Evaluations(Group):
         """Tell what an evaluation would ask and cost, and what it could find, without asking anything.
 
         Args:
-            repeats
-            concurrency
-            per_minute
-            timeout_s
-            max_cost
-            cache
+            repeats: How often each example is asked; null for what the suite says.
+            concurrency: Calls under way at the same time, 1 to 64.
+            per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
+            timeout_s: Seconds after which a call counts as timed out.
+            max_cost: US dollars that the run may cost; it stops before a call that could pass them. Null for no
+                cap.
+            cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
+                instead of asking.
             suite: Reference of the suite: `suite:help/questions`.
             subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
         """
@@ -179,12 +181,14 @@ class Evaluations(Group):
         """Put a version through a suite, as a job; follow it with evaluations.show. What it would cost says evaluations.plan.
 
         Args:
-            repeats
-            concurrency
-            per_minute
-            timeout_s
-            max_cost
-            cache
+            repeats: How often each example is asked; null for what the suite says.
+            concurrency: Calls under way at the same time, 1 to 64.
+            per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
+            timeout_s: Seconds after which a call counts as timed out.
+            max_cost: US dollars that the run may cost; it stops before a call that could pass them. Null for no
+                cap.
+            cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
+                instead of asking.
             suite: Reference of the suite: `suite:help/questions`.
             subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
         """
