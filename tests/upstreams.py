@@ -95,6 +95,14 @@ class Upstream:
         if fault == "garbage":
             await self._raw(send, 200, b"<html>it works</html>", "text/html")
             return
+        if path.endswith("/embeddings"):
+            rows = [
+                {"object": "embedding", "index": i, "embedding": [3.0, 4.0 * (i == 0)]}
+                for i in range(len(request["input"]))
+            ]
+            usage = {"prompt_tokens": 3, "total_tokens": 3}
+            await self._json(send, 200, {"object": "list", "data": rows[::-1], "model": "vec", "usage": usage})
+            return
         anthropic = path.endswith("/messages")
         if request.get("stream"):
             lines = self._anthropic_events(fault) if anthropic else self._openai_events(request, fault)

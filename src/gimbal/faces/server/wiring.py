@@ -18,9 +18,9 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
-from gimbal.axis.evals.target import TARGETS
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.evals.target import TARGETS
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.ledger.corrections import CostCorrections
 from gimbal.axis.monitors.service import Monitors
@@ -37,6 +37,7 @@ from gimbal.axis.runs.points.keeping import FOLDER
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.studies.service import Studies
+from gimbal.axis.scores.asking import Complete, Embed
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc
@@ -67,6 +68,7 @@ from gimbal.faces.server.access import header_secret
 from gimbal.faces.server.app import App
 from gimbal.faces.server.metrics import watch_services
 from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
+from gimbal.generative.gateway.asking import embedded, said
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.service import ProviderService
 from gimbal.generative.gateway.recording import Carrying, Recording
@@ -193,6 +195,8 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     services.register(Shadows, Shadows())
     services.register(Policies, Policies())
     services.register(Indexes, Indexes())
+    services.register(Complete, said)
+    services.register(Embed, embedded)
     TARGETS.add("prompt", PROMPTS)
     TARGETS.add("model", MODELS)
 
