@@ -19,6 +19,8 @@ CONTEXTS = ["The gate opens at 8 every day.", "The gate is made of iron.", "A ke
         ("The gate opens at 8 [1]. A key costs 6 dollars [3].", 0.5, 1.0),
         ("The gate opens at 8 [1]. A key costs 5 dollars.", 1.0, 0.5),
         ("The iron gate opens at 8 [1, 2].", 1.0, 1.0),
+        ("A key costs 5 dollars [1, 3].", 1.0, 1.0),
+        ("A key costs 5 dollars [9, 3].", 1.0, 1.0),
         ("The gate opens at 8 [7].", 0.0, 1.0),
         ("The gate opens at 8 [0].", 0.0, 1.0),
         ("- The gate opens at 8 [1]\n- A key costs 5 dollars [3]", 1.0, 1.0),

@@ -115,4 +115,4 @@ def test_a_long_text_takes_linear_time(piece: str) -> None:
         return time.process_time() - begun
 
     seconds(10_000)
-    assert seconds(300_000) < 40 * max(seconds(30_000), 0.005)
+    assert seconds(300_000) < 40 * max(seconds(30_000), 0.02)

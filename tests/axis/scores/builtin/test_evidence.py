@@ -1,12 +1,11 @@
 """What passages support by their words, and which differences a number of shared words does not make up for."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimbal.axis.scores.builtin.evidence import Evidence, content_words, read
+from gimbal.axis.scores.builtin.evidence import Evidence, content_words, objections, read
+from gimbal.axis.scores.model import ScoreValue
 
 PASSAGES = [
     "The Eiffel Tower is 330 metres tall. It was completed on 31 March 1889 in Paris by Gustave Eiffel.",
@@ -92,14 +91,26 @@ def test_a_passage_supports_itself(words: list[str]) -> None:
     assert not content_words(claim) or Evidence([claim]).objection(claim) == ""
 
 
-def test_500_claims_against_a_megabyte_are_judged_in_seconds() -> None:
-    """Words that are everywhere are the worst there is."""
-    chance = random.Random(2)
-    common = ["gate", "key", "iron", "spring", "smith", "heavy", "opens", "closes"]
-    passage = ". ".join(" ".join(chance.choices(common, k=6)) for _ in range(4_000)) + "."
-    evidence = Evidence([passage])
+def test_a_passage_without_sentences_does_not_say_everything_at_once() -> None:
+    """A text without capitals has sentences, and a list of words is cut: far apart is not together."""
+    rest = "more words about other things. " * 30
+    claim = "The smith used iron for the heavy gate."
 
-    assert all(evidence.objection(f"{chance.choice(common)} and number {i}") for i in range(50))
+    assert Evidence(["the gate was heavy. the smith used iron."]).objection(claim) == ""
+    assert "together" in Evidence([f"the gate was heavy. {rest} the smith used iron."]).objection(claim)
+    assert "together" in Evidence([f"gate heavy {'word ' * 1_000} smith used iron"]).objection(claim)
+
+
+def test_what_would_take_too_long_is_given_up_with_a_reason() -> None:
+    """Words that are in every sentence are the worst there is."""
+    words = ["gate", "iron", "spring", "smith", "heavy", "opens", "closes"]
+    evidence = Evidence([". ".join(f"{words[i % 7].title()} {words[i % 5]} {i}" for i in range(15_000))])
+    asked = [f"gate iron spring smith heavy closes {'x' * i}" for i in range(1, 60)]
+    found = objections(evidence, asked, 0.9)
+
+    assert isinstance(found, ScoreValue)
+    assert (found.value, found.missing) == (None, "too_long")
+    assert objections(Evidence(PASSAGES), ["It is 330 metres tall."], 0.7) == [""]
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "\ud800", "²③", "\u0661\u0662 2021-99-99", "'" * 1000, "a" * 100_000])

@@ -52,7 +52,10 @@ class InspectLogs:
             into.note("columns are those of Inspect; what was said of them is left out", str(path))
         if path.suffix.lower() == ".json":
             log = _object(decoded_leniently(whole(path, _MOST_JSON), str(path)), str(path))
-            listed: Any = log.get("samples") or []
+            said: Any = log.get("samples") or []
+            if not isinstance(said, list):
+                raise BadInput(f"`samples` is {kind_of(said)}.", where=str(path), todo="Give a log of Inspect.")
+            listed = cast("list[Any]", said)
             samples = ((f"{path} samples[{index}]", _object(one, str(path))) for index, one in enumerate(listed))
             _Log(log, str(path), into).take(samples)
             return
@@ -83,7 +86,7 @@ class _Log:
         epochs: Any = cast("dict[str, Any]", config).get("epochs") if isinstance(config, dict) else None
         into.repeated(epochs if isinstance(epochs, int) and epochs >= 1 else 1)
         status = log.get("status")
-        if status not in {None, "success", "started"}:
+        if str(status or "started") not in {"success", "started"}:
             into.note(f"the log is of a run that ended as `{str(status)[:20]}`", where)
 
     def take(self, samples: Iterator[_Sample]) -> None:

@@ -134,7 +134,7 @@ def _answer(sample: Mapping[str, Any], example: Example, subject: str, into: Col
     said = cast("list[Any]", kept) if isinstance(kept, list) else [kept]
     choices: list[str] = example.input.get("choices", [])
     listed: Any = sample.get("metrics")
-    names = cast("list[str]", listed) if isinstance(listed, list) else [name for name in sample if name not in _FIELDS]
+    names = list(map(str, listed)) if isinstance(listed, list) else [name for name in sample if name not in _FIELDS]
     scores: dict[str, float] = {}
     missing: dict[str, str] = {}
     for name in names:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gimbal.axis.scores.builtin.claims import MARKER, claims, without_markers
-from gimbal.axis.scores.builtin.evidence import MOST_CLAIMS, MOST_TEXT, THRESHOLD, Evidence, content_words
+from gimbal.axis.scores.builtin.evidence import MOST_CLAIMS, MOST_TEXT, THRESHOLD, Evidence, content_words, objections
 from gimbal.axis.scores.builtin.groundedness import Share, passages, share_of, too_much
 from gimbal.axis.scores.builtin.texts import TOO_LONG, missing, output_text, too_long
 from gimbal.axis.scores.card import ScorerCard
@@ -37,9 +37,9 @@ def cited(text: str) -> list[tuple[str, list[int]]] | ScoreValue:
         name="citation_support",
         title="Citation support",
         reads=("text", "contexts"),
-        description="Share of the claims with a marker `[n]` that the passages they point to support, taken together.",
-        limits="By words, not meaning, as groundedness is. Without any marker it is missing: see `citation_recall`. Of "
-        "several passages that a claim points to, one that adds nothing goes unnoticed.",
+        description="Share of the claims with a marker `[n]` that one of the passages they point to supports.",
+        limits="By words, not meaning, as groundedness is. Without any marker it is missing: see `citation_recall`. A "
+        "claim that puts several passages together is supported by none of them; a marker too many goes unnoticed.",
         source=_SOURCE,
     )
 )
@@ -58,17 +58,22 @@ def citation_support(
     pointing = [(claim, numbers) for claim, numbers in found if numbers]
     if not pointing:
         return missing(Missing.NO_OUTPUT, "the text points to no passage")
-    known: dict[tuple[int, ...], Evidence] = {}
-    objections: list[str] = []
+    known: dict[int, Evidence] = {}
+    against: list[str] = []
     for claim, numbers in pointing:
-        there = tuple(sorted({number for number in numbers if 1 <= number <= len(contexts)}))
-        if not there:
-            objections.append(f"there is no passage {numbers[0]}")
-            continue
-        if there not in known:
-            known[there] = Evidence([contexts[number - 1] for number in there])
-        objections.append(known[there].objection(claim, threshold))
-    return share_of([claim for claim, _ in pointing], objections, "not in what it cites")
+        reasons: list[str] = []
+        for number in dict.fromkeys(numbers):
+            if not 1 <= number <= len(contexts):
+                reasons.append(f"there is no passage {number}")
+                continue
+            if number not in known:
+                known[number] = Evidence([contexts[number - 1]])
+            why = objections(known[number], [claim], threshold)
+            if isinstance(why, ScoreValue):
+                return why
+            reasons.extend(why)
+        against.append("" if "" in reasons else reasons[0])
+    return share_of([claim for claim, _ in pointing], against, "not in what it cites")
 
 
 @scorer(

@@ -43,6 +43,7 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 _FEWEST_WORDS, _NEAR = 3, 100
+_LONGEST_SHORT = 3
 _WORD = re.compile(r"\w+")
 
 
@@ -96,22 +97,32 @@ def _blocks(text: str, *, whole: bool) -> list[str]:
     """Return paragraphs, items and cells; code and headings only of the `whole`."""
     blocks: list[list[str]] = [[]]
     fence = ""
+
+    def begin(*lines: str) -> None:
+        # A text of empty lines is not to become as many empty blocks.
+        if blocks[-1]:
+            blocks.append([])
+        blocks[-1].extend(lines)
+
     for line in text.splitlines():
         mark = _FENCE.match(line)
         if mark and (not fence or mark[1] == fence):
             fence = "" if fence else mark[1]
-            blocks.append([])
+            begin()
         elif fence or _HEADING.match(line):
-            blocks.extend([[line.strip().lstrip("#")], []] if whole else [[]])
+            if whole:
+                begin(line.strip().lstrip("#"))
+            begin()
         elif not line.strip() or _RULE.match(line):
-            blocks.append([])
+            begin()
         elif line.lstrip().startswith("|"):
-            blocks.extend([cell] for cell in line.strip().strip("|").split("|"))
-            blocks.append([])
+            for cell in line.strip().strip("|").split("|"):
+                begin(cell)
+            begin()
         else:
             opened = _BULLET.match(line)
             if opened and opened[0].strip(" \t>"):
-                blocks.append([])
+                begin()
             blocks[-1].append(line[opened.end() :] if opened else line)
     return [" ".join(block) for block in blocks if block]
 
@@ -138,7 +149,8 @@ def _abbreviated(text: str, stop: int) -> bool:
     short = last.casefold().replace(".", "")
     if short in _NUMBERED and following[:1].isdigit():
         return True
-    return short in _ABBREVIATIONS or following[:1].islower()
+    # Abbreviations that nobody listed are short; a text without capitals has sentences as well.
+    return short in _ABBREVIATIONS or (len(short) <= _LONGEST_SHORT and following[:1].islower())
 
 
 def _wordy(text: str) -> bool:

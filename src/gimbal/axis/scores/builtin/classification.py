@@ -4,6 +4,7 @@ Source: scikit-learn computes them; its user guide (3.4.4) defines them. What is
 warning (a correlation of a constant, a precision without a positive) is undefined here, with the reason.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -42,13 +43,27 @@ def _ranked(name: str, title: str, description: str) -> ScorerCard:
 _read_class, _read_chances = with_sklearn(read_class), with_sklearn(read_chances)
 
 
-def _pairs(samples: Sequence[Named], classes: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """Return labels, what was said, and the classes there are; raise ValueError without samples."""
-    if not samples:
-        raise ValueError("no values")
-    known = tuple(sorted({one.label for one in samples} | set(classes)))
-    labels, said = [one.label for one in samples], [one.said(known) for one in samples]
-    return labels, said, sorted({*labels, *said} - {NO_CLASS})
+class _Pairs:
+    """How often which class was named where which was expected.
+
+    An interval computes a metric for a thousand draws of the suite; scikit-learn is quick with a few weighted pairs.
+    """
+
+    def __init__(self, samples: Sequence[Named], classes: tuple[str, ...]) -> None:
+        """Raise ValueError without samples."""
+        if not samples:
+            raise ValueError("no values")
+        known = tuple(sorted({one.label for one in samples} | set(classes)))
+        counts = sorted(Counter((one.label, one.said(known)) for one in samples).items())
+        self.labels = [label for (label, _), _ in counts]
+        self.said = [said for (_, said), _ in counts]
+        self._weights = [count for _, count in counts]
+        self.names = sorted({*self.labels, *self.said} - {NO_CLASS})
+
+    def score(self, name: str, **settings: Any) -> float:
+        """Return a metric of scikit-learn."""
+        score = getattr(library(), name)
+        return float(score(self.labels, self.said, sample_weight=self._weights, **settings))
 
 
 def _positive(names: Sequence[str], positive: str) -> str:
@@ -63,8 +78,7 @@ def _positive(names: Sequence[str], positive: str) -> str:
 @metric(_card("accuracy", "Accuracy", "Share of outputs whose class is the expected label."), _read_class)
 def accuracy(samples: Sequence[Named], *, classes: tuple[str, ...] = ()) -> float:
     """Return the share that is right."""
-    labels, said, _ = _pairs(samples, classes)
-    return float(library().accuracy_score(labels, said))
+    return _Pairs(samples, classes).score("accuracy_score")
 
 
 @metric(
@@ -75,20 +89,19 @@ def accuracy(samples: Sequence[Named], *, classes: tuple[str, ...] = ()) -> floa
 )
 def balanced_accuracy(samples: Sequence[Named], *, classes: tuple[str, ...] = ()) -> float:
     """Return the mean recall of the expected classes; undefined of one class."""
-    labels, said, _ = _pairs(samples, classes)
-    expected = sorted(set(labels))
+    pairs = _Pairs(samples, classes)
+    expected = sorted(set(pairs.labels))
     if len(expected) < 2:
         raise ValueError("only one class is expected")
-    return float(library().recall_score(labels, said, labels=expected, average="macro", zero_division=0.0))
+    return pairs.score("recall_score", labels=expected, average="macro", zero_division=0.0)
 
 
 def _averaged(name: str, samples: Sequence[Named], average: Average, positive: str, classes: tuple[str, ...]) -> float:
-    labels, said, names = _pairs(samples, classes)
-    score = getattr(library(), name)
+    pairs = _Pairs(samples, classes)
     if average != "binary":
-        return float(score(labels, said, labels=names, average=average, zero_division=0.0))
-    chosen = _positive(names, positive)
-    value = float(score(labels, said, labels=[chosen], average="macro", zero_division=float("nan")))
+        return pairs.score(name, labels=pairs.names, average=average, zero_division=0.0)
+    chosen = _positive(pairs.names, positive)
+    value = pairs.score(name, labels=[chosen], average="macro", zero_division=float("nan"))
     if value != value:  # noqa: PLR0124 - only NaN differs from itself
         raise ValueError(f"{chosen!r} is never {'named' if name == 'precision_score' else 'expected'}")
     return value
@@ -130,10 +143,10 @@ def f1(
 )
 def matthews(samples: Sequence[Named], *, classes: tuple[str, ...] = ()) -> float:
     """Return the correlation; undefined where one side is the same class throughout."""
-    labels, said, _ = _pairs(samples, classes)
-    if len(set(labels)) < 2 or len(set(said)) < 2:
-        raise ValueError(f"only one class is {'expected' if len(set(labels)) < 2 else 'named'}")
-    return float(library().matthews_corrcoef(labels, said))
+    pairs = _Pairs(samples, classes)
+    if len(set(pairs.labels)) < 2 or len(set(pairs.said)) < 2:
+        raise ValueError(f"only one class is {'expected' if len(set(pairs.labels)) < 2 else 'named'}")
+    return pairs.score("matthews_corrcoef")
 
 
 @metric(
@@ -152,16 +165,17 @@ def cohen_kappa(
     classes: tuple[str, ...] = (),
 ) -> float:
     """Return the agreement; `weights` need the order of the classes, and an answer that names none has no place in it."""
-    labels, said, names = _pairs(samples, classes)
-    if len({*labels, *said}) < 2:
+    pairs = _Pairs(samples, classes)
+    if len({*pairs.labels, *pairs.said}) < 2:
         raise ValueError("only one class is there")
     if not weights:
-        return float(library().cohen_kappa_score(labels, said))
-    if set(names) - set(classes):
-        raise ValueError(f"`classes` does not say where in their order {min(set(names) - set(classes))!r} stands")
-    if NO_CLASS in said:
+        return pairs.score("cohen_kappa_score")
+    placeless = set(pairs.names) - set(classes)
+    if placeless:
+        raise ValueError(f"`classes` does not say where in their order {min(placeless)!r} stands")
+    if NO_CLASS in pairs.said:
         raise ValueError("an answer names no class, which has no place in their order")
-    return float(library().cohen_kappa_score(labels, said, labels=list(classes), weights=weights))
+    return pairs.score("cohen_kappa_score", labels=list(classes), weights=weights)
 
 
 def _one_against_rest(samples: Sequence[Forecast], positive: str, score: Any) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gimbal.axis.scores.builtin.evidence import THRESHOLD, Evidence
+from gimbal.axis.scores.builtin.evidence import THRESHOLD, Evidence, objections
 from gimbal.axis.scores.builtin.groundedness import Share, checkable, passages, share_of, too_much
 from gimbal.axis.scores.builtin.texts import answers, listed, missing
 from gimbal.axis.scores.card import ScorerCard
@@ -37,5 +37,10 @@ def context_recall(
     if (long := too_much(contexts)) is not None:
         return long
     evidence = Evidence(contexts)
-    scored = [share_of(one, [evidence.objection(claim, threshold) for claim in one], "not found") for one in gold]
+    scored: list[ScoreValue] = []
+    for one in gold:
+        against = objections(evidence, one, threshold)
+        if isinstance(against, ScoreValue):
+            return against
+        scored.append(share_of(one, against, "not found"))
     return max(scored, key=lambda one: one.value or 0.0)

@@ -12,17 +12,23 @@ import re
 import threading
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import snowballstemmer
 
 from gimbal.axis.scores.builtin.claims import clauses, sentences
+from gimbal.axis.scores.builtin.texts import TOO_LONG, missing
+from gimbal.axis.scores.model import ScoreValue
 
 THRESHOLD = 0.7
 MOST_CLAIMS = 500
 MOST_TEXT, MOST_CONTEXT = 500_000, 1_000_000
+# Each comparison is of one claim with three sentences; this many take a few seconds.
+_MOST_WINDOWS = 500_000
 _SPAN = 3
+_LONGEST_PIECE = 500
+"""Characters of a passage that count as standing in one sentence, at most."""
 _TOKEN = re.compile(r"\d{4}-\d\d-\d\d(?!\d)|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2}")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -73,6 +79,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it denies something."""
 
 
+class TooMuch(Exception):
+    """Comparing would take the evaluation's time for itself."""
+
+
 class Evidence:
     """Passages, ready to be asked for what they say."""
 
@@ -81,10 +91,11 @@ class Evidence:
         self._passage: list[int] = []
         self._places: dict[str, list[int]] = defaultdict(list)
         self._known: dict[tuple[Read, float], str] = {}
+        self._left = _MOST_WINDOWS
         for number, passage in enumerate(passages):
             for sentence in sentences(passage, whole=True):
-                for clause in clauses(sentence):
-                    self._add(read(clause), number)
+                for piece in _pieces(sentence):
+                    self._add(read(piece), number)
 
     def _add(self, unit: Read, passage: int) -> None:
         for word in unit.words:
@@ -93,7 +104,7 @@ class Evidence:
         self._passage.append(passage)
 
     def objection(self, claim: str, threshold: float = THRESHOLD) -> str:
-        """Return why the passages do not support a claim; empty where they do."""
+        """Return why the passages do not support a claim, empty where they do; raise TooMuch when asking takes too long."""
         wanted = read(claim)
         key = (wanted, threshold)
         if key not in self._known:
@@ -106,7 +117,11 @@ class Evidence:
             for place in self._places.get(word, ()):
                 hits[place].add(word)
         best, reason = 0.0, "nothing of it is there"
-        for start in sorted({max(0, place - back) for place in hits for back in range(_SPAN)}):
+        starts = sorted({max(0, place - back) for place in hits for back in range(_SPAN)})
+        self._left -= len(starts)
+        if self._left < 0:
+            raise TooMuch
+        for start in starts:
             there = [i for i in range(start, start + _SPAN) if i in hits and self._passage[i] == self._passage[start]]
             found: set[str] = set().union(*(hits[i] for i in there))
             share = len(found) / len(wanted.words)
@@ -130,6 +145,26 @@ class Evidence:
         if all(self._units[i].negated != wanted.negated for count, i in near if count == most):
             return "a passage denies it" if not wanted.negated else "a passage affirms what it denies"
         return ""
+
+
+def objections(evidence: Evidence, claims: Sequence[str], threshold: float) -> list[str] | ScoreValue:
+    """Return why each claim is not supported, or what to say where that would take too long."""
+    try:
+        return [evidence.objection(claim, threshold) for claim in claims]
+    except TooMuch:
+        return missing(TOO_LONG, f"claims and passages would take more than {_MOST_WINDOWS} comparisons")
+
+
+def _pieces(sentence: str) -> Iterator[str]:
+    """Yield the clauses of a sentence; one that has no end, as in a log or a list of words, is cut."""
+    for clause in clauses(sentence):
+        begin = 0
+        while len(clause) - begin > _LONGEST_PIECE:
+            space = clause.rfind(" ", begin + 1, begin + _LONGEST_PIECE)
+            end = space if space > begin else begin + _LONGEST_PIECE
+            yield clause[begin:end]
+            begin = end
+        yield clause[begin:]
 
 
 def read(text: str) -> Read:

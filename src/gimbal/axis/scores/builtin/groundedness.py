@@ -13,6 +13,7 @@ from gimbal.axis.scores.builtin.evidence import (
     THRESHOLD,
     Evidence,
     content_words,
+    objections,
 )
 from gimbal.axis.scores.builtin.judging import judged
 from gimbal.axis.scores.builtin.texts import TOO_LONG, missing, output_text, too_long
@@ -52,9 +53,9 @@ def too_much(contexts: Sequence[str]) -> ScoreValue | None:
     return missing(TOO_LONG, f"The passages have {whole} characters; at most {MOST_CONTEXT} are compared.")
 
 
-def share_of(statements: Sequence[str], objections: Sequence[str], what: str) -> ScoreValue:
-    """Return the share of statements without an objection, and an explanation that names the others."""
-    against = [(one, why) for one, why in zip(statements, objections, strict=True) if why]
+def share_of(statements: Sequence[str], reasons: Sequence[str], what: str) -> ScoreValue:
+    """Return the share of statements without a reason against it, and an explanation that names the others."""
+    against = [(one, why) for one, why in zip(statements, reasons, strict=True) if why]
     named = [f"{what}: {one[:_SHOWN_LENGTH]!r} ({why})" for one, why in against[:_SHOWN]]
     more = [f"and {len(against) - _SHOWN} more"] if len(against) > _SHOWN else []
     return ScoreValue(value=1 - len(against) / len(statements), explanation="; ".join([*named, *more]))
@@ -92,8 +93,8 @@ async def groundedness(
     if (long := too_much(contexts)) is not None:
         return long
     if check == "overlap":
-        evidence = Evidence(contexts)
-        return share_of(found, [evidence.objection(claim, threshold) for claim in found], "unsupported")
+        against = objections(Evidence(contexts), found, threshold)
+        return against if isinstance(against, ScoreValue) else share_of(found, against, "unsupported")
     questions = [{"claim": claim, "passages": contexts} for claim in found]
     verdicts = await judged(ctx, model, _TASK, questions, "supported", "unsupported")
     if isinstance(verdicts, ScoreValue):

@@ -49,7 +49,7 @@ class Expectations:
     def take(self, assertions: Sequence[Any]) -> None:
         """Take all assertions of the test."""
         # An answer that must be equal goes before one that is only near.
-        listed = sorted(self._flat(assertions, 0), key=lambda one: one.get("type") in _REFERENCES)
+        listed = sorted(self._flat(assertions, 0), key=lambda one: str(one.get("type")) in _REFERENCES)
         for one in listed:
             kind = str(one.get("type") or "")
             try:
@@ -75,7 +75,7 @@ class Expectations:
                 continue
             each = cast("dict[str, Any]", one)
             parts: Any = each.get("assert")
-            whole = each.get("threshold") in {None, 1}
+            whole = each.get("threshold") is None or each["threshold"] == 1
             if each.get("type") == "assert-set" and isinstance(parts, list) and whole and depth < _MOST_NESTED:
                 found += self._flat(cast("list[Any]", parts), depth + 1)
             else:

@@ -25,9 +25,12 @@ class Beside:
             raise BadInput("A file has no name.", where=where, todo="Name it.")
         if Path(bare).is_absolute() or ".." in Path(bare).parts:
             raise self._elsewhere(name, where)
-        found = [self._folder / bare]
-        if set(bare) & _PATTERN and not found[0].exists():
-            found = sorted(path for path in self._folder.glob(bare) if path.is_file())
+        try:
+            found = [self._folder / bare]
+            if set(bare) & _PATTERN and not found[0].exists():
+                found = sorted(path for path in self._folder.glob(bare) if path.is_file())
+        except (OSError, ValueError, NotImplementedError):
+            raise BadInput(f"{bare[:60]!r} is no name of a file.", where=where, todo="Name another.") from None
         if not found or len(found) > _MOST_FILES:
             count = "no file" if not found else f"more than {_MOST_FILES:,} files"
             raise BadInput(f"{name!r} means {count}.", where=where, todo="Name others.")
