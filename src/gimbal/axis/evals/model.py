@@ -18,6 +18,7 @@ EXAMPLES_FILE = "examples.jsonl"
 MOST_REPEATS = 100
 MOST_AT_ONCE = 64
 _LONGEST_ID = 200
+_WEIGHT = 1.0
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,7 +34,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Examples that share a source share this; their errors are not independent."""
     slice: str = ""
     """Part of the suite that is summed up by itself as well: a language, a customer, a difficulty."""
-    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    weight: Annotated[float, msgspec.Meta(gt=0)] = _WEIGHT
     """How much it counts in means, beside the others."""
     metadata: dict[str, Any] = {}
     """What else is known of it; nobody scores it."""
@@ -210,6 +211,8 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     """Word by scorer, where it gives one."""
     explanations: dict[str, str] = {}
     """Why, by scorer, where it says so."""
+    marked: str | None = None
+    """The answer with the markers of its contexts, where `text` is without them."""
     value: Any = None
     """What was predicted, where it is no text."""
     contexts: list[str] | None = None
@@ -282,8 +285,13 @@ def check_examples(examples: list[Example]) -> None:
 
 
 def encode_examples(examples: list[Example]) -> bytes:
-    """Return JSON lines."""
-    return b"".join(msgspec.json.encode(example, order="deterministic") + b"\n" for example in examples)
+    """Return JSON lines; what is as by default is left out, so that the same examples are the same bytes."""
+    return b"".join(msgspec.json.encode(_usual(example), order="deterministic") + b"\n" for example in examples)
+
+
+def _usual(example: Example) -> Example:
+    # The encoder knows a default by its identity.
+    return msgspec.structs.replace(example, weight=_WEIGHT) if example.weight == _WEIGHT else example
 
 
 def decode_examples(content: bytes) -> list[Example]:
@@ -340,7 +348,5 @@ def _told(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 register_kind(
-    AssetKind(
-        name="suite", title="Suites", ring="axis", check=_check_manifest, template="evals/suite.html", told=_told
-    )
+    AssetKind(name="suite", title="Suites", ring="axis", check=_check_manifest, template="evals/suite.html", told=_told)
 )

@@ -29,7 +29,7 @@ _FIELDS = pa.struct(
         ("cached", pa.bool_()),
     ]
 )  # fmt: skip
-_REST = ("value", "contexts", "tool_calls", "steps", "input_tokens", "output_tokens")
+_REST = ("marked", "value", "contexts", "tool_calls", "steps", "input_tokens", "output_tokens")
 """Fields of an output that share a column: few answers have any of them."""
 
 
@@ -115,7 +115,7 @@ def from_row(row: Mapping[str, Any]) -> EvaluationResult:
 def output_of(row: EvaluationResult) -> TargetOutput:
     """Return what a target gave, from a stored result."""
     return TargetOutput(
-        text=row.text, value=row.value, sources=row.sources, contexts=row.contexts, tool_calls=row.tool_calls,
+        text=row.text, marked=row.marked, value=row.value, sources=row.sources, contexts=row.contexts, tool_calls=row.tool_calls,
         steps=row.steps, trace_id=row.trace_id, input_tokens=row.input_tokens, output_tokens=row.output_tokens,
         cost=row.cost, latency_ms=row.latency_ms, error=row.error,
     )  # fmt: skip
@@ -124,7 +124,7 @@ def output_of(row: EvaluationResult) -> TargetOutput:
 def seen_of(output: TargetOutput, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what scorers see of an output to an input."""
     return {
-        "text": output.text, "value": output.value, "sources": output.sources, "contexts": output.contexts,
+        "text": output.text, "marked": output.marked, "value": output.value, "sources": output.sources, "contexts": output.contexts,
         "tool_calls": output.tool_calls, "steps": output.steps, "latency_ms": output.latency_ms, "cost": output.cost,
         "input_tokens": output.input_tokens, "output_tokens": output.output_tokens, "input": given,
     }  # fmt: skip

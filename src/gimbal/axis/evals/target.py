@@ -17,6 +17,8 @@ class TargetOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     text: str | None = None
     """The answer; null when there is none."""
+    marked: str | None = None
+    """The answer with markers `[n]` that point to `contexts`, where `text` is without them."""
     value: Any = None
     """What was predicted, where it is no text: a number, a class, probabilities by class; null when there is none."""
     sources: list[str] | None = None

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from gimbal.engines.stats.paired import PairedOutcome, from_difference
 
 Statistic = Callable[[NDArray[np.int64]], float]
 """The value of the units with these places; raises ValueError where it is undefined."""
-DRAWS = 999
+DRAWS = 499
 _FEWEST, _UNITS = 199, 2_000_000
 """Draws that are made of however many units; units that are drawn together, at most."""
 _ENOUGH = 0.9
@@ -35,20 +36,29 @@ def estimate(
     seed: int = 0,
 ) -> Estimate:
     """Return a statistic of n units with a percentile interval over draws of clusters; undefined where it says so."""
+    return _estimated(statistic, n, clusters, level=level, draws=draws, seed=seed)[0]
+
+
+def _estimated(
+    statistic: Statistic, n: int, clusters: Clusters | None, *, level: float, draws: int, seed: int
+) -> tuple[Estimate, Floats]:
+    """Return the estimate and the values of the draws."""
+    none = np.array([], dtype=np.float64)
     try:
         value = float(statistic(np.arange(n)))
     except ValueError as reason:
-        return undefined(str(reason), n, level=level, method=_METHOD)
+        return undefined(str(reason), n, level=level, method=_METHOD), none
     group = codes(clusters, n)
     count = int(group.max()) + 1 if n else 0
-    whole = {"value": value, "level": level, "n": n, "clusters": count, "method": _METHOD}
+    whole = Estimate(value=value, level=level, n=n, clusters=count, method=_METHOD)
     if count < 2:
-        return Estimate(**whole, undefined="one cluster has no standard error")
+        return msgspec.structs.replace(whole, undefined="one cluster has no standard error"), none
     found = drawn(statistic, group, draws=draws, seed=seed)
     if found.size < _ENOUGH * draws:
-        return Estimate(**whole, undefined="too few draws have a value")
+        return msgspec.structs.replace(whole, undefined="too few draws have a value"), none
     low, high = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(**whole, low=float(low), high=float(high), se=float(found.std(ddof=1)))
+    se = float(found.std(ddof=1))
+    return msgspec.structs.replace(whole, low=float(low), high=float(high), se=se), found
 
 
 def compare(
@@ -68,10 +78,9 @@ def compare(
     def moved(places: NDArray[np.int64]) -> float:
         return after(places) - before(places)
 
-    difference = estimate(moved, n, clusters, level=level, draws=draws, seed=seed)
+    difference, found = _estimated(moved, n, clusters, level=level, draws=draws, seed=seed)
     p_value = None
-    if difference.low is not None:
-        found = drawn(moved, codes(clusters, n), draws=draws, seed=seed)
+    if found.size:
         # A sampled p-value is never 0 (Phipson and Smyth 2010).
         fewer = min(int((found <= 0).sum()), int((found >= 0).sum()))
         p_value = min(1.0, 2 * (fewer + 1) / (found.size + 1))

@@ -42,7 +42,8 @@ async def embedded(ctx: Context, embedder: str, texts: Sequence[str]) -> list[li
     Raise the GimbalError of what failed, Upstream for vectors that are not one per text.
     """
     body = msgspec.json.encode({"model": embedder, "input": list(texts), "encoding_format": "float"})
-    flight = Flight(ctx, Call(WIRE, WIRE.asked(body, {}), attribution=_FEATURE), operation=EMBEDDINGS, at_once=True)
+    wire: Any = WIRE  # what a call needs of a wire before it is answered, it has
+    flight = Flight(ctx, Call(wire, wire.asked(body, {}), attribution=_FEATURE), operation=EMBEDDINGS, at_once=True)
     await run(flight)
     try:
         rows = sorted(_vectors.decode(flight.body).data, key=lambda row: row.index)

@@ -79,6 +79,7 @@ async def _answered(ctx: Context, version: Version, example: Example) -> TargetO
     usage = completion.usage
     return TargetOutput(
         text=refused or without_markers(answered.text),
+        marked=answered.text if answered.retrieved and not refused else None,
         error=f"The model refused: {refused}" if refused else "",
         failure="refused" if refused else "error",
         sources=sources(answered.text, answered.hits),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from gimbal.axis.evals.formats.model import Imported, ImportedPrompt, ImportedResult, usual
+from gimbal.axis.evals.formats.model import Imported, ImportedPrompt, ImportedResult
 from gimbal.axis.evals.model import MOST_REPEATS, Example
 from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.kernel.errors import BadInput, TooLarge
@@ -48,7 +48,7 @@ class Collected:
             )
         if len(self._examples) >= MOST_EXAMPLES:
             raise TooLarge(f"There are more than {MOST_EXAMPLES:,} examples.", where=where, todo="Make several suites.")
-        self._examples[example.id] = usual(example)
+        self._examples[example.id] = example
         self._places[example.id] = where
 
     def scorer(self, name: str, **params: Any) -> None:

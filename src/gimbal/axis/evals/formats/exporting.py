@@ -8,7 +8,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gimbal.axis.evals.formats.model import usual
 from gimbal.axis.evals.formats.parquet import MARK, OBJECTS
 from gimbal.axis.evals.model import EvaluationResult, Example, encode_examples
 
@@ -24,7 +23,7 @@ _RESULT_TEXTS = frozenset({"example_id", "cluster", "slice", "text", "trace_id",
 
 def examples_jsonl(examples: Sequence[Example]) -> bytes:
     """Return an example a line, fields in a fixed order; what is left at its default is left out."""
-    return encode_examples([usual(one) for one in examples])
+    return encode_examples(list(examples))
 
 
 def examples_parquet(examples: Sequence[Example]) -> bytes:

@@ -120,15 +120,6 @@ class SuiteFormat(Protocol):
         ...
 
 
-_WEIGHT = Example(id="x", input={}).weight
-
-
-def usual(example: Example) -> Example:
-    """Return an example whose weight is the default's own object where it is equal to it.
-
-    Only then the encoder knows that it is the default, and leaves it out: the same examples are the same bytes.
-    """
-    return msgspec.structs.replace(example, weight=_WEIGHT) if example.weight == _WEIGHT else example
 
 
 FORMATS: Registry[SuiteFormat] = Registry("suite_formats")

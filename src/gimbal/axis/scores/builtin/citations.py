@@ -32,6 +32,12 @@ def cited(text: str) -> list[tuple[str, list[int]]] | ScoreValue:
     return found or missing(Missing.NO_OUTPUT, "the text claims nothing")
 
 
+def _marked(output: Mapping[str, Any]) -> str | None:
+    """Return the answer with its markers, which some targets give beside the text."""
+    marked = output.get("marked")
+    return marked if isinstance(marked, str) else output_text(output)
+
+
 @scorer(
     ScorerCard(
         name="citation_support",
@@ -47,7 +53,7 @@ def citation_support(
     expected: Mapping[str, Any], output: Mapping[str, Any], *, threshold: Share = THRESHOLD
 ) -> ScoreValue:
     """Check each claim that points to passages against these alone."""
-    text, contexts = output_text(output), passages(output.get("contexts"))
+    text, contexts = _marked(output), passages(output.get("contexts"))
     if text is None or contexts is None:
         return missing(Missing.NO_OUTPUT, "" if text is None else "the output does not say its contexts")
     found = cited(text)
@@ -87,7 +93,7 @@ def citation_support(
 )
 def citation_recall(expected: Mapping[str, Any], output: Mapping[str, Any]) -> ScoreValue:
     """Count the claims that point anywhere."""
-    text = output_text(output)
+    text = _marked(output)
     if text is None:
         return missing(Missing.NO_OUTPUT)
     found = cited(text)
