@@ -4,6 +4,9 @@ import importlib
 import sys
 from pathlib import Path
 
+from gimbal.axis.scores.card import Level
+from gimbal.axis.scores.model import SCORERS
+from gimbal.axis.scores.scorer import card_of
 from gimbal.axis.sql.views import VIEWS
 from gimbal.faces.client.generate import body_fields, method_name
 from gimbal.faces.server import capabilities, mcp
@@ -98,17 +101,47 @@ def views_page() -> str:
     return "\n".join(lines)
 
 
+def scorers_page() -> str:
+    """Return the page of the built-in scorers: their cards."""
+    lines = ["# Scorers", "", "What suites may list; see [Evaluate](../how-to/evaluate.md) and [Write a scorer](../how-to/write-a-scorer.md).", ""]  # fmt: skip
+    # Ours, whatever else a process has registered.
+    for name in (one for one in SCORERS if getattr(SCORERS.get(one), "module", "").startswith("gimbal.")):
+        card = card_of(name)
+        ends = ["−∞" if card.low is None else f"{card.low:g}", "∞" if card.high is None else f"{card.high:g}"]
+        facts = [f"{card.type}, {' to '.join(ends)}{f' {card.unit}' if card.unit else ''}", _BETTER[card.better]]
+        facts += ["over the whole suite"] if card.level is Level.SUITE else []
+        facts += [f"needs the extra `{card.extra}`"] if card.extra else []
+        facts += [f"asks {_ASKED[card.asks]}"] if card.asks else []
+        lines += [f"## {name}", "", f"**{card.title}.** {card.description}", "", " · ".join(facts), ""]
+        lines += (
+            [f"Reads of the expectation: {', '.join(f'`{one}`' for one in card.expects)}.", ""] if card.expects else []
+        )
+        given = SCORERS.get(name).parameters
+        lines += (
+            [f"Parameters: {', '.join(f'`{one}` ({value!r})' for one, value in given.items())}.", ""] if given else []
+        )
+        lines += [card.limits, ""] if card.limits else []
+        lines += [f"Source: {card.source}.", ""] if card.source else []
+    return "\n".join(lines)
+
+
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "neither": "neither end is better"}
+_ASKED = {"model": "a model", "embedder": "an embedder", "classifier": "a classifier"}
+
+
 def pages() -> dict[str, str]:
     """Return every page by file name."""
     capabilities.load_operations()
     capabilities.load_dialects()
     # Errors of every process, whichever modules were loaded before.
     importlib.import_module("gimbal.faces.server.process")
+    importlib.import_module("gimbal.axis.scores.builtin")
     return {
         "operations.md": operations_page(),
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "views.md": views_page(),
+        "scorers.md": scorers_page(),
     }
 
 

@@ -138,6 +138,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Jobs that run at the same time in one worker."""
     grace_s: Seconds = 10.0
     """Seconds that a running job gets at shutdown before it is parked."""
+    run_code: bool = False
+    """Whether the scorer `code` may run what models wrote. It runs as the user of the worker: it is kept from accidents, and
+    from the network where the system allows that, but not from that user's files."""
 
 
 class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from gimbal.axis.scores.card import Level, ScorerCard, ScoreType
 from gimbal.axis.scores.model import SCORERS, ScoreValue
 from gimbal.axis.scores.scorer import AskingScorer, CodeScorer, SuiteMetric
 from gimbal.kernel.context import Context
+from gimbal.kernel.settings import Settings, WorkerSettings
 from gimbal.testing.scorers import check_asking_scorer, check_card, check_metric, check_scorer
 
 TEXT = st.text(max_size=40)
@@ -202,6 +203,7 @@ async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Conte
         return
     for expected, output in examples:
         if isinstance(found, AskingScorer):
+            ctx.services.register(Settings, Settings(worker=WorkerSettings(run_code=True)))
             await check_asking_scorer(ctx, found, expected, output)
         else:
             check_scorer(found, expected, output)

@@ -4,16 +4,13 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison
+from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison, verdict_of
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.summing import Samples, by_example
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.stats import estimates, paired, resampled
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict
-
-_ORDER = ("worse", "underpowered", "better")
-"""The first of these that a scorer says is the verdict of all."""
 
 
 async def compare_runs(
@@ -35,12 +32,6 @@ async def compare_runs(
     # In a thread: with many examples this takes a second or more.
     rows = await asyncio.to_thread(lambda: [compare_scorer(one, left, right, margin) for one in scorers])
     return Comparison(before=before, after=after, margin=margin, verdict=verdict_of(rows), scorers=rows)
-
-
-def verdict_of(rows: Sequence[ScorerComparison]) -> str:
-    """Return what all scorers together say."""
-    said = {row.verdict for row in rows}
-    return next((verdict for verdict in _ORDER if verdict in said), "equivalent")
 
 
 def compare_scorer(
@@ -65,6 +56,7 @@ def compare_scorer(
         verdict="neither" if better == "neither" else outcome.verdict,
         p_value=outcome.p_value,
         detectable=outcome.detectable,
+        unit=applied.card.unit,
         paired=len(shared),
         unpaired=len(left.keys() ^ right.keys()),
     )
@@ -93,6 +85,7 @@ def _compare_metric(
         verdict="neither" if better == "neither" else outcome.verdict,
         p_value=outcome.p_value,
         detectable=outcome.detectable,
+        unit=applied.card.unit,
         paired=n,
         unpaired=len(set(of_left.ids) ^ set(of_right.ids)),
     )

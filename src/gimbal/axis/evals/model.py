@@ -1,6 +1,7 @@
 """Records of suites, evaluation runs and comparisons; the asset kind `suite`."""
 
 import codecs
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -244,6 +245,8 @@ class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None
     detectable: float | None
     """Smallest difference that this many examples would find with 80 % power."""
+    unit: str = ""
+    """Of the value: `ms`, `USD`; empty for a share or a mark."""
     paired: int
     unpaired: int
     """Examples that only one side has a value for."""
@@ -257,9 +260,25 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     """Differences within ± this count as equivalent."""
     verdict: str
-    """Of all scorers together: `worse` where one is, else `underpowered` where one is, else `better` where one is, else
-    `equivalent`."""
+    """Of all scorers of marks together, see `verdict_of`: what is counted in `ms` or `USD` is shown, and decides nothing."""
     scorers: list[ScorerComparison]
+
+
+_VERDICTS = ("worse", "underpowered", "better")
+"""The first of these that a scorer says is the verdict of all."""
+
+
+def verdict_of(rows: Sequence[ScorerComparison], scorers: Sequence[str] = ()) -> str:
+    """Return what scorers say together: `worse` where one does, else `underpowered`, else `better`, else `equivalent`.
+
+    Of those that are named; without names of all that give marks (a margin is one of marks, not of milliseconds) and had
+    something to judge. Where none is left nothing was shown: `underpowered`.
+    """
+    chosen = [row for row in rows if row.scorer in scorers]
+    if not scorers:
+        chosen = [row for row in rows if not row.unit and row.verdict != "neither" and (row.paired or row.unpaired)]
+    said = {row.verdict for row in chosen}
+    return next((verdict for verdict in _VERDICTS if verdict in said), "equivalent" if said else "underpowered")
 
 
 def check_examples(examples: list[Example]) -> None:

@@ -51,6 +51,8 @@ class Missing(enum.StrEnum):
     """The scorer raised."""
     OUT_OF_RANGE = "out_of_range"
     """The scorer gave a number outside the range of its card."""
+    NOT_ALLOWED = "not_allowed"
+    """A setting of the installation forbids it."""
     NEEDS_EXTRA = "needs_extra"
     """A library that the scorer needs is not installed."""
 

@@ -41,6 +41,8 @@ class _Named:
 
     def __init__(self, card: ScorerCard, function: Callable[..., Any], skip: int) -> None:
         self.card = card
+        self.module = function.__module__
+        """Where it is written."""
         self._function = function
         self._params = _params_of(card.name, function, skip)
         self.__doc__ = function.__doc__

@@ -38,6 +38,7 @@ def run(
     target: Annotated[str, Parameter(help="The version to judge; the suite's own task otherwise.")] = "",
     against: Annotated[str, Parameter(help="The version to compare it with.")] = "",
     margin: Annotated[float, Parameter(help="Differences within ± this are equivalent.")] = 0.02,
+    scorer: Annotated[list[str] | None, Parameter(help="Scorers that decide; all that give marks otherwise.")] = None,
     repeats: Annotated[
         int | None, Parameter(help="Times each example is asked; what the suite says otherwise.")
     ] = None,
@@ -69,7 +70,7 @@ def run(
     try:
         with Client(project=project) as client:
             code = _Evaluation(client, suite, options, quiet=json).verdict(
-                target, against, margin, fresh=fresh, yes=yes, files=(junit, markdown)
+                target, against, margin, scorers=scorer or [], fresh=fresh, yes=yes, files=(junit, markdown)
             )
     except GimbalError as problem:
         show.error(problem)
@@ -92,6 +93,7 @@ class _Evaluation:
         against: str,
         margin: float,
         *,
+        scorers: list[str],
         fresh: bool,
         yes: bool,
         files: "tuple[Path | None, Path | None]",
@@ -106,6 +108,7 @@ class _Evaluation:
         comparison = None
         if against and bad is None:
             comparison = self._client.evaluations.compare(runs[1].id, to=runs[0].id, margin=margin)
+            comparison = msgspec.structs.replace(comparison, verdict=_decided(comparison, scorers))
         self._tell(runs, comparison)
         self._write(runs[0], comparison, *files)
         if bad is not None:
@@ -217,6 +220,17 @@ class _Evaluation:
             cursor = page.next
             if cursor is None:
                 return
+
+
+def _decided(comparison: "Comparison", scorers: list[str]) -> str:
+    """Return the verdict of the scorers that decide; raise BadInput for one that the suite has not."""
+    from gimbal.axis.evals.model import verdict_of
+
+    known = [row.scorer for row in comparison.scorers]
+    unknown = next((name for name in scorers if name not in known), None)
+    if unknown is not None:
+        raise BadInput(f"The suite has no scorer {unknown!r}.", where="scorer", todo=f"It has: {', '.join(known)}.")
+    return verdict_of(comparison.scorers, scorers)
 
 
 _WORDS = {

@@ -11,7 +11,24 @@ import pytest
 from gimbal.axis.scores.builtin import sandbox
 from gimbal.axis.scores.builtin.code import code
 from gimbal.axis.scores.model import ScoreValue
-from gimbal.kernel.context import Context
+from gimbal.kernel.context import Context, Services
+from gimbal.kernel.settings import Settings, WorkerSettings
+
+
+@pytest.fixture(autouse=True)
+def allowed(services: Services) -> None:
+    """Let code run."""
+    services.register(Settings, Settings(worker=WorkerSettings(run_code=True)))
+
+
+async def test_nothing_runs_where_nobody_allowed_it(services: Services, ctx: Context, tmp_path: Path) -> None:
+    services.register(Settings, Settings())
+    trace = tmp_path / "ran"
+    found = await run(ctx, f"open({str(trace)!r}, 'w')")
+
+    assert (found.value, found.missing) == (None, "not_allowed")
+    assert "worker.run_code" in found.explanation
+    assert not trace.exists()
 
 
 async def run(ctx: Context, text: str, tests: str = "assert True", **params: Any) -> ScoreValue:

@@ -120,8 +120,6 @@ class SuiteFormat(Protocol):
         ...
 
 
-
-
 FORMATS: Registry[SuiteFormat] = Registry("suite_formats")
 """Formats that suites are read from; packages add theirs by the entry point group `gimbal.suite_formats`."""
 

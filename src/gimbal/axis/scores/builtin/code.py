@@ -11,6 +11,7 @@ from gimbal.axis.scores.card import ScorerCard, ScoreType
 from gimbal.axis.scores.model import Missing, ScoreValue
 from gimbal.axis.scores.scorer import scorer
 from gimbal.kernel.context import Context
+from gimbal.kernel.settings import Settings
 
 _LONGEST = 1_000_000
 
@@ -24,7 +25,7 @@ _LONGEST = 1_000_000
         description="1 when the Python of the output, alone or in its first ```python fence, runs and then passes `tests`; "
         "with `entry_point` and tests that define `check`, `check(entry_point)` is called as well. The label is passed, "
         "failed or timed out.",
-        limits="Contains accidents, not attackers: the process has limits and, where the system allows it, no network, but "
+        limits="Runs only where worker.run_code is on. Contains accidents, not attackers: the process has limits and, where the system allows it, no network, but "
         "it runs as the user of the worker and can read that user's files. Passing tests is not being right.",
         source="Functional correctness as in HumanEval (Chen et al., arXiv 2107.03374)",
     )
@@ -45,6 +46,8 @@ async def code(
         return missing(Missing.NO_OUTPUT)
     if (long := too_long([text, tests], _LONGEST)) is not None:
         return long
+    if not (ctx.services.has(Settings) and ctx.get(Settings).worker.run_code):
+        return missing(Missing.NOT_ALLOWED, "worker.run_code is off: turn it on to run what models wrote")
     ran = await run_python(
         next(fenced(text, "python", "python3", "py"), text),
         tests,
