@@ -7,6 +7,7 @@ from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.model import EvaluationResult
 from gimbal.axis.evals.reading import PARTS, SUITE, WORST
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.summing import by_example
 from gimbal.engines.console.pages import PageRequest, View, page
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
@@ -14,6 +15,7 @@ from gimbal.kernel.pages import Page, cursor_text, encode_cursor
 
 R = TypeVar("R")
 _ROWS = 20
+_LEAST_MOVE = 1e-9
 
 
 @page("/evaluations", title="Evaluations", nav="Evaluations", order=40, icon="evaluations")
@@ -36,7 +38,9 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
         raise BadInput("Two evaluations are compared.", where="before, after", todo="Open one and choose another.")
     evaluations = ctx.get(Evaluations)
     found = await compare_runs(ctx, evaluations, before, after, margin=0.02)
-    changed = _changed(await evaluations.results(ctx, before), await evaluations.results(ctx, after))
+    marks = [row.scorer for row in found.scorers if not row.unit]
+    left, right = await evaluations.results(ctx, before), await evaluations.results(ctx, after)
+    changed = _changed(marks, left, right)
     rows = _part(changed, lambda row: row["after"].example_id, request.query.get("cursor"))
     return View("evals/compare.html", {"found": found, "changed": rows})
 
@@ -54,19 +58,24 @@ def _part(rows: Sequence[R], id_of: Callable[[R], str], cursor: str | None) -> P
     return Page(items=items, next=encode_cursor({"example": id_of(items[-1])}) if more else None, total=len(rows))
 
 
-def _changed(before: list[EvaluationResult], after: list[EvaluationResult]) -> list[dict[str, Any]]:
-    """Return the examples whose score moved, the largest moves first."""
-    left = {row.example_id: row for row in before}
+def _changed(
+    scorers: Sequence[str], before: Sequence[EvaluationResult], after: Sequence[EvaluationResult]
+) -> list[dict[str, Any]]:
+    """Return the examples whose marks moved, the largest moves first; of several tries the first is shown."""
+    left = {row.example_id: row for row in reversed(before)}
+    means = [
+        {name: {row.id: row.mean for row in by_example(name, results)} for name in scorers}
+        for results in (before, after)
+    ]
     rows: list[dict[str, Any]] = []
-    for right in after:
-        old = left.get(right.example_id)
-        if old is None:
-            continue
-        moves = {name: value - old.scores[name] for name, value in right.scores.items() if name in old.scores}
-        moved = {name: move for name, move in moves.items() if abs(move) > 1e-9}
-        if moved:
-            rows.append({"before": old, "after": right, "moved": moved, "size": max(map(abs, moved.values()))})
-    return sorted(rows, key=lambda row: -row["size"])
+    for id_, right in {row.example_id: row for row in reversed(after)}.items():
+        both = [name for name in scorers if id_ in means[0][name] and id_ in means[1][name]]
+        moves = {name: means[1][name][id_] - means[0][name][id_] for name in both}
+        moved = {name: move for name, move in moves.items() if abs(move) > _LEAST_MOVE}
+        if moved and id_ in left:
+            rows.append({"before": left[id_], "after": right, "moved": moved, "size": max(map(abs, moved.values()))})
+    places = {row.example_id: place for place, row in reversed(list(enumerate(after)))}
+    return sorted(rows, key=lambda row: (-row["size"], places[row["after"].example_id]))
 
 
 @page("/evaluations/{id}", title="Evaluation", icon="evaluations")
