@@ -24,6 +24,7 @@ from bench import (
     memory,
     metrics,
     pages,
+    prompts,
     queries,
     redaction,
     runs_growth,
@@ -50,6 +51,7 @@ BARS = {
     "queries": queries,
     "redaction": redaction,
     "evals": evals,
+    "prompts": prompts,
     "studies": studies,
     "trace_page": trace_page,
 }

@@ -25,7 +25,6 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.model import DATA_FILE
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.evals.model import EXAMPLES_FILE
-from gimbal.axis.scores.model import SCORERS
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.errors import BadInput
@@ -78,7 +77,7 @@ FULL: dict[str, dict[str, Any]] = {
         "retrieval": {"index": "help/docs@v3", "k": 7, "query": "question", "into": "context"},
         "description": HOSTILE,
     },
-    "suite": {"examples": 53, "clusters": 30, "scorers": [*SCORERS, HOSTILE, LONG], HOSTILE: HOSTILE},
+    "suite": {"examples": 53, "clusters": 30, "scorers": ["exact_match", "token_f1", "source_hit", HOSTILE, LONG], HOSTILE: HOSTILE},
     "index": {
         "chunker": {"kind": "markdown", "size": 180, "overlap": 30},
         "retriever": {"kind": "bm25", "k1": 1.2, "b": 0.75},
@@ -122,7 +121,7 @@ SHOWN = {
     "dataset": ["80,789", "122", "Parquet", "< 0.1 %", "> 99.9 %", "string", "double, nullable", "−1.5", "1,439", "mean 816.5, median 840, 2 infinite", "2026-02-01", "blank", "and 2 more", "The first 100 of 122"],
     "model": ["sklearn", "classification", "on time", "the last is the positive one", "python 3.11.7", "number or missing", "true or false", "n × 2", "1,440", "10 B"],
     "prompt": ["local/", "0.25", "4096", "20260", "7 passages for", "/assets/index:help%2Fdocs@v3", ">{{context}}</span>", ">{{question}}</span>", "\\{{ as it is }}", "ends with a \\<", "system", "user"],
-    "suite": ["53", "30", "Harmonic mean of word precision", "1 when the output is one of", "1 when one of the sources", "/evaluations?suite=suite:this@v1"],
+    "suite": ["53", "30", "Harmonic mean of the share", "1 when the output is one of", "1 when one of the sources", "/evaluations?suite=suite:this@v1"],
     "index": ["103", "5,253", "1,234,567", "at most 180 tokens each, up to 30 said again", "BM25, k1 1.2, b 0.75", "The first 100 of 103"],
     "route": ["Split by weight", "kept by session", "up/shadow", "5.0 % of the calls", "2.5", "no tools", "vision", "128,000 tokens", "/assets/prompt:help%2Fanswer@production", "tokens above 60,000", "tools no", "Cheapest", "any region", "2.5 s to connect", "120 s to the first byte", "90 s in all", "3 at each target", "after 1.5 s", "10.0 % of the calls at most", "content filter, context length"],
     "policy": ["a" * 40, "known_secret", "mask", "1,500 ms", "let it pass", "What is answered", "2 words", "own_ticket", "block", "refuse the call", "more than 200,000 characters", "500 ms"],

@@ -77,7 +77,13 @@ async def test_what_the_docs_do_not_say_is_not_known(ctx):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "says"), [({}, "question"), ({"question": None}, "not text"), ({"question": ["a"]}, "not text")]
+    ("inputs", "says"),
+    [
+        ({}, "missing"),
+        ({"question": None}, "not text"),
+        ({"question": ["a"]}, "not text"),
+        ({"question": 5}, "not text"),
+    ],
 )
 async def test_an_input_that_does_not_fit_is_an_error_in_the_output(ctx, inputs, says):
     version = await version_of(ctx)
@@ -87,6 +93,59 @@ async def test_an_input_that_does_not_fit_is_an_error_in_the_output(ctx, inputs,
     assert says in output.error
     trace = await ctx.get(Traces).get(ctx, output.trace_id)
     assert [span.status for span in trace.spans if span.kind == "chain"] == ["error"]
+
+
+TYPED = """+++
+model = "up/tiny"
+
+[variables.items]
+type = "list"
+
+[variables.limit]
+type = "integer"
+default = 3
+
+[[tools]]
+name = "search"
+description = "Look it up."
+[tools.parameters]
+type = "object"
+properties.q.type = "string"
+
+[response]
+name = "answer"
+strict = true
+[response.schema]
+type = "object"
++++
+
+## user
+At most {{limit}}:{{#each items as item}} {{item}};{{/each}}
+"""
+
+
+async def test_inputs_go_in_as_they_are_and_tools_and_the_form_reach_the_model(ctx, upstream):
+    version = await version_of(ctx, text=TYPED)
+
+    good = await target.PROMPTS(ctx, version, Example(id="1", input={"items": ["a", 2, True], "beside": {"x": 1}}))
+    bad = await target.PROMPTS(ctx, version, Example(id="2", input={"items": "a, b", "limit": 2}))
+
+    (sent,) = upstream.received
+    assert good.error == ""
+    assert sent["messages"] == [{"role": "user", "content": "At most 3: a; 2; true;"}]
+    function = {"name": "search", "description": "Look it up."}
+    function["parameters"] = {"type": "object", "properties": {"q": {"type": "string"}}}
+    assert sent["tools"] == [{"type": "function", "function": function}]
+    form = {"name": "answer", "schema": {"type": "object"}, "strict": True}
+    assert sent["response_format"] == {"type": "json_schema", "json_schema": form}
+    assert "'items' is not a list" in bad.error
+
+
+async def test_a_query_has_its_default(ctx):
+    text = PROMPT.replace("[retr", '[variables.question]\ndefault = "Which port does the server listen on?"\n\n[retr')
+    output = await target.PROMPTS(ctx, await version_of(ctx, text=text), Example(id="1", input={}))
+
+    assert (output.error, output.sources) == ("", ["docs/ports.md"])
 
 
 async def test_a_provider_that_fails_is_missing_not_wrong(ctx, upstream):

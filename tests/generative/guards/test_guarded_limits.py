@@ -177,6 +177,20 @@ async def test_variables_of_prompts_are_looked_at(http, ctx, upstream, in_force)
     assert "Help [email]" in sent(upstream)
 
 
+async def test_values_within_lists_and_objects_are_looked_at(http, ctx, upstream, in_force):
+    await in_force(ctx, MASK)
+    head = '+++\nmodel = "up/tiny"\n[variables.items]\ntype = "list"\n[variables.n]\ntype = "integer"\n+++\n\n## user\n'
+    file = head + "{{who.mail}} {{n}}:{{#each items as item}} {{item}}{{/each}}\n"
+    made = await http.post("/api/v1/projects/default/prompts/sync", json={"files": [{"path": "help.md", "text": file}]})
+    assert made.status_code < 300, made.text
+    values = {"who": {"mail": SECRET}, "items": ["a", SECRET, 7], "n": 3}
+    answer = await send(http, chat("prompt:help@v1", [{"role": "user", "content": "now"}], variables=values))
+
+    assert answer.status_code == 200, answer.text
+    assert SECRET not in sent(upstream)
+    assert "[email] 3: a [email] 7" in sent(upstream)
+
+
 @pytest.mark.parametrize("more", [{"n": 2}, {"logprobs": True}])
 async def test_what_could_not_be_looked_at_in_an_answer_is_refused(http, ctx, upstream, in_force, more):
     await in_force(ctx, MASK)

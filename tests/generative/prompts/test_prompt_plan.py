@@ -1,5 +1,8 @@
 """A plan says what a sync would do and writes nothing; a sync that was given a plan does this and nothing else."""
 
+import asyncio
+from collections.abc import Sequence
+
 import httpx
 import msgspec
 import pytest
@@ -7,6 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from gimbal.axis.assets.service import Assets
+from gimbal.engines.storage.blob_ref import BlobRef
+from gimbal.engines.storage.blobs import Blobs
 from gimbal.generative.prompts.files import read_prompt
 from gimbal.generative.prompts.model import PromptFile, SeenPrompt, SyncPlan
 from gimbal.generative.prompts.planning import plan_files
@@ -160,23 +165,62 @@ async def test_what_changed_since_the_plan_is_a_conflict_and_nothing_is_written(
     assert (await ctx.get(Assets).resolve(ctx, "prompt:help/answer")).number == 2
 
 
+async def test_a_sync_that_is_overtaken_while_it_writes_leaves_nothing_or_does_it_anew(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+):
+    files = [file(TEXT + f"mine {name}", f"{name}.md") for name in "abc"]
+    plan, put_many, theirs = await plan_files(ctx, files), Blobs.put_many, iter((1, 2))
+
+    async def overtaken(self: Blobs, contents: Sequence[bytes]) -> list[BlobRef]:
+        if (number := next(theirs, None)) is not None:
+            manifest = msgspec.to_builtins(read_prompt(TEXT + f"theirs {number}"))
+            other = Context(ctx.services, ctx.principal, "default")
+            await ctx.get(Assets).add_version(other, kind="prompt", name="b", manifest=manifest)
+        return await put_many(self, contents)
+
+    monkeypatch.setattr(Blobs, "put_many", overtaken)
+    with pytest.raises(StaleVersion, match="prompt:b is v1, not v0") as caught:
+        await sync_files(ctx, files, seen=seen(plan))
+    assert caught.value.kept == "nothing"
+    for name in "ac":
+        with pytest.raises(NotFound):
+            await ctx.get(Assets).resolve(ctx, f"prompt:{name}")
+
+    report = await sync_files(ctx, files)
+    assert [row.ref for row in report.prompts] == ["prompt:a@v1", "prompt:b@v3", "prompt:c@v1"]
+
+
+async def test_syncs_at_once_end_as_one_after_the_other(ctx: Context):
+    files = [file(TEXT + str(n), f"many/p{n}.md") for n in range(20)]
+    syncs = [files, files[::-1], [file(one.text + "!", one.path) for one in files[::2]], files[5:]]
+
+    await asyncio.gather(*(sync_files(Context(ctx.services, ctx.principal, "default"), one) for one in syncs))
+
+    for number in range(20):
+        found = (await ctx.get(Assets).versions(ctx, "prompt", f"many/p{number}")).items
+        assert [version.number for version in found] == list(range(len(found), 0, -1))
+        assert len(found) == (1 if number % 2 else 2)
+        assert {len(version.files) for version in found} == {1}
+
+
 async def test_half_a_character_is_refused_with_its_line(ctx: Context):
     with pytest.raises(BadInput) as caught:
         await plan_files(ctx, [file(TEXT + "\n\ud800")])
     assert caught.value.where == "help/answer.md:11"
 
 
-async def test_many_files_are_read_with_a_few_statements(ctx: Context):
+async def test_many_files_take_a_few_statements(ctx: Context):
     files = [file(TEXT + str(n), f"many/p{n}.md") for n in range(40)]
-    await sync_files(ctx, files)
     statements: list[str] = []
     listen = lambda *args: statements.append(args[2])
     event.listen(Engine, "before_cursor_execute", listen)
     try:
-        report = await sync_files(ctx, files)
+        assert (await sync_files(ctx, files)).created == 40
+        assert 0 < len(statements) <= 20
+        statements.clear()
+        assert (await sync_files(ctx, files)).unchanged == 40
     finally:
         event.remove(Engine, "before_cursor_execute", listen)
-    assert report.unchanged == 40
     assert 0 < len(statements) <= 5
 
 

@@ -1,6 +1,6 @@
 """What may be in a version: a manifest of plain JSON within limits, files with sound paths whose bytes are there.
 
-`service.Assets.add_version` asks this before it opens a transaction, so a bad version leaves nothing behind.
+`service.Assets` asks this before it opens a transaction, so a bad version leaves nothing behind.
 """
 
 import asyncio
@@ -63,8 +63,13 @@ def check_note(text: str, where: str) -> str:
     return text
 
 
-async def check_files(blobs: Blobs, files: Sequence[FileEntry]) -> list[FileEntry]:
-    """Return the entries by path; raise BadInput, or TooLarge, naming the file that is wrong."""
+async def check_files(
+    blobs: Blobs, files: Sequence[FileEntry], stored: Mapping[str, int] | None = None
+) -> list[FileEntry]:
+    """Return the entries by path; raise BadInput, or TooLarge, naming the file that is wrong.
+
+    `stored` is the size by digest of blobs that were put just now: they are there and need not be renewed.
+    """
     if len(files) > MAX_FILES:
         raise TooLarge(
             f"{len(files)} files are too many; {MAX_FILES} is the most.",
@@ -82,8 +87,11 @@ async def check_files(blobs: Blobs, files: Sequence[FileEntry]) -> list[FileEntr
         folders = {"/".join(parts[:n]) for n in range(1, len(parts))}
         if folders & paths:
             raise BadInput(f"{min(folders & paths)!r} is a file and a folder.", where="files", todo="Rename one.")
+    known = stored or {}
+    for entry in files:
+        _check_size(entry, known.get(entry.digest, entry.size))
     gate = asyncio.Semaphore(_LOOKUPS)
-    await asyncio.gather(*(_check_bytes(blobs, entry, gate) for entry in files))
+    await asyncio.gather(*(_check_bytes(blobs, entry, gate) for entry in files if entry.digest not in known))
     return sorted(files, key=lambda f: f.path)
 
 
@@ -107,6 +115,10 @@ async def _check_bytes(blobs: Blobs, entry: FileEntry, gate: asyncio.Semaphore) 
                 where="files",
                 todo="Upload them with blobs.put first.",
             ) from None
+    _check_size(entry, size)
+
+
+def _check_size(entry: FileEntry, size: int) -> None:
     if size != entry.size:
         raise _bad(entry, f"has {size} bytes, not {entry.size}")
 

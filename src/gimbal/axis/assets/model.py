@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -144,6 +144,25 @@ class AddVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The run that made it."""
     note: str = ""
     """A remark for people."""
+
+
+class VersionDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of many that are added together."""
+
+    name: str
+    """Of the asset."""
+    manifest: Mapping[str, Any]
+    """What the kind's owner asks for."""
+    files: Sequence[FileEntry] = ()
+    """Files by path; their blobs must be there."""
+    inputs: Sequence[ResolvedRef] = ()
+    """The versions that it was made from."""
+    run_id: str | None = None
+    """The run that made it."""
+    note: str = ""
+    """A remark for people."""
+    after: int | None = None
+    """Number of the newest version as far as you know; 0 means none yet."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

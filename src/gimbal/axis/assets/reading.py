@@ -1,6 +1,6 @@
 """Reading assets: what a reference means, lists, versions, aliases and their history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,8 @@ from gimbal.kernel.refs import AtDigest, AtVersion, Latest, Ref, ResolvedRef, Se
 
 _joined = versions.join(assets, versions.c.asset_id == assets.c.id)
 _version_columns = (versions, assets.c.project, assets.c.kind, assets.c.name)
-
+_contents = sa.tuple_(versions.c.asset_id, versions.c.digest).in_(sa.bindparam("contents", expanding=True))
+_OF_CONTENTS = sa.select(*_version_columns).select_from(_joined).where(_contents)
 
 _MOST_NAMED = 5
 
@@ -42,6 +43,12 @@ class AssetReader:
         """Return the version that was recorded as `ref`, or None when it is not of this project."""
         same = (assets.c.project == project, assets.c.kind == ref.kind, assets.c.name == ref.name)
         return await cls._one(tx, *same, versions.c.number == ref.number)
+
+    @staticmethod
+    async def of_contents(tx: AsyncConnection, contents: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+        """Return the versions of these contents, each the id of an asset and a digest, by it; those that there are."""
+        rows = (await tx.execute(_OF_CONTENTS, {"contents": list(contents)})).mappings()
+        return {(row["asset_id"], row["digest"]): _version(row) for row in rows}
 
     async def resolve(self, ctx: Context, ref: Ref | str) -> Version:
         """Return the one version that a reference means; raise NotFound, or Conflict for a digest of several."""

@@ -1,4 +1,4 @@
-"""The verbs of assets: add a version, move an alias, note a use; each within one transaction."""
+"""The verbs of assets: add a version or many, move an alias, note a use; each within one transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,19 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gimbal.axis.assets import content
-from gimbal.axis.assets.model import (
-    AliasMove,
-    AliasMoved,
-    FileEntry,
-    GatePolicy,
-    Permit,
-    Version,
-    VersionAdded,
-)
+from gimbal.axis.assets import adding, content
+from gimbal.axis.assets.adding import Checked
+from gimbal.axis.assets.model import AliasMove, AliasMoved, FileEntry, GatePolicy, Permit, Version, VersionDraft
 from gimbal.axis.assets.reading import AssetReader
-from gimbal.axis.assets.registry.rows import enlist
-from gimbal.axis.assets.store import alias_moves, aliases, assets, uses, versions
+from gimbal.axis.assets.store import alias_moves, aliases, assets, uses
+from gimbal.engines.storage.blob_ref import BlobRef
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
@@ -57,66 +50,40 @@ class Assets(AssetReader):
         `also` writes what belongs to it in the same transaction. Raise BadInput when the manifest does not fit its kind or
         a file's blob is missing, StaleVersion when the newest version is not `after` any more; then nothing is stored.
         """
-        owner = content.known_kind(kind)
-        check_name(name)
-        content.check_note(note, "note")
-        plain = content.plain(manifest)
-        entries = await content.check_files(self._blobs, files)
-        if owner.check:
-            owner.check(plain, entries)
-        digest = content.digest(kind, plain, entries)
-        project = ctx.project or "default"
+        new = VersionDraft(
+            name=name, manifest=manifest, files=files, inputs=inputs, run_id=run_id, note=note, after=after
+        )
+        checked = await self._checked(kind, new, {})
         async with self._catalog.write(ctx) as tx:
-            asset = await self._asset_for_update(tx, ctx, project, kind, name)
-            if after is not None and asset["last_number"] != after:
-                raise StaleVersion(
-                    f"The newest version of {kind}:{name} is v{asset['last_number']}, not v{after}.",
-                    where="after",
-                    todo="Read it again and decide anew.",
-                )
-            version = await self._one(tx, versions.c.asset_id == asset["id"], versions.c.digest == digest)
-            if version is None:
-                values: dict[str, Any] = {
-                    "id": new_id(),
-                    "number": asset["last_number"] + 1,
-                    "digest": digest,
-                    "manifest": plain,
-                    "files": entries,
-                    "inputs": list(inputs),
-                    "run_id": run_id,
-                    "created_at": ctx.now(),
-                    "created_by": ctx.principal.name,
-                    "note": note,
-                }
-                version = Version(project=project, kind=kind, name=name, **values)
-                await tx.execute(versions.insert().values(asset_id=asset["id"], **values))
-                await tx.execute(
-                    assets.update()
-                    .where(assets.c.id == asset["id"])
-                    .values(last_number=version.number, latest_at=version.created_at)
-                )
-                ctx.emit(VersionAdded(project=project, version=version))
+            (version,) = await adding.add(tx, ctx, kind, [checked])
             ctx.audit(version=str(version.ref))
-            await _note_origin(tx, ctx, version, inputs, run_id)
             if also is not None:
                 await also(tx, version)
         return version
 
-    async def _asset_for_update(
-        self, tx: AsyncConnection, ctx: Context, project: str, kind: str, name: str
-    ) -> Mapping[str, Any]:
-        """Return the asset's row, locked until the end of the transaction; make it when it is the first version."""
-        same = sa.and_(assets.c.project == project, assets.c.kind == kind, assets.c.name == name)
-        query = sa.select(assets).where(same).with_for_update()
-        row = (await tx.execute(query)).mappings().first()
-        if row is None:
-            values = {
-                "id": new_id(), "project": project, "kind": kind, "name": name, "last_number": 0, "latest_at": ctx.now(),
-            }  # fmt: skip
-            await insert_missing(tx, assets, values)
-            row = (await tx.execute(query)).mappings().one()
-            await enlist(tx, ctx, row["id"], kind, name)
-        return dict(row)
+    async def add_versions(
+        self, ctx: Context, *, kind: str, new: Sequence[VersionDraft], stored: Sequence[BlobRef] = ()
+    ) -> list[Version]:
+        """Add versions of one kind, all or none, as `add_version` would one after the other; return them in that order.
+
+        `stored` are blobs that the caller has put just now. Raises what `add_version` raises, and nothing is stored.
+        """
+        sizes = {blob.digest: blob.size for blob in stored}
+        checked = [await self._checked(kind, one, sizes) for one in new]
+        async with self._catalog.write(ctx) as tx:
+            found = await adding.add(tx, ctx, kind, checked)
+            ctx.audit(versions=[str(version.ref) for version in found])
+        return found
+
+    async def _checked(self, kind: str, new: VersionDraft, stored: Mapping[str, int]) -> Checked:
+        owner = content.known_kind(kind)
+        check_name(new.name)
+        content.check_note(new.note, "note")
+        plain = content.plain(new.manifest)
+        entries = await content.check_files(self._blobs, new.files, stored)
+        if owner.check:
+            owner.check(plain, entries)
+        return Checked(new=new, manifest=plain, files=entries, digest=content.digest(kind, plain, entries))
 
     async def move_alias(
         self,
@@ -205,16 +172,6 @@ class Assets(AssetReader):
         async with self._catalog.write() as tx:
             for ref in refs:
                 await _note(tx, ctx.project or "default", ctx.now(), user_kind, user_id, ref, relation)
-
-
-async def _note_origin(
-    tx: AsyncConnection, ctx: Context, version: Version, inputs: Sequence[ResolvedRef], run_id: str | None
-) -> None:
-    """Note what a version was made from and by; another origin of the same content is added to the first."""
-    for source in inputs:
-        await _note(tx, version.project, ctx.now(), "version", str(version.ref), source, "input")
-    if run_id:
-        await _note(tx, version.project, ctx.now(), "run", run_id, version.ref, "made")
 
 
 async def _note(

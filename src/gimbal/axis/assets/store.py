@@ -1,6 +1,12 @@
 """Tables of assets, versions, aliases, their history, and lineage. A version and a move, once written, stay."""
 
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.engines.storage.catalog import Json, Utc, metadata
 from gimbal.engines.storage.tables import append_only
@@ -81,3 +87,22 @@ uses = sa.Table(
     sa.Column("at", Utc, nullable=False),
     sa.Index("ix_uses_project_ref", "project", "ref", "user_kind", "at"),
 )
+
+CHUNK = 500
+"""Names or ids that one statement takes."""
+
+
+async def add_missing(tx: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows whose keys are not there, as `insert_missing` does with one.
+
+    PostgreSQL waits for a transaction that is inserting one of them: whoever gives them in the order of their keys waits for
+    nobody who waits for him.
+    """
+    if rows:
+        await tx.execute(_adding(tx.dialect.name, table), [dict(row) for row in rows])
+
+
+@functools.cache
+def _adding(dialect: str, table: sa.Table) -> sa.Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()

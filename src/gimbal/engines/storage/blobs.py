@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from blake3 import blake3
 
 from gimbal.engines.storage.blob_ref import BlobRef
 from gimbal.engines.storage.parts import PartFiles, sweep
+from gimbal.engines.storage.placing import place_all, touched
 from gimbal.engines.storage.ranges import read_between
 from gimbal.engines.storage.uploads import Kept, Spool, gather, sync_folder
 from gimbal.kernel.errors import BadInput, ConfigurationError, CorruptUpload, NotFound, Unavailable
@@ -29,6 +30,7 @@ _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}")
 _CHUNK = 1 << 20
 # A blob in an object store that is put again after so long is written again: that it is wanted is told by its date.
 _RENEW_S = 3600.0
+_SENDS = 16
 
 
 class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,24 @@ class Blobs:
             await obstore.put_async(self._store, key, b"".join(pieces) if path is None else path)
         return None
 
+    async def put_many(self, contents: Sequence[bytes]) -> list[BlobRef]:
+        """Store many small blobs; when this returns, each is as durable as after `put`. A failure may leave some of them."""
+        digests = await asyncio.to_thread(lambda: [digest_of(content) for content in contents])
+        by_digest = dict(zip(digests, contents, strict=True))
+        if self._folder is not None:
+            by_key = {key_of(digest): content for digest, content in by_digest.items()}
+            await asyncio.to_thread(place_all, self._folder, by_key)
+        else:
+            gate = asyncio.Semaphore(_SENDS)
+            await asyncio.gather(*(self._send(digest, content, gate) for digest, content in by_digest.items()))
+        return [BlobRef(digest=digest, size=len(content)) for digest, content in zip(digests, contents, strict=True)]
+
+    async def _send(self, digest: str, content: bytes, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            if not await self._renewed(digest):
+                with _mapped():
+                    await obstore.put_async(self._store, key_of(digest), content)
+
     async def complete(self, upload: str, digests: Mapping[int, str]) -> BlobRef:
         """Store what came in parts (`parts.begin`, `parts.put`); raise BadInput when one is missing or is another one."""
         folder, parts = self._folder, self.parts
@@ -122,7 +142,7 @@ class Blobs:
 
         def target_of(kept: Kept) -> Path | None:
             path = folder / key_of(PREFIX + kept.hexes)
-            return None if _touched(path) else path
+            return None if touched(path) else path
 
         kept = await parts.complete(upload, digests, target_of)
         return BlobRef(digest=PREFIX + kept.hexes, size=kept.size)
@@ -144,7 +164,7 @@ class Blobs:
     async def _renewed(self, digest: str) -> bool:
         """Tell whether a blob is here that counts as put just now: the collector leaves it alone for its grace."""
         if self._folder is not None:
-            return _touched(self._folder / key_of(digest))
+            return touched(self._folder / key_of(digest))
         try:
             with _mapped(digest):
                 found = await obstore.head_async(self._store, key_of(digest))
@@ -252,14 +272,6 @@ class Blobs:
     async def ping(self) -> None:
         """Raise Unavailable when the store does not answer."""
         await self.exists(digest_of(b""))
-
-
-def _touched(path: Path) -> bool:
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _damaged(digest: str) -> Unavailable:

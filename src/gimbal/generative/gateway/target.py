@@ -5,7 +5,7 @@ without its `[n]` markers; the sources they point to are given beside it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,14 +17,17 @@ from gimbal.axis.traces.model import Document, Span
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.call import Attribution, TraceContext
 from gimbal.generative.gateway.complete import Completion, complete
+from gimbal.generative.gateway.conversation import Json
 from gimbal.generative.gateway.foreseeing import foreseen
+from gimbal.generative.gateway.prompting import format_of, query_of, tools_of
 from gimbal.generative.gateway.providers.reading import numbered
+from gimbal.generative.gateway.wire.openai_chat.encode import function, schema_of
 from gimbal.generative.knowledge.model import Hit
 from gimbal.generative.knowledge.service import Found, Indexes
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, DeadlineExceeded, GimbalError
+from gimbal.kernel.errors import DeadlineExceeded, GimbalError
 from gimbal.kernel.ids import new_span_id, new_trace_id
 from gimbal.kernel.refs import Ref, ResolvedRef
 
@@ -110,10 +113,10 @@ async def answer(
     failure = ""
     try:
         manifest = decode_manifest(version.manifest)
-        values = {name: _as_text(name, value) for name, value in inputs.items() if name in manifest.variables}
+        values = {name: value for name, value in inputs.items() if name in manifest.variables}
         hits: list[Hit] = []
         if manifest.retrieval is not None:
-            found = await chain.retrieve(manifest.retrieval, values)
+            found = await chain.retrieve(manifest, manifest.retrieval, values)
             hits = found.hits
             values[manifest.retrieval.into] = numbered([(hit.source, hit.heading, hit.text) for hit in hits])
         completion = await chain.call(manifest, values)
@@ -146,11 +149,9 @@ class _Chain:
         self._spans: list[Span] = []
         self.output = ""
 
-    async def retrieve(self, setting: RetrievalSetting, values: dict[str, str]) -> Found:
+    async def retrieve(self, manifest: PromptManifest, setting: RetrievalSetting, values: Mapping[str, Any]) -> Found:
         """Search the prompt's index for the value of its query variable."""
-        query = values.get(setting.query)
-        if query is None:
-            raise BadInput(f"The input {setting.query!r} is missing.", where=f"input.{setting.query}", todo="Give it.")
+        query = query_of(manifest, setting, values, "input")
         begun = to_us(self._ctx.now())
         ref = Ref.parse(setting.index, kind="index")
         found = await self._ctx.get(Indexes).search(self._ctx, ref, query, setting.k)
@@ -172,14 +173,14 @@ class _Chain:
         )
         return found
 
-    async def call(self, manifest: PromptManifest, values: dict[str, str]) -> Completion:
+    async def call(self, manifest: PromptManifest, values: Mapping[str, Any]) -> Completion:
         """Fill the prompt and call its model inside this chain."""
         messages = format_messages(manifest, values)
         return await complete(
             self._ctx,
             model=manifest.model,
             messages=[{"role": message.role, "content": message.content} for message in messages],
-            params=msgspec.to_builtins(manifest.params),
+            params=msgspec.to_builtins(manifest.params) | _asked(manifest),
             attribution=self._attribution,
             refs=self._refs,
             trace=TraceContext(trace_id=self.trace_id, parent_id=self._span_id),
@@ -232,12 +233,13 @@ def without_markers(text: str) -> str:
     return _MARKER.sub("", text).strip()
 
 
-def _as_text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict | list) or value is None:
-        raise BadInput(f"The input {name!r} is not text.", where=f"input.{name}", todo="Give it as a string.")
-    return str(value)
+def _asked(manifest: PromptManifest) -> Json:
+    """Return the tools and the form of the answer as a chat completion asks for them."""
+    tools, form = tools_of(manifest), format_of(manifest)
+    found: Json = {"tools": [{"type": "function", "function": function(tool)} for tool in tools]} if tools else {}
+    if form is not None:
+        found["response_format"] = {"type": "json_schema", "json_schema": schema_of(form)}
+    return found
 
 
 def _json(value: Any) -> str:

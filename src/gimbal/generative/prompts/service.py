@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gimbal.axis.assets.model import VersionDraft
 from gimbal.axis.assets.service import Assets
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.generative.prompts.changes import changes, text_diff
@@ -31,7 +32,6 @@ from gimbal.kernel.errors import BadInput, StaleVersion
 from gimbal.kernel.refs import Ref, ResolvedRef
 
 _ATTEMPTS = 5
-_UPLOADS = 16
 
 
 async def sync_files(
@@ -74,22 +74,14 @@ def _check_seen(steps: Sequence[Step], seen: Sequence[SeenPrompt]) -> None:
 
 
 async def _write(ctx: Context, steps: Sequence[Step], note: str) -> None:
-    """Write the versions that are new, what is included first."""
+    """Write the versions that are new, what is included first; all of them or none."""
     new = [step for step in steps if step.writes]
-    blobs, gate = ctx.get(Blobs), asyncio.Semaphore(_UPLOADS)
-
-    async def put(step: Step) -> None:
-        async with gate:
-            await blobs.put(step.draft.content, expect=step.file.digest)
-
-    await asyncio.gather(*map(put, new))
-    # Said now: the record of the audit is written with the first version.
+    # Said now: the record of the audit is written with the versions.
     ctx.audit(created=[str(step.ref) for step in new], unchanged=len(steps) - len(new))
-    assets = ctx.get(Assets)
-    for step in new:
-        await assets.add_version(
-            ctx,
-            kind="prompt",
+    if not new:
+        return
+    versions = [
+        VersionDraft(
             name=step.draft.name,
             manifest=msgspec.to_builtins(step.manifest),
             files=[step.file],
@@ -97,6 +89,10 @@ async def _write(ctx: Context, steps: Sequence[Step], note: str) -> None:
             note=note,
             after=step.newest,
         )
+        for step in new
+    ]
+    stored = await ctx.get(Blobs).put_many([step.draft.content for step in new])
+    await ctx.get(Assets).add_versions(ctx, kind="prompt", new=versions, stored=stored)
 
 
 def _report(steps: Sequence[Step]) -> SyncReport:

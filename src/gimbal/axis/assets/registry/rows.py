@@ -11,12 +11,11 @@ from gimbal.axis.assets.model import FileEntry
 from gimbal.axis.assets.registry.model import Kind, RegisteredName, RegisteredVersion, slug_of
 from gimbal.axis.assets.registry.search import NAME_COLUMNS, NAMED
 from gimbal.axis.assets.registry.store import asset_tags, registered_names, version_notes, version_tags
-from gimbal.axis.assets.store import aliases, assets, versions
+from gimbal.axis.assets.store import CHUNK, add_missing, aliases, assets, versions
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
 from gimbal.kernel.ids import new_id
 
-CHUNK = 500
 KINDS: tuple[Kind, ...] = ("model", "prompt")
 
 
@@ -56,18 +55,26 @@ async def place_of(tx: AsyncConnection, ctx: Context, kind: Kind, name: str) -> 
         number += 1
 
 
-async def enlist(tx: AsyncConnection, ctx: Context, asset_id: str, kind: str, name: str) -> None:
-    """Give an asset that is made without the registry its own name in it, where that is free."""
+async def enlist(tx: AsyncConnection, ctx: Context, kind: str, named: Mapping[str, str]) -> None:
+    """Give assets (names by id) that are made without the registry their own names in it, where these are free."""
     if kind not in KINDS:
         return
     project, now = ctx.project or "default", ctx.now()
-    # Names there are one space: a prompt that is named like a model has none.
-    free = await name_row(tx, project, name) is None
-    values = {
-        "asset_id": asset_id, "project": project, "name": name if free else None, "last_name": name, "description": "",
-        "created_at": now, "updated_at": now,
-    }  # fmt: skip
-    await insert_missing(tx, registered_names, values)
+    names = sorted(named.values())
+    taken: set[str] = set()
+    for start in range(0, len(names), CHUNK):
+        query = sa.select(registered_names.c.name).where(registered_names.c.project == project)
+        query = query.where(registered_names.c.name.in_(names[start : start + CHUNK]))
+        taken |= set((await tx.execute(query)).scalars())
+    rows: list[dict[str, Any]] = [
+        {
+            # Names there are one space: a prompt that is named like a model has none.
+            "asset_id": id_, "project": project, "name": None if name in taken else name, "last_name": name,
+            "description": "", "created_at": now, "updated_at": now,
+        }
+        for id_, name in sorted(named.items(), key=lambda item: item[1])
+    ]  # fmt: skip
+    await add_missing(tx, registered_names, rows)
 
 
 async def change_name(tx: AsyncConnection, ctx: Context, asset_id: str, **values: Any) -> None:

@@ -128,7 +128,7 @@ async def guarded(looking: Looking, call: Call) -> tuple[Call, GimbalError | Non
     except BadInput as problem:
         return _withheld(call, Conversation(turns=(Turn(role="user", parts=(Text(text=WITHHELD),)),))), problem
     said = texts(conversation)
-    filled = [Said(text, before=f"{name}: ") for name, text in values.items()]
+    filled = [_filled(name, value) for name, value in values.items()]
     if not looking.policy.input:
         return call, None
     try:
@@ -140,10 +140,28 @@ async def guarded(looking: Looking, call: Call) -> tuple[Call, GimbalError | Non
     if told == [one.text for one in (*said, *filled)]:
         return call, blocked
     expected = retold(conversation, iter(told))
-    masked = dict(zip(values, told[len(said) :], strict=True))
+    left = zip(filled, told[len(said) :], strict=True)
+    masked = {name: _again(value, *one) for (name, value), one in zip(values.items(), left, strict=True)}
     if masked != values and VARIABLES in expected.extras:
         expected = msgspec.structs.replace(expected, extras={**expected.extras, VARIABLES: masked})
     return _resaid(call, expected, swaps([*said, *filled], told), masked), blocked
+
+
+def _filled(name: str, value: Any) -> Said:
+    """Return a variable's value as a text; what is none as JSON, of which each text and number is looked at."""
+    if isinstance(value, str):
+        return Said(value, before=f"{name}: ")
+    return Said(msgspec.json.encode(value).decode(), before=f"{name}: ", json=True)
+
+
+def _again(value: Any, said: Said, told: str) -> Any:
+    """Return a variable's value as guards left it; one that they left alone is the caller's own."""
+    if told == said.text:
+        return value
+    try:
+        return msgspec.json.decode(told) if said.json else told
+    except (ValueError, RecursionError):
+        return told
 
 
 def _withheld(call: Call, conversation: Conversation) -> Call:
@@ -182,7 +200,7 @@ def _pairs(before: Any, after: Any) -> Swaps:
     return {}
 
 
-def _resaid(call: Call, expected: Conversation, changed: Swaps, values: Mapping[str, str]) -> Call:
+def _resaid(call: Call, expected: Conversation, changed: Swaps, values: Mapping[str, Any]) -> Call:
     """Return the call saying what is expected, in the caller's own fields where that says just it.
 
     So what has no place in the normal form goes on to a provider of the same wire all the same.
