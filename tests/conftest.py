@@ -77,6 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _spool(tmp_path_factory: pytest.TempPathFactory) -> None:
     # What a test's programs could not send must not be sent by the programs of whoever ran the tests.
     os.environ["GIMBAL_SPOOL"] = str(tmp_path_factory.mktemp("spool"))
+    os.environ["GIMBAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

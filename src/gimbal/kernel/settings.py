@@ -266,6 +266,7 @@ _OTHER_VARIABLES = frozenset(
         "GIMBAL_URL",
         "GIMBAL_LINK",
         "GIMBAL_API_KEY",
+        "GIMBAL_CACHE",
         "GIMBAL_CONFIG",
         "GIMBAL_DEMO_LLM_URL",
         "GIMBAL_PROJECT",

@@ -3,22 +3,39 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, overload
 
 from gimbal.axis.evals.model import EvaluationRun
 from gimbal.axis.gates.model import Decision
 from gimbal.axis.monitors.model import MonitorReport
 from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget
 from gimbal.faces.client.client import Client, default_client
+from gimbal.faces.client.prompting.prompt import Prompt, as_prompt, find_prompt, note_use
 from gimbal.faces.client.tracing import current_span
 from gimbal.generative.prompts.model import RenderedPrompt
 from gimbal.kernel.errors import BadInput, DeadlineExceeded
 
 
-def prompt(ref: str, variables: Mapping[str, Any] | None = None, *, client: Client | None = None) -> RenderedPrompt:
-    """Return a prompt version with its variables filled in: messages ready to send."""
-    return (client or default_client()).prompts.render(ref, variables=dict(variables or {}))
+@overload
+def prompt(ref: str, variables: None = None, *, client: Client | None = None) -> Prompt: ...
+@overload
+def prompt(ref: str, variables: Mapping[str, Any], *, client: Client | None = None) -> RenderedPrompt: ...
+def prompt(
+    ref: str, variables: Mapping[str, Any] | None = None, *, client: Client | None = None
+) -> Prompt | RenderedPrompt:
+    """Return a prompt to be filled: `gimbal.prompt("support/answer@production").format(question="…")`.
+
+    It is fetched once, follows its alias within about a second, and works from a copy on disk while the server is away.
+    With `variables` the server fills it now, and what comes back is the messages of that version.
+    """
+    client = client or default_client()
+    if variables is None:
+        return find_prompt(str(ref), client)
+    filled = client.prompts.render(as_prompt(str(ref)), variables=dict(variables))
+    note_use(filled.ref)
+    return filled
 
 
 def score(
@@ -77,15 +94,25 @@ def _words(kinds: type[StrEnum]) -> str:
 
 def evaluate(
     suite: str,
-    subject: str,
+    subject: str = "",
     *,
+    repeats: int | None = None,
+    concurrency: int = 4,
+    max_cost: Decimal | None = None,
+    cache: bool = True,
     timeout: float = 3600.0,
     on_progress: Callable[[int, int], None] | None = None,
     client: Client | None = None,
 ) -> EvaluationRun:
-    """Put a version through a suite and wait for the result; raise DeadlineExceeded after `timeout` seconds."""
+    """Put a version (the suite's own task without one) through a suite and wait for the result.
+
+    `repeats` is how often each example is asked, `max_cost` the US dollars that the run may cost, `cache` whether answers
+    of earlier runs to the same content are taken. Raise DeadlineExceeded after `timeout` seconds; the run goes on.
+    """
     client = client or default_client()
-    run = client.evaluations.start(suite=suite, subject=subject)
+    run = client.evaluations.start(
+        suite=suite, subject=subject, repeats=repeats, concurrency=concurrency, max_cost=max_cost, cache=cache
+    )
     deadline = time.monotonic() + timeout
     while run.status == "running":
         if time.monotonic() > deadline:
