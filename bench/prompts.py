@@ -1,6 +1,7 @@
-"""A folder of 1,000 prompt files synced over HTTP: at first, and again with nothing new.
+"""A folder of 1,000 prompt files synced over HTTP: at first, and again with nothing new; and a prompt filled from memory.
 
-The limit is to write as many blobs, each synced and four at once, with one sync of each folder.
+The limit of a sync is to write as many blobs, each synced and four at once, with one sync of each folder; that of filling is
+to put the same texts together by hand.
 """
 
 import os
@@ -13,10 +14,11 @@ from pathlib import Path
 import httpx
 from blake3 import blake3
 
+import gimbal
 from bench.bar import Figure, gimbal_up, median
 
-FILES = 1_000
-_FIRST_S, _AGAIN_S = 2.0, 1.0
+FILES, FILLED = 1_000, 5_000
+_FIRST_S, _AGAIN_S, _FILLED_US = 2.0, 1.0, 20.0
 
 
 def texts(count: int, mark: str) -> list[str]:
@@ -63,6 +65,31 @@ def _synced(client: httpx.Client, project: str, files: list[str]) -> float:
     return time.perf_counter() - begun
 
 
+def _filled(url: str, project: str) -> tuple[float, float]:
+    """Return the microseconds of `format` from memory, looked up anew each time, and of putting the texts together by hand."""
+    os.environ["GIMBAL_CACHE"] = tempfile.mkdtemp(prefix="gimbal-cache-")
+    values = {"context": "[1] docs/ports.md — Ports\nThe server listens on 8765.", "question": "Which port is it?"}
+    with gimbal.Client(url, project=project) as client:
+
+        def ours() -> float:
+            begun = time.perf_counter()
+            for _ in range(FILLED):
+                gimbal.prompt("help/answer-7", client=client).format(**values)
+            return (time.perf_counter() - begun) / FILLED * 1e6
+
+        took = median(ours)
+    head = texts(8, project)[7].partition("## system\n")[2].partition("\n\n##")[0]
+
+    def hand() -> float:
+        begun = time.perf_counter()
+        for _ in range(FILLED):
+            said = f"{values['context']}\n\nQuestion: {values['question']}"
+            assert [{"role": "system", "content": head}, {"role": "user", "content": said}]
+        return (time.perf_counter() - begun) / FILLED * 1e6
+
+    return took, median(hand)
+
+
 def figures() -> Iterator[Figure]:
     """Measure both syncs, each first one of a project of its own with texts of its own, and the writing alone."""
     with gimbal_up() as up, httpx.Client(base_url=up.url, timeout=120) as client:
@@ -76,7 +103,10 @@ def figures() -> Iterator[Figure]:
         took = median(first, 3)
         last = "prompts-0"
         again = median(lambda: _synced(client, last, texts(FILES, last)), 3)
+        filled, by_hand = _filled(up.url, last)
     alone = median(lambda: _written([text.encode() for text in texts(FILES, "the disk")]), 3)
+    yield Figure("prompt().format() from memory", filled, "µs", _FILLED_US, f"{_FILLED_US:g} µs")
+    yield Figure("  of", filled, "µs", by_hand, f"putting the texts together by hand ({by_hand:.1f} µs)", physical=True)
     yield Figure(f"first sync of {FILES:,} prompt files", took, "s", _FIRST_S, f"{_FIRST_S:g} s")
     yield Figure("  of", took, "s", alone, f"writing their blobs alone ({alone:.2f} s)", physical=True)
     yield Figure(f"sync of {FILES:,} files with nothing new", again, "s", _AGAIN_S, f"{_AGAIN_S:g} s")
