@@ -28,7 +28,7 @@ from gimbal.kernel.context import Context, Principal, Role
 from gimbal.kernel.settings import Settings
 
 SAMPLES, ROWS = 10_000, 100_000
-SCORERS = ("exact_match", "token_f1", "source_hit")
+SCORERS = ("exact", "exact_match", "token_f1", "contains", "source_hit")
 _OWNER = Principal(kind="owner", id="owner", name="owner", everywhere=Role.ADMIN)
 _PER_SAMPLE_MS, _WHOLE_S, _OPEN_MS = 2.0, 60.0, 300.0
 _LATENCY_MS = 12.5
