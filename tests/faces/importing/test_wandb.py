@@ -175,7 +175,7 @@ def test_an_export(form: str, tmp_path: Path, client: gimbal.Client, bring: Brin
     ("name", "text", "steps", "problems"),
     [
         ("history.csv", "_step,loss\n0,0.5\n1,0.25,9\n", [0, 1], [":3"]),
-        ("history.csv", f"_step,loss,word\n0,0.5,{'x' * 200_000}\n", None, [""]),
+        ("history.csv", f"_step,loss,word\n0,0.5,{'x' * 200_000}\n", [0], []),
         ("history.jsonl", '{"_step": 0, "loss": 1}\n{"_step": Infinity, "loss": 1}\n', [0], [": row 2"]),
         ("history.jsonl", '{"_step": 0, "loss": 1, "word": "a\u2028b"}\n{"_step": 1, "loss": 1}\n', [0, 1], []),
         ("history.json", '{"no": "list"}', None, [""]),

@@ -29,6 +29,7 @@ from gimbal.kernel.errors import BadInput, GimbalError, NotFound
 _KIND = "wandb"
 _OWN = ("_step", "_timestamp", "_runtime", "_wandb")
 _MORE = "cells without a name"
+_LONGEST_CELL = 64 * 2**20
 _HISTORIES = ("history.jsonl", "history.json", "history.parquet", "history.csv")
 _CONFIGS = ("config.json", "config.yaml")
 _SUMMARIES = ("summary.json", "wandb-summary.json")
@@ -244,6 +245,8 @@ def _history(folder: Path, problems: list[Problem]) -> Iterator[Json]:
         for batch in pq.ParquetFile(path).iter_batches(10_000):
             yield from batch.to_pylist()
     elif path.suffix == ".csv":
+        # The limit is the process's, and small; a table or a text that was logged may be long.
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, restkey=_MORE)
             for row in reader:
