@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison, verdict_of
 from gimbal.axis.evals.service import Evaluations
-from gimbal.axis.evals.summing import Samples, by_example
+from gimbal.axis.evals.samples import Samples
+from gimbal.axis.evals.summing import by_example
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.stats import estimates, paired, resampled
 from gimbal.kernel.context import Context
@@ -69,8 +70,8 @@ def _compare_metric(
     (of_left, left), (of_right, right) = Samples.of(applied, before), Samples.of(applied, after)
     places = {id_: place for place, id_ in enumerate(of_right.ids)}
     pairs = [(place, places[id_]) for place, id_ in enumerate(of_left.ids) if id_ in places]
-    clusters = [of_left.clusters[place] for place, _ in pairs]
-    both = Samples(ids=[], clusters=clusters)
+    both = of_left.part([place for place, _ in pairs])
+    clusters = both.clusters
     first = both.statistic(applied, [left[place] for place, _ in pairs])
     second = both.statistic(applied, [right[place] for _, place in pairs])
     better, n = applied.card.better, len(pairs)

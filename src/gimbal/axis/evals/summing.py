@@ -4,20 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from gimbal.axis.evals.model import EvaluationResult, PassRate, ScorerSummary
-from gimbal.axis.evals.results import output_of, seen_of
+from gimbal.axis.evals.samples import MOST_SLICES, Samples
 from gimbal.axis.scores.card import ScorerCard, ScoreType
-from gimbal.axis.scores.model import Missing, ScoreValue
+from gimbal.axis.scores.model import Missing
 from gimbal.axis.scores.scorer import Applied
-from gimbal.engines.stats import estimates, passing, resampled
+from gimbal.engines.stats import estimates, passing
 from gimbal.engines.stats.model import Estimate
 
 _NOT_ASKED = Missing.NO_EXPECTATION
 """Without an expectation there is nothing to judge: that is the suite's, and no gap in the evidence."""
-MOST_SLICES = 50
 
 
 class ExampleScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,15 +54,13 @@ def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSu
     labels = Counter(row.labels[name] for row in results if name in row.labels)
     if applied.metric is not None:
         places, samples = Samples.of(applied, results)
-        n = len(samples)
-        statistic = places.statistic(applied, samples)
-        estimate = resampled.estimate(statistic, n, places.clusters, draws=resampled.draws_for(n))
         return ScorerSummary(
             scorer=name,
-            estimate=estimate,
+            estimate=places.estimate(applied, samples),
             missing=dict(missing),
             better=card.better,
             unit=card.unit,
+            slices=places.by_slice(applied, samples),
             labels=dict(labels),
         )
     rows = by_example(name, results)
@@ -132,42 +127,6 @@ def _passes(rows: Sequence[ExampleScores]) -> list[PassRate]:
             )
         )
     return found
-
-
-class Samples(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose samples a metric over the whole suite is of."""
-
-    ids: list[tuple[str, int]]
-    """Example and repeat of each."""
-    clusters: list[str]
-
-    @classmethod
-    def of(cls, applied: Applied, results: Sequence[EvaluationResult]) -> "tuple[Samples, list[object]]":
-        """Return the answers that can be part of a metric, and what it reads of each."""
-        metric = applied.metric
-        assert metric is not None, "only metrics have samples"
-        ids: list[tuple[str, int]] = []
-        clusters: list[str] = []
-        samples: list[object] = []
-        for row in results:
-            if row.error or applied.name in row.missing:
-                continue
-            read = metric.read(row.expected, seen_of(output_of(row), row.input))
-            if not isinstance(read, ScoreValue):
-                ids.append((row.example_id, row.repeat))
-                clusters.append(row.cluster)
-                samples.append(read)
-        return cls(ids=ids, clusters=clusters), samples
-
-    def statistic(self, applied: Applied, samples: Sequence[object]) -> resampled.Statistic:
-        """Return the metric as a function of places among the samples."""
-
-        def value(places: NDArray[np.int64]) -> float:
-            if not places.size:
-                raise ValueError("no values")
-            return applied.over([samples[place] for place in places])
-
-        return value
 
 
 def gaps(scorer: str, results: Sequence[EvaluationResult]) -> Mapping[str, int]:
