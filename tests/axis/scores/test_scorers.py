@@ -183,11 +183,15 @@ def test_every_module_of_the_package_is_imported_by_it() -> None:
     assert sorted(modules) == list(gimbal.axis.scores.builtin.__all__)
 
 
+NEEDED = {"toxicity": {"classifier": "model:moderation/toxicity"}}
+"""What a scorer cannot do without."""
+
+
 @pytest.mark.parametrize("name", [name for name in SCORERS if hasattr(SCORERS.get(name), "card")])
 async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Context) -> None:
     """Whichever of the three shapes it has; one that asks a classifier or an embedder is given one."""
 
-    async def unlikely(ctx: Context, texts: list[str]) -> list[float]:
+    async def unlikely(ctx: Context, classifier: str, label: str, texts: list[str]) -> list[float]:
         return [0.25 for _ in texts]
 
     async def letters(ctx: Context, embedder: str, texts: list[str]) -> list[list[float]]:
@@ -204,7 +208,7 @@ async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Conte
     for expected, output in examples:
         if isinstance(found, AskingScorer):
             ctx.services.register(Settings, Settings(worker=WorkerSettings(run_code=True)))
-            await check_asking_scorer(ctx, found, expected, output)
+            await check_asking_scorer(ctx, found, expected, output, params=NEEDED.get(name))
         else:
             check_scorer(found, expected, output)
 

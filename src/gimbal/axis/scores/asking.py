@@ -1,6 +1,6 @@
 """What scorers may ask for beyond code: a model's answer, vectors of texts, a classifier's word.
 
-The generative ring implements these; `faces/server/wiring.py` binds them.
+The rings implement these, and `faces/server/wiring.py` binds them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,9 @@ class Embed(Protocol):
 class Classify(Protocol):
     """Tells how likely a text belongs to a class."""
 
-    async def __call__(self, ctx: Context, texts: Sequence[str]) -> list[float]:
-        """Return a probability from 0 to 1 per text."""
+    async def __call__(self, ctx: Context, classifier: str, label: str, texts: Sequence[str]) -> list[float]:
+        """Return the probability, from 0 to 1, of a class (of two the positive one, where `label` is empty) per text.
+
+        Raise BadInput for a classifier that does not take one text, or has no such class, and the GimbalError of what failed.
+        """
         ...

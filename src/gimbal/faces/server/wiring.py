@@ -18,9 +18,11 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
+from gimbal.axis.endpoints.subject import served
+from gimbal.axis.evals.recording import Recording
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
-from gimbal.axis.evals.target import TARGETS
+from gimbal.axis.evals.target import NAMED, TARGETS
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.ledger.corrections import CostCorrections
 from gimbal.axis.monitors.service import Monitors
@@ -37,7 +39,7 @@ from gimbal.axis.runs.points.keeping import FOLDER
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.studies.service import Studies
-from gimbal.axis.scores.asking import Complete, Embed
+from gimbal.axis.scores.asking import Classify, Complete, Embed
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc
@@ -76,6 +78,7 @@ from gimbal.generative.gateway.resilience import figures
 from gimbal.generative.gateway.resilience.health import Health
 from gimbal.generative.gateway.resilience.model import by_settings
 from gimbal.generative.gateway.resilience.shadow import Shadows
+from gimbal.generative.gateway.route_target import ROUTES
 from gimbal.generative.gateway.routes.service import Routes
 from gimbal.generative.gateway.target import PROMPTS
 from gimbal.generative.guards.service import Policies
@@ -88,6 +91,7 @@ from gimbal.kernel.events import EventBus
 from gimbal.kernel.http import is_loopback
 from gimbal.kernel.operations import AuditTrail, ProjectGuard
 from gimbal.kernel.settings import Settings
+from gimbal.predictive.serving.classifying import classified
 from gimbal.predictive.serving.evidence import labelled_scores
 from gimbal.predictive.serving.host import ModelHost
 from gimbal.predictive.serving.pool import ModelPool
@@ -150,7 +154,10 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Sql, Sql(stores.columns, services.get(Settings).sql))
     suites = Suites(assets, stores.blobs)
     services.register(Suites, suites)
-    services.register(Evaluations, Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites))
+    evaluations = Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites)
+    services.register(Evaluations, evaluations)
+    recording = Recording(stores.catalog, stores.columns, stores.writer, assets, suites, evaluations)
+    services.register(Recording, recording)
     gates = Gates(stores.catalog, assets)
     services.register(Gates, gates)
     services.register(GatePolicy, gates)
@@ -197,8 +204,11 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     services.register(Indexes, Indexes())
     services.register(Complete, said)
     services.register(Embed, embedded)
+    services.register(Classify, classified)
     TARGETS.add("prompt", PROMPTS)
     TARGETS.add("model", MODELS)
+    TARGETS.add("route", ROUTES)
+    NAMED.add("endpoint", served)
 
 
 def _work(services: Services, stores: Stores, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from gimbal.axis.scores.builtin.pii_leak import pii_leak
 from gimbal.axis.scores.builtin.readability import readability, readability_grade, syllables_of
 from gimbal.axis.scores.builtin.refusal import refusal, refused
 from gimbal.axis.scores.builtin.toxicity import toxicity
+from gimbal.axis.scores.model import ScoreValue
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Upstream
 
@@ -174,21 +175,24 @@ def test_detectors_can_be_chosen_and_what_was_given_spared() -> None:
 
 
 async def test_toxicity_is_what_the_classifier_says(ctx: Context) -> None:
-    """Without one the reason says what to bind; one that fails or answers something else is missing as well."""
+    """Without one the reason says what to set; one that fails or answers something else is missing as well."""
     answers: list[Any] = [[0.75], None, [], [1.5], [0.1, 0.2]]
 
-    async def classify(ctx: Context, texts: list[str]) -> list[float]:
+    async def classify(ctx: Context, classifier: str, label: str, texts: list[str]) -> list[float]:
         answer = answers.pop(0)
         if answer is None:
             raise Upstream("The classifier is down.")
         return answer
 
-    unbound = await toxicity(ctx, {}, {"text": "x"})
-    assert unbound.missing == "judge_failed"
-    assert "gimbal.axis.scores.asking.Classify" in unbound.explanation
-
     ctx.services.register(Classify, classify)
-    assert (await toxicity(ctx, {}, {"text": "x"})).value == 0.75
-    assert (await toxicity(ctx, {}, {})).missing == "no_output"
-    assert [(await toxicity(ctx, {}, {"text": "x"})).missing for _ in range(4)] == ["judge_failed"] * 4
+    unnamed = await toxicity(ctx, {}, {"text": "x"})
+    assert unnamed.missing == "judge_failed"
+    assert "set `classifier`" in unnamed.explanation
+
+    async def judged(**output: str) -> ScoreValue:
+        return await toxicity(ctx, {}, output, classifier="model:moderation/toxicity@production")
+
+    assert (await judged(text="x")).value == 0.75
+    assert (await judged()).missing == "no_output"
+    assert [(await judged(text="x")).missing for _ in range(4)] == ["judge_failed"] * 4
     assert not answers

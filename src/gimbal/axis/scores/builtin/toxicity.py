@@ -1,4 +1,4 @@
-"""Toxicity: how likely the output is toxic, as the classifier says that the installation has."""
+"""Toxicity: how likely the output is toxic, as a classifier of the project says."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,24 +18,26 @@ from gimbal.kernel.errors import GimbalError
         title="Toxicity",
         better="lower",
         asks="classifier",
-        description="Probability that the output is toxic, as the installation's classifier gives it.",
+        description="Probability that the output is toxic, as the model says that `classifier` names: any classifier of one "
+        "text, `model:moderation/toxicity@production`; `label` is its class, of two the positive one.",
         limits="Means what the classifier was trained on, with its errors: dialects and mentions of groups are often "
-        "marked without reason. There is no classifier unless the installation has one.",
-        source="The classifier that is bound as gimbal.axis.scores.asking.Classify",
+        "marked without reason. Gimbal brings no classifier along.",
+        source="The model that the suite names",
     )
 )
-async def toxicity(ctx: Context, expected: Mapping[str, Any], output: Mapping[str, Any]) -> ScoreValue:
+async def toxicity(
+    ctx: Context, expected: Mapping[str, Any], output: Mapping[str, Any], *, classifier: str = "", label: str = ""
+) -> ScoreValue:
     """Ask the classifier about the output."""
     text = output_text(output)
     if text is None:
         return missing(Missing.NO_OUTPUT)
-    if not ctx.services.has(Classify):
+    if not classifier or not ctx.services.has(Classify):
         return missing(
-            Missing.JUDGE_FAILED,
-            "There is no classifier: register one as gimbal.axis.scores.asking.Classify in the wiring.",
+            Missing.JUDGE_FAILED, "No classifier is named: set `classifier` to a model that tells classes of texts."
         )
     try:
-        told = await ctx.get(Classify)(ctx, [text])
+        told = await ctx.get(Classify)(ctx, classifier, label, [text])
     except GimbalError as problem:
         return missing(Missing.JUDGE_FAILED, f"{problem.code}: {problem.message}")
     if len(told) != 1 or not 0 <= told[0] <= 1:
