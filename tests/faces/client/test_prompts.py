@@ -1,5 +1,6 @@
 """A prompt in a program: filled from memory, following its alias, linked to the trace it is used in."""
 
+import json
 import os
 import threading
 import time
@@ -13,7 +14,13 @@ from bench.bar import Running
 from tests.links import Answer, Scripted, scripted
 
 import gimbal
-from gimbal.generative.prompts.model import PromptFile, PromptManifest, PromptMessage, PromptView
+from gimbal.generative.prompts.model import (
+    VARIABLES_ATTRIBUTE,
+    PromptFile,
+    PromptManifest,
+    PromptMessage,
+    PromptView,
+)
 from gimbal.kernel.errors import BadInput, NotAuthenticated, NotFound
 
 TEXT = """+++
@@ -230,7 +237,7 @@ def test_servers_projects_and_keys_are_kept_apart(up: Running, cache: Path) -> N
 
 
 def test_a_span_names_the_versions_that_it_used(client: gimbal.Client) -> None:
-    """Each once, on the span in which they were filled; outside of spans nothing happens."""
+    """Each once, with the values of the last, on the span in which they were filled; outside of spans nothing happens."""
     sync(client, "held/traced")
     sync(client, "held/second")
     first, second = (gimbal.prompt(f"held/{name}@production", client=client) for name in ("traced", "second"))
@@ -246,7 +253,10 @@ def test_a_span_names_the_versions_that_it_used(client: gimbal.Client) -> None:
             pass
     gimbal.flush(client)
 
-    spans = {span.name: span.refs for span in client.traces.show(root.trace_id).spans}
+    found = client.traces.show(root.trace_id).spans
+    used = {span.name: json.loads(span.attributes.get(VARIABLES_ATTRIBUTE, "null")) for span in found}
+    assert used == {"answer": {"question": "again"}, "filled there": {"question": "?"}, "nothing": None}
+    spans = {span.name: span.refs for span in found}
     assert spans == {
         "answer": ["prompt:held/traced@v1", "prompt:held/second@v1"],
         "filled there": ["prompt:held/second@v1"],

@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gimbal.axis.traces.service import Traces
 from gimbal.generative.knowledge.model import Document
 from gimbal.generative.knowledge.service import Indexes
-from gimbal.generative.prompts.model import PromptFile
+from gimbal.generative.prompts.model import VARIABLES_ATTRIBUTE, PromptFile
 from gimbal.generative.prompts.service import sync_files
 from gimbal.kernel.context import Context
 
@@ -78,6 +79,19 @@ async def test_variables_go_in_as_they_were_sent(http: httpx.AsyncClient, ctx: C
 
     assert reply.status_code == 200, reply.text
     assert upstream.received[-1]["messages"][0]["content"] == SAID
+
+
+async def test_a_call_records_what_a_prompt_was_filled_with(http: httpx.AsyncClient, ctx: Context):
+    """And how many of the messages are the prompt's, so that another version can be asked the same."""
+    await synced(ctx)
+    replies = [await ask(http, variables=GIVEN), await ask(http, model="up/tiny", variables=GIVEN)]
+    traces = [await ctx.get(Traces).get(ctx, reply.headers["x-gimbal-trace-id"]) for reply in replies]
+
+    (by_prompt,), (plain,) = (trace.spans for trace in traces)
+    assert json.loads(by_prompt.attributes[VARIABLES_ATTRIBUTE]) == GIVEN
+    assert by_prompt.attributes["gimbal.prompt.messages"] == 1
+    assert [row["content"] for row in json.loads(by_prompt.input)] == [SAID, "Go on."]
+    assert VARIABLES_ATTRIBUTE not in plain.attributes
 
 
 @pytest.mark.parametrize(

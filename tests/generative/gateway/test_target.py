@@ -1,5 +1,6 @@
 """Evaluating a prompt: retrieval, filling and the call are one trace; what fails is missing, not wrong."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -139,6 +140,35 @@ async def test_inputs_go_in_as_they_are_and_tools_and_the_form_reach_the_model(c
     form = {"name": "answer", "schema": {"type": "object"}, "strict": True}
     assert sent["response_format"] == {"type": "json_schema", "json_schema": form}
     assert "'items' is not a list" in bad.error
+
+
+async def test_tools_that_are_called_are_said(ctx, upstream):
+    """With their arguments; none called is none, and nothing is said of a prompt that offers none."""
+    version = await version_of(ctx, text=TYPED)
+    example = Example(id="1", input={"items": ["a"]})
+    none = await target.PROMPTS(ctx, version, example)
+    upstream.tools = True
+    called = await target.PROMPTS(ctx, version, example)
+    upstream.tools = False
+    plain = await target.PROMPTS(ctx, await version_of(ctx), Example(id="2", input={"question": "Which port?"}))
+
+    assert (none.tool_calls, plain.tool_calls) == ([], None)
+    assert called.tool_calls == [{"name": "look", "arguments": json.loads("".join(upstream.arguments))}]
+    assert (called.error, called.text) == ("", "")
+
+
+async def test_a_conversation_goes_on_after_a_prompt(ctx, upstream):
+    """`messages` of an example come after the prompt's own, unless it has a variable of that name."""
+    version = await version_of(ctx, text=TYPED)
+    turns = [{"role": "assistant", "content": "Which?"}, {"role": "user", "content": "All."}]
+    good = await target.PROMPTS(ctx, version, Example(id="1", input={"items": ["a"], "messages": turns}))
+    bad = await target.PROMPTS(ctx, version, Example(id="2", input={"items": ["a"], "messages": "All."}))
+    named = await version_of(ctx, model="up/tiny", text='+++\nmodel = "MODEL"\n+++\n\n## user\n{{messages}}\n')
+    filled = await target.PROMPTS(ctx, named, Example(id="3", input={"messages": "All."}))
+
+    assert (good.error, filled.error) == ("", "")
+    assert [sent["messages"][1:] for sent in upstream.received] == [turns, []]
+    assert "no conversation" in bad.error
 
 
 async def test_a_query_has_its_default(ctx):

@@ -34,7 +34,7 @@ def prompt(
     if variables is None:
         return find_prompt(str(ref), client)
     filled = client.prompts.render(as_prompt(str(ref)), variables=dict(variables))
-    note_use(filled.ref)
+    note_use(filled.ref, variables)
     return filled
 
 

@@ -25,6 +25,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     finish: str
     refusal: str
     """What the model said in place of an answer that it would not give; empty where it did not say so."""
+    tool_calls: list[dict[str, Any]]
+    """Tools that the model wants called, in order, as `{"name": …, "arguments": …}`."""
     usage: Usage
     estimated: bool
     """Whether the usage is an estimate."""
@@ -64,6 +66,7 @@ async def complete(
         model=flight.shown_model,
         finish=flight.finish,
         refusal=flight.refusal,
+        tool_calls=called(flight),
         usage=flight.usage or Usage(),
         estimated=flight.estimated,
         cost=flight.cost,
@@ -71,3 +74,15 @@ async def complete(
         trace_id=call.trace.trace_id,
         span_id=flight.span_id,
     )
+
+
+def called(flight: Flight) -> list[dict[str, Any]]:
+    """Return the tools that an answer calls; arguments that are no JSON stay the text that they are."""
+    return [{"name": call.name, "arguments": _read(call.arguments)} for _, call in sorted(flight.tools.items())]
+
+
+def _read(arguments: str) -> Any:
+    try:
+        return msgspec.json.decode(arguments or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        return arguments

@@ -74,6 +74,8 @@ class Flight:
     """Whether both have ended."""
     ended: asyncio.Future[None] | None = None
     """Done once they have; None while nobody waits for that."""
+    prompted: int | None = None
+    """How many of the recorded messages are a released prompt's, first of all; None without one."""
     error: GimbalError | None = None
     cancelled = False
     """Whether the caller went away before the end."""

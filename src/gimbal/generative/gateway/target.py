@@ -27,10 +27,12 @@ from gimbal.generative.knowledge.service import Found, Indexes
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import DeadlineExceeded, GimbalError
+from gimbal.kernel.errors import BadInput, DeadlineExceeded, GimbalError
 from gimbal.kernel.ids import new_span_id, new_trace_id
 from gimbal.kernel.refs import Ref, ResolvedRef
 
+MESSAGES = "messages"
+"""What of an example's input goes on after a prompt."""
 _FILTERED = "The provider's content filter stopped the answer."
 _MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
@@ -44,6 +46,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What was put before it, in the order of the markers."""
     retrieved: bool
     """Whether the prompt retrieves at all."""
+    tools: bool
+    """Whether the prompt offers tools."""
     completion: Completion
     trace_id: str
 
@@ -87,6 +91,7 @@ async def _answered(ctx: Context, version: Version, example: Example) -> TargetO
         failure="refused" if refused else "error",
         sources=sources(answered.text, answered.hits),
         contexts=[hit.text for hit in answered.hits] if answered.retrieved else None,
+        tool_calls=completion.tool_calls if completion.tool_calls or answered.tools else None,
         trace_id=trace_id,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -107,6 +112,8 @@ async def answer(
 ) -> Answered:
     """Put `inputs` through a version of a prompt: retrieve by its setting, fill it, call its model.
 
+    `messages` among them that are no variable of the prompt are the conversation that goes on after its own.
+
     Raise BadInput for inputs that do not fit, and the GimbalError of what failed; the chain is recorded in any case.
     """
     chain = _Chain(ctx, version, feature, user, session, trace_id or new_trace_id())
@@ -119,12 +126,13 @@ async def answer(
             found = await chain.retrieve(manifest, manifest.retrieval, values)
             hits = found.hits
             values[manifest.retrieval.into] = numbered([(hit.source, hit.heading, hit.text) for hit in hits])
-        completion = await chain.call(manifest, values)
+        completion = await chain.call(manifest, values, _turns(manifest, inputs))
         chain.output = completion.text
         return Answered(
             text=completion.text,
             hits=hits,
             retrieved=manifest.retrieval is not None,
+            tools=bool(manifest.tools),
             completion=completion,
             trace_id=chain.trace_id,
         )
@@ -173,13 +181,13 @@ class _Chain:
         )
         return found
 
-    async def call(self, manifest: PromptManifest, values: Mapping[str, Any]) -> Completion:
-        """Fill the prompt and call its model inside this chain."""
+    async def call(self, manifest: PromptManifest, values: Mapping[str, Any], turns: Sequence[Json]) -> Completion:
+        """Fill the prompt and call its model inside this chain, with `turns` after its own messages."""
         messages = format_messages(manifest, values)
         return await complete(
             self._ctx,
             model=manifest.model,
-            messages=[{"role": message.role, "content": message.content} for message in messages],
+            messages=[*({"role": message.role, "content": message.content} for message in messages), *turns],
             params=msgspec.to_builtins(manifest.params) | _asked(manifest),
             attribution=self._attribution,
             refs=self._refs,
@@ -231,6 +239,23 @@ def sources(text: str, hits: Sequence[Hit]) -> list[str]:
 def without_markers(text: str) -> str:
     """Return an answer without its `[n]` markers."""
     return _MARKER.sub("", text).strip()
+
+
+def _turns(manifest: PromptManifest, inputs: Mapping[str, Any]) -> Sequence[Json]:
+    """Return the messages of a conversation that the prompt begins; raise BadInput for what are none."""
+    if MESSAGES in manifest.variables or MESSAGES not in inputs:
+        return ()
+    try:
+        turns = msgspec.convert(inputs[MESSAGES], list[dict[str, Any]])
+    except msgspec.ValidationError:
+        turns = [{}]
+    if any(not isinstance(turn.get("role"), str) for turn in turns):
+        raise BadInput(
+            "The messages are no conversation.",
+            where="input.messages",
+            todo='Give a list of {"role": …, "content": …}.',
+        )
+    return turns
 
 
 def _asked(manifest: PromptManifest) -> Json:

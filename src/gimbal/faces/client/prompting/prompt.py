@@ -2,6 +2,7 @@
 
 import functools
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +11,13 @@ from gimbal.faces.client.client import Client
 from gimbal.faces.client.prompting.shelf import Held, shelves
 from gimbal.faces.client.tracing import Span, current_span
 from gimbal.faces.client.wire import text
-from gimbal.generative.prompts.model import PromptTool, PromptView, ResponseSchema, format_messages
+from gimbal.generative.prompts.model import (
+    VARIABLES_ATTRIBUTE,
+    PromptTool,
+    PromptView,
+    ResponseSchema,
+    format_messages,
+)
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import AtVersion, Ref
 
@@ -37,7 +44,7 @@ class Prompt:
         """
         view = self._held.now()
         messages = format_messages(view.manifest, variables)
-        note_use(view.ref)
+        note_use(view.ref, variables)
         return [{"role": message.role, "content": _sendable(message.content)} for message in messages]
 
     @property
@@ -95,15 +102,16 @@ def find_prompt(ref: str, client: Client) -> Prompt:
     return Prompt(shelves.of(client).find(as_prompt(ref), client))
 
 
-def note_use(ref: str) -> None:
-    """Note on the span around that it uses a version; outside of all spans nothing happens."""
+def note_use(ref: str, variables: Mapping[str, Any]) -> None:
+    """Note on the span around which version it uses, and filled with what; outside of all spans nothing happens."""
     span = current_span().running
     if span is None or span.place is None:
         return
     refs = _noted.setdefault(span, [])
     if ref not in refs:
         refs.append(ref)
-        span.set(**{REFS: refs})
+    # What it takes to ask another version the same; of several uses the last.
+    span.set(**{REFS: refs, VARIABLES_ATTRIBUTE: variables})
 
 
 @functools.lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ async def provide(flight: Flight) -> None:
         sent = call
         if choice.prompt:
             sent, ref = await prompted(ctx, call, choice.prompt)
+            flight.prompted = 0  # what is recorded is what the caller sent
             if ref not in flight.refs:
                 flight.refs.append(ref)
         begun = time.perf_counter()

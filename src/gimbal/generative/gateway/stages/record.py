@@ -13,10 +13,12 @@ from gimbal.axis.pricing.service import PriceSource
 from gimbal.axis.traces.model import Span
 from gimbal.generative.gateway.conversation import Conversation
 from gimbal.generative.gateway.flight import CANCELLED, Flight
+from gimbal.generative.gateway.prompting import variables
 from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.recording import recorded
 from gimbal.generative.gateway.resilience.model import Attempt
+from gimbal.generative.prompts.model import VARIABLES_ATTRIBUTE
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import ConfigurationError, NotFound
@@ -199,6 +201,10 @@ def _attributes(flight: Flight) -> dict[str, Any]:
                 continue
             if value is not None:
                 found[name] = value
+    if flight.prompted is not None:
+        # What it takes to ask another version the same.
+        found[VARIABLES_ATTRIBUTE] = _json.encode(variables(asked)).decode()
+        found["gimbal.prompt.messages"] = flight.prompted
     if flight.answered_by:
         found["gen_ai.response.model"] = flight.answered_by
     if flight.finish:

@@ -21,7 +21,9 @@ async def route(flight: Flight) -> None:
     """
     ctx, name = flight.ctx, flight.call.asked.model
     if name.startswith(PROMPT):
+        own = len(flight.call.conversation.turns)
         flight.call, ref = await prompted(ctx, flight.call, name)
+        flight.prompted = len(flight.call.conversation.turns) - own
         flight.refs.append(ref)
         _, manifest = await load_prompt(ctx, Ref.parse(name, kind="prompt"))
         name = manifest.model

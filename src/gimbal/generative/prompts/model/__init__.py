@@ -52,6 +52,7 @@ __all__ = [
     "KIND",
     "ROLES",
     "SOURCE",
+    "VARIABLES_ATTRIBUTE",
     "ForeignPrompt",
     "IncludedPrompt",
     "PlannedPrompt",
@@ -147,6 +148,10 @@ def check_retrieval(retrieval: RetrievalSetting, used: tuple[str, ...]) -> None:
                 where=f"retrieval.{field}",
                 todo=f"Put {{{{{name}}}}} into a message, or name another of: {', '.join(used) or 'none'}.",
             )
+
+
+VARIABLES_ATTRIBUTE = "llm.prompt_template.variables"
+"""The attribute of a span that has the values a prompt was filled with, as JSON; by OpenInference's conventions."""
 
 
 def decode_manifest(manifest: Mapping[str, object]) -> PromptManifest:
