@@ -158,13 +158,13 @@ async def test_tools_that_are_called_are_said(ctx, upstream):
 
 
 async def test_a_conversation_goes_on_after_a_prompt(ctx, upstream):
-    """`messages` of an example come after the prompt's own, unless it has a variable of that name."""
+    """`turns` of an example come after the prompt's own, unless it has a variable of that name."""
     version = await version_of(ctx, text=TYPED)
     turns = [{"role": "assistant", "content": "Which?"}, {"role": "user", "content": "All."}]
-    good = await target.PROMPTS(ctx, version, Example(id="1", input={"items": ["a"], "messages": turns}))
-    bad = await target.PROMPTS(ctx, version, Example(id="2", input={"items": ["a"], "messages": "All."}))
-    named = await version_of(ctx, model="up/tiny", text='+++\nmodel = "MODEL"\n+++\n\n## user\n{{messages}}\n')
-    filled = await target.PROMPTS(ctx, named, Example(id="3", input={"messages": "All."}))
+    good = await target.PROMPTS(ctx, version, Example(id="1", input={"items": ["a"], "turns": turns}))
+    bad = await target.PROMPTS(ctx, version, Example(id="2", input={"items": ["a"], "turns": "All."}))
+    named = await version_of(ctx, model="up/tiny", text='+++\nmodel = "MODEL"\n+++\n\n## user\n{{turns}}\n')
+    filled = await target.PROMPTS(ctx, named, Example(id="3", input={"turns": "All."}))
 
     assert (good.error, filled.error) == ("", "")
     assert [sent["messages"][1:] for sent in upstream.received] == [turns, []]

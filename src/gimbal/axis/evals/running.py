@@ -262,12 +262,17 @@ async def judged(
     ctx: Context, scorers: Sequence[Applied], example: Example, output: TargetOutput
 ) -> dict[str, ScoreValue]:
     """Return what every scorer says of one output; what none can say is missing with a reason, never 0."""
-    if output.error:
-        return {
-            one.name: ScoreValue(value=None, missing=output.failure, explanation=output.error[:200]) for one in scorers
-        }
     seen = seen_of(output, example.input)
-    return {one.name: await _judged(ctx, one, example, seen) for one in scorers}
+    if not output.error:
+        return {one.name: await _judged(ctx, one, example, seen) for one in scorers}
+    lost = ScoreValue(value=None, missing=output.failure, explanation=output.error[:200])
+    if output.failure != Missing.REFUSED:
+        return {one.name: lost for one in scorers}
+    # Whether it refuses where it should is what some judge: to them a refusal is an answer.
+    seen["refused"] = True
+    return {
+        one.name: await _judged(ctx, one, example, seen) if "refused" in one.card.reads else lost for one in scorers
+    }
 
 
 async def _judged(ctx: Context, scorer: Applied, example: Example, seen: dict[str, object]) -> ScoreValue:

@@ -28,6 +28,7 @@ from gimbal.kernel.errors import BadInput
 
 Verdict = Literal["better", "worse", "equivalent", "underpowered"]
 _POWER = 0.8
+_SHARE_VARIANCE = 0.25
 _PERMUTATIONS = 9_999
 _ENUMERATED = 13
 _FLIPPED = 400
@@ -191,6 +192,15 @@ def _p_value(d: Floats, group: NDArray[np.int64], seed: int) -> float:
 def detectable(se: float, *, level: float = 0.95, power: float = _POWER) -> float:
     """Return the smallest true difference that is found with `power` at this standard error."""
     return (quantile(level) + normal_quantile(power)) * se
+
+
+def detectable_share(clusters: int) -> float | None:
+    """Return the smallest difference of a share that so many pairs find with 80 % power, before any is measured.
+
+    Of shares near one half whose answers correlate by one half the difference has the variance 2 · ¼ · (1 − ½). None with
+    fewer than two, of which nothing can be said.
+    """
+    return detectable((_SHARE_VARIANCE / clusters) ** 0.5) if clusters > 1 else None
 
 
 def units_needed(difference: float, sd: float, *, level: float = 0.95, power: float = _POWER) -> int:

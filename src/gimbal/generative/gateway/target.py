@@ -31,7 +31,7 @@ from gimbal.kernel.errors import BadInput, DeadlineExceeded, GimbalError
 from gimbal.kernel.ids import new_span_id, new_trace_id
 from gimbal.kernel.refs import Ref, ResolvedRef
 
-MESSAGES = "messages"
+TURNS = "turns"
 """What of an example's input goes on after a prompt."""
 _FILTERED = "The provider's content filter stopped the answer."
 _MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
@@ -112,7 +112,7 @@ async def answer(
 ) -> Answered:
     """Put `inputs` through a version of a prompt: retrieve by its setting, fill it, call its model.
 
-    `messages` among them that are no variable of the prompt are the conversation that goes on after its own.
+    `turns` among them that are no variable of the prompt are the conversation that goes on after its own.
 
     Raise BadInput for inputs that do not fit, and the GimbalError of what failed; the chain is recorded in any case.
     """
@@ -243,16 +243,16 @@ def without_markers(text: str) -> str:
 
 def _turns(manifest: PromptManifest, inputs: Mapping[str, Any]) -> Sequence[Json]:
     """Return the messages of a conversation that the prompt begins; raise BadInput for what are none."""
-    if MESSAGES in manifest.variables or MESSAGES not in inputs:
+    if TURNS in manifest.variables or TURNS not in inputs:
         return ()
     try:
-        turns = msgspec.convert(inputs[MESSAGES], list[dict[str, Any]])
+        turns = msgspec.convert(inputs[TURNS], list[dict[str, Any]])
     except msgspec.ValidationError:
         turns = [{}]
     if any(not isinstance(turn.get("role"), str) for turn in turns):
         raise BadInput(
-            "The messages are no conversation.",
-            where="input.messages",
+            "The turns are no conversation.",
+            where="input.turns",
             todo='Give a list of {"role": …, "content": …}.',
         )
     return turns

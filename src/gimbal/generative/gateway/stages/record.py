@@ -18,7 +18,7 @@ from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.recording import recorded
 from gimbal.generative.gateway.resilience.model import Attempt
-from gimbal.generative.prompts.model import VARIABLES_ATTRIBUTE
+from gimbal.generative.prompts.model import PROMPT_MESSAGES_ATTRIBUTE, VARIABLES_ATTRIBUTE
 from gimbal.kernel.clock import from_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import ConfigurationError, NotFound
@@ -204,7 +204,7 @@ def _attributes(flight: Flight) -> dict[str, Any]:
     if flight.prompted is not None:
         # What it takes to ask another version the same.
         found[VARIABLES_ATTRIBUTE] = _json.encode(variables(asked)).decode()
-        found["gimbal.prompt.messages"] = flight.prompted
+        found[PROMPT_MESSAGES_ATTRIBUTE] = flight.prompted
     if flight.answered_by:
         found["gen_ai.response.model"] = flight.answered_by
     if flight.finish:

@@ -50,6 +50,7 @@ from gimbal.kernel.refs import Ref
 
 __all__ = [
     "KIND",
+    "PROMPT_MESSAGES_ATTRIBUTE",
     "ROLES",
     "SOURCE",
     "VARIABLES_ATTRIBUTE",
@@ -152,6 +153,10 @@ def check_retrieval(retrieval: RetrievalSetting, used: tuple[str, ...]) -> None:
 
 VARIABLES_ATTRIBUTE = "llm.prompt_template.variables"
 """The attribute of a span that has the values a prompt was filled with, as JSON; by OpenInference's conventions."""
+
+
+PROMPT_MESSAGES_ATTRIBUTE = "gimbal.prompt.messages"
+"""The attribute of a model call that says how many of its messages are a prompt's own, first of all."""
 
 
 def decode_manifest(manifest: Mapping[str, object]) -> PromptManifest:
