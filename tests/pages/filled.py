@@ -1,5 +1,6 @@
 """A small installation with one of everything that a page can show, hostile words among it; made through the SDK."""
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -101,6 +102,7 @@ def fill(url: str) -> Places:
     client.prices.set(provider="openai", model="gpt-4o", input=Decimal(1), output=Decimal(4), valid_from=later)
     spending(client)
     client.keys.revoke(revoked.key.id)
+    searched_for = optimised(client)
     (job, *_) = client.jobs.list().items
     model, prompt = "/assets/model:flights%2Fdelay", "/assets/prompt:help%2Fanswer@v2"
     here = {
@@ -116,6 +118,14 @@ def fill(url: str) -> Places:
         "prompt": (prompt, "help/answer", "Assets"),
         "suite": ("/assets/suite:help%2Fquestions", "help/questions", "Assets"),
         "index": ("/assets/index:help%2Fdocs", "help/docs", "Assets"),
+        "prompts": ("/prompts", "Prompts", "Prompts"),
+        "prompt-page": ("/prompts/prompt:help%2Fanswer", "help/answer", "Prompts"),
+        "prompt-compare": ("/prompts/prompt:help%2Fanswer/compare?before=v1&after=v2", "v1 and v2", "Prompts"),
+        "prompt-try": ("/prompts/prompt:help%2Fanswer@v2/try", "Try v2", "Prompts"),
+        "prompt-edit": ("/prompts/prompt:help%2Fanswer/edit", "Edit help/answer", "Prompts"),
+        "prompt-new": ("/prompts/new", "New prompt", "Prompts"),
+        "optimisations": ("/optimisations", "Optimisations", "Gateway"),
+        "optimisation": (f"/optimisations/{searched_for}", "prompt:help/answer@v1, improved", "Gateway"),
         "versions": (f"{prompt}?tab=versions", "help/answer", "Assets"),
         "history": (f"{model}?tab=history", "flights/delay", "Assets"),
         "lineage": (f"{model}?tab=lineage", "flights/delay", "Assets"),
@@ -246,6 +256,20 @@ def predictive(client: gimbal.Client) -> tuple[str, Decision]:
     gimbal.drift("delay-quality", client=client)
     client.schedules.set(slug="nightly", cron="0 6 * * *", job="monitors.run", payload={"monitor": "delay-quality"})
     return run.id, decision
+
+
+def optimised(client: gimbal.Client) -> str:
+    """Look for a better prompt, a little; return the optimisation."""
+    examples = [
+        Example(id=f"o{number}", input={"question": f"{question} {number}?"}, expected={"answer": answer})
+        for number, (question, answer, _) in enumerate(QUESTIONS * 3)
+    ]
+    client.suites.create(name="help/more", examples=examples, scorers=["token_f1"])
+    found = client.prompts.optimise("prompt:help/answer@v1", suite="suite:help/more", rounds=2, minibatch=2)
+    while found.status in {"queued", "running"}:
+        time.sleep(0.2)
+        found = client.optimisations.show(found.id)
+    return found.id
 
 
 def generative(client: gimbal.Client) -> tuple[list[str], Decision, str]:

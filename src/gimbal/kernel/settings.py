@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gimbal.kernel.errors import CorruptSettings
+from gimbal.kernel.settings_evals import EvalsSettings
 from gimbal.kernel.settings_gateway import GatewaySettings, Seconds
 from gimbal.kernel.settings_text import field_docs, from_text, get, put, read_file
 
@@ -138,6 +139,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Jobs that run at the same time in one worker."""
     grace_s: Seconds = 10.0
     """Seconds that a running job gets at shutdown before it is parked."""
+    executor: Literal["local", "ray"] = "local"
+    """Where jobs are carried out: in the worker's own process, or by processes of a Ray cluster."""
+    ray_address: str = ""
+    """Where that cluster is: `host:6379`, `ray://host:10001`, or `auto` for one of which this machine is a node. Empty starts
+    one that only this machine reaches, and that ends with the worker."""
+    ray_resources: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    """What Ray keeps free for each job that runs: `CPU`, `GPU`, `memory` in bytes, or names of the cluster's own. Empty means
+    one CPU."""
     run_code: bool = False
     """Whether the scorer `code` may run what models wrote. It runs as the user of the worker: it is kept from accidents, and
     from the network where the system allows that, but not from that user's files."""
@@ -230,6 +239,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Jobs and schedules."""
     gateway: GatewaySettings = GatewaySettings()
     """LLM providers."""
+    evals: EvalsSettings = EvalsSettings()
+    """HTTP services under evaluation."""
     redaction: RedactionSettings = RedactionSettings()
     """Keys of redaction."""
     retention: RetentionSettings = RetentionSettings()

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from tests.engines.compute.doing import BODIES, Do
 
+import gimbal.engines.compute.attempt as attempt_module
 import gimbal.engines.compute.worker as worker_module
+from gimbal.engines.compute.executor import Executor
 from gimbal.engines.compute.jobs import JobContext, Jobs
 from gimbal.engines.compute.model import ENDED, Job
 from gimbal.engines.compute.schedules import Schedules
@@ -37,9 +39,13 @@ class Crew:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self.workers: dict[str, Worker] = {}
 
-    def start(self, name: str = "one", *, concurrency: int = 2, grace_s: float = 0.05) -> None:
+    def start(
+        self, name: str = "one", *, concurrency: int = 2, grace_s: float = 0.05, executor: Executor | None = None
+    ) -> None:
         self._stops[name] = asyncio.Event()
-        self.workers[name] = Worker(self.services, name=name, concurrency=concurrency, grace_s=grace_s)
+        self.workers[name] = Worker(
+            self.services, name=name, concurrency=concurrency, grace_s=grace_s, executor=executor
+        )
         self._runs[name] = asyncio.create_task(self.workers[name].run(self._stops[name]))
 
     async def stop(self, name: str = "one") -> None:
@@ -93,8 +99,8 @@ def _fresh() -> None:
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "_POLL_S", 0.01)
-    monkeypatch.setattr(worker_module, "_BEAT_S", 0.01)
-    monkeypatch.setattr(worker_module, "_BEATS_PER_RENEWAL", 2)
+    monkeypatch.setattr(attempt_module, "_BEAT_S", 0.01)
+    monkeypatch.setattr(attempt_module, "_RENEWALS", 1500)
 
 
 @pytest.fixture

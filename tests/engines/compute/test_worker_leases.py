@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.engines.compute.conftest import Crew, until
 from tests.engines.compute.doing import BODIES, Do
 
-import gimbal.engines.compute.worker as worker_module
+import gimbal.engines.compute.attempt as attempt_module
 from gimbal.engines.compute.jobs import JobContext, Jobs
 from gimbal.engines.compute.store import jobs as rows
 from gimbal.engines.storage.catalog import Catalog
@@ -23,7 +23,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_any_more(
     crew: Crew, queue: Jobs, ctx: Context, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """It stalls past its lease, another takes the job over, and whatever the first one says then is refused."""
-    monkeypatch.setattr(worker_module, "_BEAT_S", 3600.0)
+    monkeypatch.setattr(attempt_module, "_BEAT_S", 3600.0)
     stall, go, second = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def it(jc: JobContext) -> str:
@@ -123,7 +123,7 @@ async def test_a_worker_does_not_start_its_own_late_job_twice(
     crew: Crew, queue: Jobs, ctx: Context, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that blocks the process lets its lease run out; the process knows that it is still at it."""
-    monkeypatch.setattr(worker_module, "_BEATS_PER_RENEWAL", 10**9)
+    monkeypatch.setattr(attempt_module, "_RENEWALS", 1e-9)
     runs, free = 0, asyncio.Event()
 
     async def it(jc: JobContext) -> int:

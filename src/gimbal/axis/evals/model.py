@@ -101,7 +101,7 @@ class ResumeEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class RunEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job `evals.run` is given."""
+    """What the jobs `evals.run` and `evals.judge` are given."""
 
     evaluation_id: str
 
@@ -178,7 +178,11 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     """Answers that were taken from earlier runs."""
     options: EvaluationOptions = EvaluationOptions()
     job_id: str | None = None
-    """The job that carries it out; null where none does."""
+    """The job that carries it out, or judges answers from outside; null where none does."""
+    client: str = ""
+    """What brings the answers from outside: `gimbal for Python`, `promptfoo`; empty where this server asks for them."""
+    answered_at: datetime | None = None
+    """When the last answer from outside came; null before there is one, and where this server asks."""
     started_at: datetime
     started_by: str
     finished_at: datetime | None = None
@@ -190,6 +194,11 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     error: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether answers from outside are still taken."""
+        return self.status == "running" and bool(self.client) and self.job_id is None
 
 
 class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +239,8 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     failure: str = ""
     """Of what kind: `error`, `refused` or `timed_out`; empty when nothing went wrong."""
+    judged: bool = True
+    """Whether the suite's scorers have seen it: an answer from outside waits for that until its run is finished."""
 
 
 class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):

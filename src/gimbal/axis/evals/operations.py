@@ -4,7 +4,10 @@ from typing import Annotated
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.evals import functions
+from gimbal.axis.evals.answers import OpenEvaluation, RecordAnswers
 from gimbal.axis.evals.comparing import compare_runs
+from gimbal.axis.evals.functions import RegisterFunction
 from gimbal.axis.evals.model import (
     AddExamples,
     Comparison,
@@ -16,6 +19,7 @@ from gimbal.axis.evals.model import (
     ResumeEvaluation,
     StartEvaluation,
 )
+from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.engines.compute.jobs import Jobs
@@ -25,6 +29,7 @@ from gimbal.kernel.pages import Page
 from gimbal.kernel.refs import Ref
 
 describe("evaluations", "Versions put through suites, and paired comparisons of two.")
+describe("functions", "Code of programs outside, as versions that answers can be of.")
 describe("suites", "Examples with the scorers that judge answers to them.")
 
 
@@ -58,6 +63,30 @@ async def start_evaluation(ctx: Context, project: str, body: StartEvaluation) ->
 async def plan_evaluation(ctx: Context, project: str, body: StartEvaluation) -> EvaluationPlan:
     """Tell what an evaluation would ask and cost, and what it could find, without asking anything."""
     return await ctx.get(Evaluations).plan(ctx, body)
+
+
+@operation("POST", "/projects/{project}/functions", name="functions.register", allow=Permission.DEVELOP)
+async def register_function(ctx: Context, project: str, body: RegisterFunction) -> Version:
+    """Store a function of a program outside as a version; its code is kept and never run. The same again is the same version."""
+    return await functions.register(ctx, body)
+
+
+@operation("POST", "/projects/{project}/evaluations/open", name="evaluations.open", allow=Permission.DEVELOP)
+async def open_evaluation(ctx: Context, project: str, body: OpenEvaluation) -> EvaluationRun:
+    """Begin an evaluation whose answers come from outside: evaluations.record takes them, evaluations.finish judges them."""
+    return await ctx.get(AnswerRecorder).open(ctx, body)
+
+
+@operation("PUT", "/projects/{project}/evaluations/{id}/answers", name="evaluations.record", allow=Permission.DEVELOP)
+async def record_answers(ctx: Context, project: str, id: str, body: RecordAnswers) -> EvaluationRun:  # noqa: A002 - the name in the path
+    """Store answers of an open evaluation, all or none; the same example and repeat again is replaced."""
+    return await ctx.get(AnswerRecorder).record(ctx, id, body)
+
+
+@operation("POST", "/projects/{project}/evaluations/{id}/finish", name="evaluations.finish", allow=Permission.DEVELOP)
+async def finish_evaluation(ctx: Context, project: str, id: str) -> EvaluationRun:  # noqa: A002 - as above
+    """Judge the answers of an open evaluation, as a job; what nobody answered is missing, and never dropped."""
+    return await ctx.get(AnswerRecorder).finish(ctx, id, ctx.get(Jobs))
 
 
 @operation("POST", "/projects/{project}/evaluations/{id}/cancel", name="evaluations.cancel", allow=Permission.DEVELOP)

@@ -14,6 +14,7 @@ PARTS = ("missing", "failed", "below")
 """Without a value, without an answer, below the best value there is."""
 SUITE, WORST = "suite", "worst"
 _OF_RUN = "project = {project:String} AND evaluation_id = {id:String}"
+_WAITS = "JSONHas(output, 'judged')"
 _SCORE = "JSONExtract(scores, {scorer:String}, 'Nullable(Float64)')"
 # Of all scorers: what lacks a value, then by the least value.
 _LEAST = "if(missing != '{}', -inf, arrayMin(arrayMap(x -> x.2, JSONExtractKeysAndValues(scores, 'Float64'))))"
@@ -23,9 +24,38 @@ async def every(columns: Columns, ctx: Context, run_id: str) -> list[EvaluationR
     """Return all answers that are stored, in the order of the suite."""
     rows = await columns.query(
         f"SELECT {COLUMNS} FROM {TABLE} FINAL WHERE {_OF_RUN} ORDER BY position",
-        {"project": ctx.project or "default", "id": run_id},
+        _run(ctx, run_id),
     )
     return [from_row(row) for row in rows]
+
+
+async def count(columns: Columns, ctx: Context, run_id: str, *, judged: bool = True) -> int:
+    """Return how many answers are stored; without `judged` only of those that no scorer has seen."""
+    waiting = "" if judged else f" AND {_WAITS}"
+    rows = await columns.query(f"SELECT count() AS n FROM {TABLE} FINAL WHERE {_OF_RUN}{waiting}", _run(ctx, run_id))
+    return int(rows[0]["n"])
+
+
+async def positions(columns: Columns, ctx: Context, run_id: str) -> set[int]:
+    """Return the places that have an answer."""
+    rows = await columns.query(f"SELECT position FROM {TABLE} FINAL WHERE {_OF_RUN}", _run(ctx, run_id))
+    return {row["position"] for row in rows}
+
+
+async def unjudged(
+    columns: Columns, ctx: Context, run_id: str, *, after: int, limit: int
+) -> list[tuple[int, EvaluationResult]]:
+    """Return the next answers behind a place that no scorer has seen, each with its place."""
+    rows = await columns.query(
+        f"SELECT position, {COLUMNS} FROM {TABLE} FINAL WHERE {_OF_RUN} AND {_WAITS} AND position > {{after:Int64}} "
+        f"ORDER BY position LIMIT {int(limit)}",
+        _run(ctx, run_id) | {"after": after},
+    )
+    return [(row.pop("position"), from_row(row)) for row in rows]
+
+
+def _run(ctx: Context, run_id: str) -> dict[str, Any]:
+    return {"project": ctx.project or "default", "id": run_id}
 
 
 async def page(
@@ -46,7 +76,7 @@ async def page(
     `worst` first begins with answers without a value: they are not wrong, but somebody should look. `best` is the
     scorer's best value. Raise BadInput for another `only` or `order`, or a foreign cursor.
     """
-    given: dict[str, Any] = {"project": ctx.project or "default", "id": run_id, "scorer": scorer, "best": best}
+    given = _run(ctx, run_id) | {"scorer": scorer, "best": best}
     where = " AND ".join([_OF_RUN, *_part(only, scorer, lower_is_better=lower_is_better)])
     rank = _rank(order, scorer, lower_is_better=lower_is_better)
     after = ""

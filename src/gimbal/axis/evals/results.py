@@ -1,7 +1,7 @@
 """Results of evaluations in the columns: a row for each answer, written once under its place in the run."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -50,6 +50,8 @@ class Answer(Ask, frozen=True, kw_only=True):
     cache_key: str = ""
     """Names the content that was asked; empty where answers are not kept for others."""
     cached: bool = False
+    judged: bool = True
+    """Whether the suite's scorers have seen it; `scores` are only what others said of it otherwise."""
 
 
 def to_rows(project: str, evaluation_id: str, answers: Sequence[Answer]) -> Rows:
@@ -66,6 +68,8 @@ def _row(project: str, evaluation_id: str, answer: Answer) -> tuple[Any, ...]:
         if score.label or score.explanation
     }
     rest = {name: found for name in _REST if (found := getattr(output, name)) is not None}
+    if not answer.judged:
+        rest["judged"] = False
     return (
         project,
         evaluation_id,
@@ -118,7 +122,17 @@ def output_of(row: EvaluationResult) -> TargetOutput:
         text=row.text, marked=row.marked, value=row.value, sources=row.sources, contexts=row.contexts, tool_calls=row.tool_calls,
         steps=row.steps, trace_id=row.trace_id, input_tokens=row.input_tokens, output_tokens=row.output_tokens,
         cost=row.cost, latency_ms=row.latency_ms, error=row.error,
+        failure=cast("Any", row.failure or "error"),
     )  # fmt: skip
+
+
+def said_elsewhere(row: EvaluationResult) -> dict[str, ScoreValue]:
+    """Return what a stored answer that no scorer has seen yet has of scores: they came with it."""
+    names = dict.fromkeys([*row.scores, *row.missing, *row.labels])
+    return {
+        name: ScoreValue(value=row.scores.get(name), missing=row.missing.get(name, ""), label=row.labels.get(name, ""))
+        for name in names
+    }
 
 
 def seen_of(output: TargetOutput, given: Mapping[str, Any]) -> dict[str, Any]:

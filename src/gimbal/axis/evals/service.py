@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals import reading
+from gimbal.axis.evals.answers import NOT_ANSWERED
 from gimbal.axis.evals.model import (
     MOST_AT_ONCE,
     EvaluationOptions,
@@ -30,8 +31,9 @@ from gimbal.axis.evals.recall import Recall
 from gimbal.axis.evals.results import TABLE, Ask
 from gimbal.axis.evals.running import Progress, Running, check_cap
 from gimbal.axis.evals.store import evaluations
+from gimbal.axis.evals.subject import subject_of
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
-from gimbal.axis.evals.summing import summarise
+from gimbal.axis.evals.summing import summarised
 from gimbal.axis.evals.target import TARGETS, Foreseen
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.compute.jobs import Jobs
@@ -113,7 +115,6 @@ class Evaluations:
         if body.max_cost is not None:
             examples = await self._suites.examples(whole.suite)
             check_cap(body, await TARGETS.get(whole.subject.kind).foresee(ctx, whole.subject, examples))
-        options = _options(body)
         run = EvaluationRun(
             id=new_id(),
             suite=whole.suite.ref,
@@ -122,16 +123,20 @@ class Evaluations:
             done=0,
             total=int(whole.suite.manifest["examples"]) * whole.repeats,
             repeats=whole.repeats,
-            options=options,
+            options=_options(body),
             started_at=ctx.now(),
             started_by=ctx.principal.name,
         )
+        return await self.add(ctx, run, jobs)
+
+    async def add(self, ctx: Context, run: EvaluationRun, jobs: Jobs | None = None) -> EvaluationRun:
+        """Note a run that was not there, with its job where `jobs` are given."""
         async with self._catalog.write(ctx) as tx:
             if jobs is not None:
                 project = ctx.project or "default"
                 job = await jobs.enqueue_in(tx, project, ctx.principal, JOB, RunEvaluation(evaluation_id=run.id))
                 run = msgspec.structs.replace(run, job_id=job.id)
-            values = msgspec.structs.asdict(run) | {"options": msgspec.to_builtins(options)}
+            values = msgspec.structs.asdict(run) | {"options": msgspec.to_builtins(run.options)}
             values |= {"project": ctx.project, "suite_ref": str(run.suite), "subject_ref": str(run.subject)}
             await tx.execute(evaluations.insert().values(values))
         return run
@@ -151,8 +156,7 @@ class Evaluations:
                 where="subject",
                 todo="Name a version: prompt:help/answer@v2.",
             )
-        subject = await self._assets.resolve(ctx, Ref.parse(named))
-        TARGETS.get(subject.kind)
+        subject = await subject_of(ctx, self._assets, named)
         repeats = body.repeats or int(suite.manifest.get("repeats", 1))
         return _Whole(suite=suite, subject=subject, scorers=applied(scorers_of(suite)), repeats=repeats)
 
@@ -161,7 +165,7 @@ class Evaluations:
     ) -> EvaluationRun:
         """Go on with a run that failed, was cancelled or stopped at its cap; raise Conflict for another.
 
-        What is stored is not asked again.
+        What is stored is not asked again. One whose answers come from outside takes the others from there again.
         """
         run = await self.get(ctx, run_id)
         if run.status not in _RESUMABLE:
@@ -174,8 +178,9 @@ class Evaluations:
         if body.max_cost is not None:
             options = msgspec.structs.replace(options, max_cost=body.max_cost)
         values: dict[str, Any] = {"options": msgspec.to_builtins(options), "status": "running", "error": ""}
+        values |= {"job_id": None, "finished_at": None} if run.client else {}
         async with self._catalog.write(ctx) as tx:
-            if jobs is not None:
+            if jobs is not None and not run.client:
                 project = ctx.project or "default"
                 job = await jobs.enqueue_in(tx, project, ctx.principal, JOB, RunEvaluation(evaluation_id=run.id))
                 values["job_id"] = job.id
@@ -185,9 +190,12 @@ class Evaluations:
     async def cancel(self, ctx: Context, run_id: str, jobs: Jobs) -> EvaluationRun:
         """Stop a run; what it has found stays. Raise Conflict when it has ended."""
         run = await self.get(ctx, run_id)
-        if run.status != "running" or run.job_id is None:
+        if run.status != "running" or (run.job_id is None and not run.open):
             raise Conflict(f"The evaluation is {run.status}.", where="id", todo="Nothing to do.")
-        await jobs.cancel(ctx, run.job_id)
+        if run.job_id is None:
+            await self.note(run.id, status="cancelled", finished_at=ctx.now())
+        else:
+            await jobs.cancel(ctx, run.job_id)
         return await self.get(ctx, run_id)
 
     async def run(self, ctx: Context, run_id: str, *, progress: OnProgress | None = None) -> EvaluationRun:
@@ -196,19 +204,23 @@ class Evaluations:
         What goes wrong with one answer is in its result; what keeps the run from going on makes it `failed` and is
         raised. Cancelled, it sums up what it has.
         """
+        return await self.carry(ctx, run_id, lambda run: self._carry_out(ctx, run, progress))
+
+    async def carry(self, ctx: Context, run_id: str, work: Callable[[EvaluationRun], Awaitable[None]]) -> EvaluationRun:
+        """Let `work` bring a run to its end, as `run` says."""
         run = await self.get(ctx, run_id)
         if run.status == "done":
             return run
-        await self._note(run_id, status="running", error="", finished_at=None)
+        await self.note(run_id, status="running", error="", finished_at=None)
         try:
-            await self._carry_out(ctx, run, progress)
+            await work(run)
         except asyncio.CancelledError:
-            await asyncio.shield(self._finish(ctx, run_id, await self.scorers(ctx, run), status="cancelled"))
+            await asyncio.shield(self.finish(ctx, run_id, await self.scorers(ctx, run), status="cancelled"))
             raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, the run says so and it is raised
             first = problem.exceptions[0] if isinstance(problem, ExceptionGroup) else problem
             told = str(first) if isinstance(first, GimbalError) else f"{type(first).__name__}: {first}"
-            await self._note(run_id, status="failed", error=told[:_LONGEST_ERROR], finished_at=ctx.now())
+            await self.note(run_id, status="failed", error=told[:_LONGEST_ERROR], finished_at=ctx.now())
             raise first from None
         return await self.get(ctx, run_id)
 
@@ -223,7 +235,7 @@ class Evaluations:
         asks = [ask for ask in _asks(examples, run.repeats) if ask.position not in stored]
 
         async def tell(now: Progress) -> None:
-            await self._note(run.id, done=now.done)
+            await self.note(run.id, done=now.done)
             if progress:
                 await progress(now)
 
@@ -233,7 +245,7 @@ class Evaluations:
         )  # fmt: skip
         await running.go(asks, len(stored))
         running.check()
-        await self._finish(ctx, run.id, scorers, status="stopped" if running.stopped else "done", error=running.stopped)
+        await self.finish(ctx, run.id, scorers, status="stopped" if running.stopped else "done", error=running.stopped)
 
     async def _stored(self, ctx: Context, run_id: str) -> "tuple[set[int], Any]":
         """Return the places whose answers are stored, and what they cost this run."""
@@ -245,20 +257,21 @@ class Evaluations:
         spent = sum((row["cost"] for row in rows if row["cost"] is not None and not row["cached"]), ZERO)
         return {row["position"] for row in rows}, spent
 
-    async def _finish(self, ctx: Context, run_id: str, scorers: list[Applied], *, status: str, error: str = "") -> None:
+    async def finish(self, ctx: Context, run_id: str, scorers: list[Applied], *, status: str, error: str = "") -> None:
         """Sum up what is stored, also by an earlier attempt."""
         results = await self.results(ctx, run_id)
-        made = [r for r in results if not r.cached]
+        # Nobody made a call for what nobody answered.
+        made = [r for r in results if not r.cached and r.error != NOT_ANSWERED]
         latencies = [r.latency_ms for r in made if r.latency_ms is not None]
         cost, unpriced = total(r.cost for r in made)
         # In a thread: with many answers this takes a second or more.
-        summaries = await asyncio.to_thread(lambda: [summarise(one, results) for one in scorers])
-        await self._note(
+        summaries = await asyncio.to_thread(lambda: summarised(scorers, results))
+        await self.note(
             run_id,
             status=status,
             error=error,
             done=len(results),
-            cached=len(results) - len(made),
+            cached=sum(r.cached for r in results),
             finished_at=ctx.now(),
             summaries=summaries,
             cost=cost if unpriced < len(made) or not made else None,
@@ -271,7 +284,8 @@ class Evaluations:
         """Return the scorers of a run's suite."""
         return applied(scorers_of(await self._assets.resolve(ctx, Ref.parse(str(run.suite)))))
 
-    async def _note(self, run_id: str, **values: Any) -> None:
+    async def note(self, run_id: str, **values: Any) -> None:
+        """Note what became of a run."""
         async with self._catalog.write() as tx:
             await tx.execute(evaluations.update().where(evaluations.c.id == run_id).values(values))
 

@@ -20,6 +20,8 @@ evaluations = sa.Table(
     sa.Column("cached", sa.Integer, nullable=False, server_default="0"),
     sa.Column("options", Json, nullable=False, server_default="{}"),
     sa.Column("job_id", sa.Text, nullable=True),
+    sa.Column("client", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("answered_at", Utc, nullable=True),
     sa.Column("started_at", Utc, nullable=False),
     sa.Column("started_by", sa.Text, nullable=False),
     sa.Column("finished_at", Utc, nullable=True),

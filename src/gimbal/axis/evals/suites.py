@@ -1,6 +1,7 @@
 """Suites as assets: stored with their examples as JSON lines, read back by reference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -33,14 +34,17 @@ class Suites:
         self._assets = assets
         self._blobs = blobs
 
-    async def create(self, ctx: Context, body: CreateSuite) -> Version:
-        """Store a suite; the same examples and scorers again are the same version. Raise BadInput, NotFound."""
-        return await self._store(ctx, body)
+    async def create(self, ctx: Context, body: CreateSuite, *, made: Mapping[str, Any] | None = None) -> Version:
+        """Store a suite; the same examples and scorers again are the same version. Raise BadInput, NotFound.
 
-    async def add(self, ctx: Context, ref: Ref, body: AddExamples) -> Version:
+        `made` says how the examples came about, where nobody wrote them.
+        """
+        return await self._store(ctx, body, [made] if made else [])
+
+    async def add(self, ctx: Context, ref: Ref, body: AddExamples, *, made: Mapping[str, Any] | None = None) -> Version:
         """Store the newest version of a suite with more examples as its next one; raise BadInput, NotFound, StaleVersion.
 
-        Of several who add at once each adds to what the others made.
+        Of several who add at once each adds to what the others made. `made` says how these examples came about.
         """
         if ref.kind != "suite" or not isinstance(ref.selector, Latest):
             raise BadInput(
@@ -70,13 +74,15 @@ class Suites:
                 note=body.note,
             )
             try:
-                return await self._store(ctx, whole, after=newest.number)
+                return await self._store(ctx, whole, [*made_of(newest), *([made] if made else [])], after=newest.number)
             except StaleVersion:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
 
-    async def _store(self, ctx: Context, body: CreateSuite, *, after: int | None = None) -> Version:
+    async def _store(
+        self, ctx: Context, body: CreateSuite, made: Sequence[Mapping[str, Any]], *, after: int | None = None
+    ) -> Version:
         check_examples(body.examples)
         if not body.scorers:
             raise BadInput("A suite needs a scorer.", where="scorers", todo=f"There are: {', '.join(SCORERS)}.")
@@ -95,6 +101,7 @@ class Suites:
                 # What is not said leaves no trace, so that suites of before stay the versions that they are.
                 **({"repeats": body.repeats} if body.repeats > 1 else {}),
                 **({"task": body.task} if body.task else {}),
+                **({"made": list(made)} if made else {}),
             },
             files=[FileEntry(path=EXAMPLES_FILE, digest=blob.digest, size=blob.size, media_type="application/jsonl")],
             note=body.note,
@@ -112,6 +119,12 @@ class Suites:
 def scorers_of(version: Version) -> list[str | ScorerSetting]:
     """Return what a suite version lists as its scorers."""
     return msgspec.convert(version.manifest["scorers"], list[str | ScorerSetting])
+
+
+def made_of(version: Version) -> list[Mapping[str, Any]]:
+    """Return how examples of a suite version came about, the first ones first; nothing of those that somebody wrote."""
+    found: Any = version.manifest.get("made")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def applied(scorers: Sequence[str | ScorerSetting]) -> list[Applied]:

@@ -79,6 +79,25 @@ def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSu
     )
 
 
+def summarised(scorers: Sequence[Applied], results: Sequence[EvaluationResult]) -> list[ScorerSummary]:
+    """Return what each scorer found over all answers, and after them what others said of those that they brought."""
+    ours = {one.name for one in scorers}
+    said = (name for row in results for name in (*row.scores, *row.missing, *row.labels))
+    others = dict.fromkeys(name for name in said if name not in ours)
+    return [*(summarise(one, results) for one in scorers), *(_told(name, results) for name in others)]
+
+
+def _told(name: str, results: Sequence[EvaluationResult]) -> ScorerSummary:
+    """Return what others said by a name: nobody knows which end of it is better."""
+    return ScorerSummary(
+        scorer=name,
+        estimate=_mean(by_example(name, results)),
+        missing=dict(Counter(row.missing[name] for row in results if name in row.missing)),
+        better="neither",
+        labels=dict(Counter(row.labels[name] for row in results if name in row.labels)),
+    )
+
+
 def _mean(rows: Sequence[ExampleScores]) -> Estimate:
     return estimates.weighted_mean([r.mean for r in rows], [r.weight for r in rows], [r.cluster for r in rows])
 

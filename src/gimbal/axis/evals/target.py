@@ -10,6 +10,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import Example
 from gimbal.kernel.context import Context
 from gimbal.kernel.plugins import Registry
+from gimbal.kernel.refs import Ref
 
 
 class TargetOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,3 +71,14 @@ class Target(Protocol):
 
 
 TARGETS: Registry[Target] = Registry("targets")
+
+
+class Named(Protocol):
+    """Knows what a name means now that is no asset's: an endpoint's, say."""
+
+    async def __call__(self, ctx: Context, ref: Ref) -> Version:
+        """Return the version that is called under this name; raise NotFound or BadInput where there is none."""
+        ...
+
+
+NAMED: Registry[Named] = Registry("named_targets")

@@ -1,6 +1,7 @@
-"""The job that carries an evaluation out; it goes on where a killed worker left off."""
+"""The jobs that carry evaluations out and judge answers from outside; they go on where a killed worker left off."""
 
 from gimbal.axis.evals.model import EvaluationRun, RunEvaluation
+from gimbal.axis.evals.recording import JUDGE_JOB, AnswerRecorder
 from gimbal.axis.evals.running import Progress
 from gimbal.axis.evals.service import JOB, Evaluations
 from gimbal.engines.compute.jobs import JobContext, job
@@ -18,3 +19,13 @@ async def run_evaluation(jc: JobContext, payload: RunEvaluation) -> EvaluationRu
         await jc.progress(now.done, now.total, f"answers{spent}{left}")
 
     return await jc.services.get(Evaluations).run(ctx, payload.evaluation_id, progress=progress)
+
+
+@job(JUDGE_JOB, retries=3)
+async def judge_answers(jc: JobContext, payload: RunEvaluation) -> EvaluationRun:
+    """Judge the answers that came from outside."""
+
+    async def progress(done: int, total: int) -> None:
+        await jc.progress(done, total, "answers judged")
+
+    return await jc.services.get(AnswerRecorder).judge(jc.context(), payload.evaluation_id, progress=progress)

@@ -25,6 +25,7 @@ STYLES = (
     "costs",
     "gateway",
     "runs",
+    "prompts",
 )
 _TYPES = {
     ".css": "text/css; charset=utf-8",

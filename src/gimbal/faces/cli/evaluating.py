@@ -5,7 +5,7 @@ Made for people and for CI alike: what it will cost comes first, a table grows w
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from gimbal.faces.cli import show, values
+from gimbal.faces.cli import functions, importing_answers, show, values
 from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.money import format_money
 
@@ -35,8 +35,10 @@ _ENDED = frozenset({"done", "failed", "cancelled", "stopped"})
 def run(
     suite: Annotated[str, Parameter(help="The suite: suite:help/questions, or with a version or an alias.")],
     *,
-    target: Annotated[str, Parameter(help="The version to judge; the suite's own task otherwise.")] = "",
-    against: Annotated[str, Parameter(help="The version to compare it with.")] = "",
+    target: Annotated[
+        str, Parameter(help="The version to judge, or python:package.module:function; the suite's own task otherwise.")
+    ] = "",
+    against: Annotated[str, Parameter(help="The version or function to compare it with.")] = "",
     margin: Annotated[float, Parameter(help="Differences within ± this are equivalent.")] = 0.02,
     scorer: Annotated[list[str] | None, Parameter(help="Scorers that decide; all that give marks otherwise.")] = None,
     repeats: Annotated[
@@ -47,6 +49,9 @@ def run(
     timeout: Annotated[float, Parameter(help="Seconds for one call.")] = 300.0,
     max_cost: Annotated[Decimal | None, Parameter(help="US dollars that each run may cost.")] = None,
     cache: Annotated[bool, Parameter(help="Take answers that earlier runs got for the same content.")] = True,
+    resume: Annotated[
+        str, Parameter(help="Id of a run of the function that was left open: asks what is missing.")
+    ] = "",
     fresh: Annotated[
         bool, Parameter(help="Run --against anew, also where it was evaluated before.", negative="")
     ] = False,
@@ -56,7 +61,7 @@ def run(
     project: Annotated[str | None, Parameter(help="Project; GIMBAL_PROJECT, or default, otherwise.")] = None,
     json: Annotated[bool, Parameter(help="Print JSON.", negative="", show_default=False)] = False,
 ) -> None:
-    """Put a version through a suite, and say whether it is better than another one.
+    """Put a version, or a Python function of yours, through a suite, and say whether it is better than another one.
 
     Exit codes: 0 better or equivalent (or, without --against, done), 1 worse, 2 underpowered: this evidence cannot tell,
     3 an error. Ctrl-C stops the evaluation and keeps what it has found; `gimbal evaluations resume` goes on.
@@ -69,7 +74,7 @@ def run(
     }  # fmt: skip
     try:
         with Client(project=project) as client:
-            code = _Evaluation(client, suite, options, quiet=json).verdict(
+            code = _Evaluation(client, suite, options, resume=resume, quiet=json).verdict(
                 target, against, margin, scorers=scorer or [], fresh=fresh, yes=yes, files=(junit, markdown)
             )
     except GimbalError as problem:
@@ -81,11 +86,12 @@ def run(
 class _Evaluation:
     """One call of the command."""
 
-    def __init__(self, client: "Client", suite: str, options: dict[str, Any], *, quiet: bool) -> None:
+    def __init__(self, client: "Client", suite: str, options: dict[str, Any], *, resume: str, quiet: bool) -> None:
         self._client = client
         self._suite = suite
         self._options = {name: value for name, value in options.items() if value is not None}
         self._quiet = quiet
+        self._resume = resume
 
     def verdict(
         self,
@@ -99,11 +105,17 @@ class _Evaluation:
         files: "tuple[Path | None, Path | None]",
     ) -> int:
         """Carry it out; return the exit code."""
-        plans = [self._plan(target), *([self._plan(against)] if against else [])]
-        known = [None, None if fresh or not against else self._known(plans[1])]
-        asked = [plan for plan, run in zip(plans, known, strict=False) if run is None]
-        self._agree(asked, yes=yes)
-        runs = [run or self._watched(plan) for plan, run in zip(plans, known, strict=False)]
+        subjects = [target, against] if against else [target]
+        # Before anything is asked: what cannot be imported needs no plan.
+        called = [functions.load(one) if one.startswith(functions.PREFIX) else None for one in subjects]
+        self._check_resume(called[0])
+        plans = [None if function else self._plan(one) for one, function in zip(subjects, called, strict=True)]
+        known = [None, *(None if plan is None or fresh else self._known(plan) for plan in plans[1:])]
+        self._agree([plan for plan, run in zip(plans, known, strict=True) if plan and run is None], yes=yes)
+        runs = [
+            run or (self._watched(plan) if plan else self._called(function))
+            for plan, run, function in zip(plans, known, called, strict=True)
+        ]
         bad = next((run for run in runs if run.status != "done"), None)
         comparison = None
         if against and bad is None:
@@ -155,9 +167,9 @@ class _Evaluation:
         client = self._client.evaluations
         found = client.start(suite=str(plan.suite), subject=str(plan.subject), **self._options)
         self._say(f"{self._client.transport.url}/p/{self._client.project}/evaluations/{found.id}")
-        begun = time.monotonic()
+        self._latest = found
         try:
-            for _ in self._shown(found, begun):
+            for _ in self._shown(found, time.monotonic()):
                 time.sleep(_LOOK_S)
                 found = client.show(found.id)
                 self._latest = found
@@ -169,9 +181,54 @@ class _Evaluation:
             raise
         return found
 
+    def _check_resume(self, function: "Callable[..., Any] | None") -> None:
+        """Raise BadInput for options that a function, or a version, does not have."""
+        if function is None and self._resume:
+            raise BadInput(
+                "Only what a function has answered is gone on with here.",
+                where="--resume",
+                todo=f"`gimbal evaluations resume {self._resume}` goes on with a version.",
+            )
+        beyond = [name for name in ("max_cost", "per_minute") if function and name in self._options]
+        if beyond:
+            flag = f"--{beyond[0].replace('_', '-')}"
+            raise BadInput("A function asks as it will.", where=flag, todo="Let the function hold its own limits.")
+
+    def _called(self, function: "Callable[..., Any] | None") -> "EvaluationRun":
+        """Call a function of this folder with every example, and show how far it is; Ctrl-C leaves the run open."""
+        assert function is not None, "what has no plan is a function"
+        from gimbal.faces.client.evaluating.run import evaluate_function, judged
+
+        shown: Iterator[None] = iter(())
+        ids: list[str] = []
+
+        def opened(run: "EvaluationRun") -> None:
+            nonlocal shown
+            self._latest = run
+            ids.append(run.id)
+            self._say(f"{self._client.transport.url}/p/{self._client.project}/evaluations/{run.id}")
+            shown = self._shown(run, time.monotonic())
+
+        def told(done: int, _: int) -> None:
+            self._latest = msgspec.structs.replace(self._latest, done=done)
+            next(shown, None)
+
+        resume, self._resume = self._resume, ""
+        options = {
+            name: self._options[name] for name in ("repeats", "concurrency", "timeout_s") if name in self._options
+        }
+        try:
+            found = evaluate_function(
+                self._client, self._suite, function, resume=resume, on_progress=told, on_open=opened, **options
+            )
+        except KeyboardInterrupt:
+            if ids:
+                self._say(f"Stopped; what is done is kept. The same with --resume {ids[0]} goes on.")
+            raise
+        return judged(self._client, found, timeout=float("inf"))
+
     def _shown(self, found: "EvaluationRun", begun: float) -> Iterator[None]:
         """Show a run on a terminal as a table that changes, elsewhere as a line for each tenth of it."""
-        self._latest = found
         told = -1
         if not self._quiet and sys.stderr.isatty():
             with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
@@ -290,3 +347,4 @@ def _compared(row: Any) -> dict[str, Any]:
 def add(sub: App) -> None:
     """Put the commands into the app of the group `eval`."""
     sub.command(run)
+    sub.command(importing_answers.import_, name="import")

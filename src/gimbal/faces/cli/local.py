@@ -1,4 +1,4 @@
-"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep and sync, which do."""
+"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep, sync and replay, which do."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Group, Parameter
 
 from gimbal.faces.cli import show, values
+from gimbal.faces.cli.replaying import replay
 from gimbal.faces.cli.sweep import sweep
 from gimbal.faces.cli.sync import sync
 from gimbal.kernel.settings import LoadedSettings, load_settings
@@ -131,5 +132,5 @@ def restore(
 
 def add_all(app: App, group: Group) -> None:
     """Add these commands to the top-level app."""
-    for command in (up, settings, doctor, backup, restore, sweep, sync):
+    for command in (up, settings, doctor, backup, restore, sweep, sync, replay):
         app.command(command, group=group)

@@ -1,21 +1,23 @@
 """The verbs of evidence and release for scripts: prompt, score, evaluate, promote, drift."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, overload
 
-from gimbal.axis.evals.model import EvaluationRun
+import msgspec
+
+from gimbal.axis.evals.model import Comparison, EvaluationRun
 from gimbal.axis.gates.model import Decision
 from gimbal.axis.monitors.model import MonitorReport
 from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget
 from gimbal.faces.client.client import Client, default_client
+from gimbal.faces.client.evaluating.subjects import EvaluateOptions, evaluated
 from gimbal.faces.client.prompting.prompt import Prompt, as_prompt, find_prompt, note_use
 from gimbal.faces.client.tracing import current_span
 from gimbal.generative.prompts.model import RenderedPrompt
-from gimbal.kernel.errors import BadInput, DeadlineExceeded
+from gimbal.kernel.errors import BadInput
 
 
 @overload
@@ -92,40 +94,81 @@ def _words(kinds: type[StrEnum]) -> str:
     return ", ".join(kind.value for kind in kinds)
 
 
+@overload
 def evaluate(
     suite: str,
-    subject: str = "",
+    subject: "str | Callable[..., Any]" = "",
     *,
+    against: None = None,
+    margin: float = 0.02,
     repeats: int | None = None,
     concurrency: int = 4,
     max_cost: Decimal | None = None,
     cache: bool = True,
+    timeout_s: float = 300.0,
     timeout: float = 3600.0,
+    resume: str = "",
     on_progress: Callable[[int, int], None] | None = None,
     client: Client | None = None,
-) -> EvaluationRun:
-    """Put a version (the suite's own task without one) through a suite and wait for the result.
+) -> EvaluationRun: ...
+@overload
+def evaluate(
+    suite: str,
+    subject: "str | Callable[..., Any]" = "",
+    *,
+    against: "str | Callable[..., Any]",
+    margin: float = 0.02,
+    repeats: int | None = None,
+    concurrency: int = 4,
+    max_cost: Decimal | None = None,
+    cache: bool = True,
+    timeout_s: float = 300.0,
+    timeout: float = 3600.0,
+    resume: str = "",
+    on_progress: Callable[[int, int], None] | None = None,
+    client: Client | None = None,
+) -> tuple[EvaluationRun, Comparison]: ...
+def evaluate(
+    suite: str,
+    subject: "str | Callable[..., Any]" = "",
+    *,
+    against: "str | Callable[..., Any] | None" = None,
+    margin: float = 0.02,
+    repeats: int | None = None,
+    concurrency: int = 4,
+    max_cost: Decimal | None = None,
+    cache: bool = True,
+    timeout_s: float = 300.0,
+    timeout: float = 3600.0,
+    resume: str = "",
+    on_progress: Callable[[int, int], None] | None = None,
+    client: Client | None = None,
+) -> EvaluationRun | tuple[EvaluationRun, Comparison]:
+    """Put a version (the suite's own task without one) or a function of yours through a suite and wait for the result.
 
-    `repeats` is how often each example is asked, `max_cost` the US dollars that the run may cost, `cache` whether answers
-    of earlier runs to the same content are taken. Raise DeadlineExceeded after `timeout` seconds; the run goes on.
+    A function gets an example's input, by keywords where its parameters name what the input has, and returns a text, a
+    dict of fields of an answer, or any value. It runs here, in `concurrency` threads or tasks, `timeout_s` seconds for
+    each call; what it raises is an error of that example.
+
+    `repeats` is how often each example is asked, `max_cost` the US dollars that a version's run may cost, `cache` whether
+    answers of earlier runs to the same content are taken. `resume` is the id of a run to go on with: only what is missing
+    is asked. With `against`, a function, a version or the id of a run, the Comparison comes as well: how much better the
+    subject is than that, where differences within ± `margin` count as none. Raise DeadlineExceeded after `timeout`
+    seconds of the server's work; the run goes on.
     """
     client = client or default_client()
-    run = client.evaluations.start(
-        suite=suite, subject=subject, repeats=repeats, concurrency=concurrency, max_cost=max_cost, cache=cache
+    options = EvaluateOptions(
+        repeats=repeats, concurrency=concurrency, max_cost=max_cost, cache=cache, timeout_s=timeout_s, timeout=timeout
     )
-    deadline = time.monotonic() + timeout
-    while run.status == "running":
-        if time.monotonic() > deadline:
-            raise DeadlineExceeded(
-                f"The evaluation {run.id} is not done after {timeout:g} s.",
-                kept="what it has found so far",
-                todo=f"It goes on; `gimbal evaluations show {run.id}` tells.",
-            )
-        time.sleep(0.2)
-        run = client.evaluations.show(run.id)
-        if on_progress:
-            on_progress(run.done, run.total)
-    return run
+    run = evaluated(client, suite, subject, options, resume=resume, on_progress=on_progress)
+    if against is None:
+        return run
+    if isinstance(against, str) and ":" not in against:
+        other = client.evaluations.show(against)
+    else:
+        options = msgspec.structs.replace(options, repeats=run.repeats)
+        other = evaluated(client, str(run.suite), against, options, on_progress=on_progress)
+    return run, client.evaluations.compare(other.id, to=run.id, margin=margin)
 
 
 def promote(candidate: str, alias: str, *, reason: str = "", client: Client | None = None) -> Decision:

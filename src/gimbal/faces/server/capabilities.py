@@ -25,6 +25,10 @@ ROOMS = (
     "gimbal.axis.ledger",
     "gimbal.axis.retention",
     "gimbal.axis.evals",
+    "gimbal.axis.evals.http",
+    "gimbal.axis.evals.building",
+    "gimbal.axis.evals.contaminating",
+    "gimbal.axis.evals.synthesis",
     "gimbal.axis.gates",
     "gimbal.axis.endpoints",
     "gimbal.axis.monitors",
@@ -35,8 +39,10 @@ ROOMS = (
     "gimbal.generative.guards",
     "gimbal.generative.knowledge",
     "gimbal.generative.gateway",
+    "gimbal.generative.gateway.replaying",
     "gimbal.generative.gateway.routes",
     "gimbal.generative.gateway.providers",
+    "gimbal.generative.gateway.optimising",
 )
 
 

@@ -19,9 +19,11 @@ from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.endpoints.predictions import Predictions
 from gimbal.axis.endpoints.service import Endpoints
 from gimbal.axis.endpoints.subject import served
-from gimbal.axis.evals.recording import Recording
+from gimbal.axis.evals.http.target import HTTP_SERVICES
+from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.evals.synthesis.model import Foresee
 from gimbal.axis.evals.target import NAMED, TARGETS
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.ledger.corrections import CostCorrections
@@ -68,11 +70,15 @@ from gimbal.faces.mlflow.reading import MlflowExperiments
 from gimbal.faces.server import builtin, capabilities
 from gimbal.faces.server.access import header_secret
 from gimbal.faces.server.app import App
+from gimbal.faces.server.executors import executor_of
 from gimbal.faces.server.metrics import watch_services
 from gimbal.faces.server.stores import Stores, blobs_url, link_from_environment, open_stores
 from gimbal.generative.gateway.asking import embedded, said
+from gimbal.generative.gateway.optimising.service import Optimisations
+from gimbal.generative.gateway.optimising.target import CANDIDATES
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.service import ProviderService
+from gimbal.generative.gateway.reckoning import reckoned
 from gimbal.generative.gateway.recording import Carrying, Recording
 from gimbal.generative.gateway.resilience import figures
 from gimbal.generative.gateway.resilience.health import Health
@@ -156,8 +162,8 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Suites, suites)
     evaluations = Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites)
     services.register(Evaluations, evaluations)
-    recording = Recording(stores.catalog, stores.columns, stores.writer, assets, suites, evaluations)
-    services.register(Recording, recording)
+    recorder = AnswerRecorder(stores.catalog, stores.columns, stores.writer, assets, suites, evaluations)
+    services.register(AnswerRecorder, recorder)
     gates = Gates(stores.catalog, assets)
     services.register(Gates, gates)
     services.register(GatePolicy, gates)
@@ -202,12 +208,16 @@ def _rings(services: Services, settings: Settings, stores: Stores) -> None:
     services.register(Shadows, Shadows())
     services.register(Policies, Policies())
     services.register(Indexes, Indexes())
+    services.register(Optimisations, Optimisations(stores.catalog, assets, services.get(Suites)))
     services.register(Complete, said)
+    services.register(Foresee, reckoned)
     services.register(Embed, embedded)
     services.register(Classify, classified)
     TARGETS.add("prompt", PROMPTS)
     TARGETS.add("model", MODELS)
     TARGETS.add("route", ROUTES)
+    TARGETS.add("candidate", CANDIDATES)
+    TARGETS.add("http", HTTP_SERVICES)
     NAMED.add("endpoint", served)
 
 
@@ -343,17 +353,27 @@ def _console(settings: Settings, services: Services) -> Console:
     )
 
 
-async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
-    """Run jobs and schedules until stopped."""
+@contextlib.asynccontextmanager
+async def working(settings: Settings) -> AsyncGenerator[Services]:
+    """Yield the services of a process that carries jobs out; close everything in order afterwards."""
     capabilities.load_work()
     async with open_stores(settings, owner=False, link=link_from_environment()) as stores:
         services = build_services(settings, stores)
-        # The embedded installation has one worker, which knows its earlier life by this name.
-        name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
         await services.get(Prices).of(DEFAULT_PROJECT)
-        worker = Worker(services, name=name, concurrency=settings.worker.concurrency, grace_s=settings.worker.grace_s)
         providers = services.get(Providers)
         async with contextlib.aclosing(providers), beside(providers.follow, "providers"):
+            yield services
+
+
+async def worker_process(settings: Settings, stop: asyncio.Event) -> None:
+    """Run jobs and schedules until stopped."""
+    async with working(settings) as services:
+        # The embedded installation has one worker, which knows its earlier life by this name.
+        name = "embedded" if link_from_environment() else f"{socket.gethostname()}-{os.getpid()}"
+        at, executor = settings.worker, executor_of(settings, services)
+        worker = Worker(services, name=name, concurrency=at.concurrency, grace_s=at.grace_s, executor=executor)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(executor.close)
             await worker.run(stop)
 
 

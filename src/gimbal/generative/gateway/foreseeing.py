@@ -1,4 +1,4 @@
-"""What calls of a prompt will cost, told before one is made; `target` makes them."""
+"""What calls of a prompt will cost, told before one is made; `target` makes them. `route_target` reckons with the same rules."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,7 +12,9 @@ from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.target import Foreseen
 from gimbal.axis.pricing.model import Usage
 from gimbal.axis.pricing.service import PriceSource
+from gimbal.generative.gateway.prompting import format_of, tools_of
 from gimbal.generative.gateway.providers.registry import Providers
+from gimbal.generative.gateway.wire.openai_chat.encode import function, schema_of
 from gimbal.generative.prompts.model import PromptManifest, decode_manifest
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError
@@ -22,10 +24,38 @@ _CHARACTERS_A_TOKEN = 4
 """Of English under today's tokenisers, about."""
 _PER_MESSAGE = 8
 """Tokens that a message takes beside its text, at most."""
+_BESIDE_TOOLS = 1_000
+"""Tokens of what providers themselves tell a model that may call tools, at most; some bill several hundred."""
 _PASSAGE_BYTES = 4_000
 """Of a retrieved passage, about; chunkers make them smaller."""
 _USUAL_ANSWER = 256
 """Tokens of an answer of which nothing is known."""
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """How large calls are, before a tokeniser has seen them."""
+
+    fixed: int = 0
+    """Bytes that every call has: messages, tools, the form of the answer, passages."""
+    given: Sequence[int] = ()
+    """Bytes of each example's own part."""
+    messages: int = 1
+    tools: bool = False
+    """Whether the model may call any."""
+    longest: int | None = None
+    """Tokens that an answer may have; null where nobody limits it."""
+
+    @property
+    def usual(self) -> int:
+        """Tokens that a call asks, about."""
+        own = fmean(self.given) if self.given else 0
+        return round((self.fixed + own) / _CHARACTERS_A_TOKEN) + _PER_MESSAGE * self.messages
+
+    @property
+    def most(self) -> int:
+        """Tokens that the largest call asks at most: one for each byte, which no tokeniser exceeds."""
+        beside = _PER_MESSAGE * self.messages + (_BESIDE_TOOLS if self.tools else 0)
+        return self.fixed + max(self.given, default=0) + beside
 
 
 async def foreseen(ctx: Context, version: Version, examples: Sequence[Example]) -> Foreseen:
@@ -34,36 +64,51 @@ async def foreseen(ctx: Context, version: Version, examples: Sequence[Example]) 
     The most is reckoned with a token for each byte, which no tokeniser exceeds, and with all of `max_tokens`.
     """
     manifest = decode_manifest(version.manifest)
-    identity = await _identity(ctx, version, manifest)
+    given = [sum(len(text) for text in _texts(example)) for example in examples]
+    priced = await cost_of(ctx, manifest.model, size_of(manifest, given))
+    return msgspec.structs.replace(priced, identity=await identity_of(ctx, version.digest, manifest))
+
+
+def size_of(manifest: PromptManifest, given: Sequence[int]) -> Size:
+    """Return how large calls of a prompt are, with so many bytes of each example's own."""
+    tools, form = tools_of(manifest), format_of(manifest)
+    fixed = sum(len(message.content.encode("utf-8", "replace")) for message in manifest.messages)
+    fixed += sum(len(msgspec.json.encode(function(tool))) for tool in tools)
+    fixed += len(msgspec.json.encode(schema_of(form))) if form is not None else 0
+    fixed += manifest.retrieval.k * _PASSAGE_BYTES if manifest.retrieval is not None else 0
+    return Size(
+        fixed=fixed,
+        given=given,
+        messages=len(manifest.messages),
+        tools=bool(tools),
+        longest=manifest.params.max_tokens,
+    )
+
+
+async def cost_of(ctx: Context, model: str, size: Size) -> Foreseen:
+    """Return what a call of such a size costs of a model that is named `provider/model`, or why that is not known."""
     try:
-        pricing, model = await _priced_as(ctx, manifest.model)
+        pricing, name = await _priced_as(ctx, model)
     except GimbalError as problem:
-        return Foreseen(identity=identity, unpriced=str(problem))
-    fixed = [len(message.content.encode("utf-8", "replace")) for message in manifest.messages]
-    given = [sum(len(text) for text in _texts(example)) for example in examples] or [0]
-    found = manifest.retrieval.k * _PASSAGE_BYTES if manifest.retrieval is not None else 0
-    longest = manifest.params.max_tokens
-    beside = _PER_MESSAGE * len(fixed)
-    usual = round((sum(fixed) + fmean(given) + found) / _CHARACTERS_A_TOKEN) + beside
-    most = sum(fixed) + max(given) + found + beside
+        return Foreseen(unpriced=str(problem))
     prices = await ctx.get(PriceSource).of(ctx.project or "default")
 
     def cost(asked: int, answered: int) -> tuple[Decimal | None, str]:
-        found = prices.price(pricing, model, ctx.now(), Usage(input=asked, output=answered))
+        found = prices.price(pricing, name, ctx.now(), Usage(input=asked, output=answered))
         return found.amount, found.unpriced_reason
 
-    about, unpriced = cost(usual, min(longest or _USUAL_ANSWER, _USUAL_ANSWER))
+    about, unpriced = cost(size.usual, min(size.longest or _USUAL_ANSWER, _USUAL_ANSWER))
     # An answer without a limit has no dearest cost, unless it costs nothing anyway.
-    at_most = cost(most, longest)[0] if longest is not None else about if about == 0 else None
-    return Foreseen(identity=identity, cost=about, most=at_most, unpriced=unpriced)
+    at_most = cost(size.most, size.longest)[0] if size.longest is not None else about if about == 0 else None
+    return Foreseen(cost=about, most=at_most, unpriced=unpriced)
 
 
-async def _identity(ctx: Context, version: Version, manifest: PromptManifest) -> str:
+async def identity_of(ctx: Context, digest: str, manifest: PromptManifest) -> str:
     """Name the version and the index as it is now: with another index the same question has another answer."""
     if manifest.retrieval is None:
-        return str(version.ref.digest)
+        return digest
     index = await ctx.get(Assets).resolve(ctx, Ref.parse(manifest.retrieval.index, kind="index"))
-    return f"{version.ref.digest} {index.ref.digest}"
+    return f"{digest} {index.ref.digest}"
 
 
 async def _priced_as(ctx: Context, model: str) -> tuple[str, str]:

@@ -7,12 +7,16 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.scores.model import SCORERS
 from gimbal.axis.traces.model import Span, Trace
 from gimbal.engines.console.pages import PageRequest, View, page
-from gimbal.generative.gateway.playground import MOST_COLUMNS, read_setup
+from gimbal.generative.gateway.playground import MOST_COLUMNS, Setup, read_setup
+from gimbal.generative.gateway.prompting import PROMPT
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.traffic import traffic
+from gimbal.generative.prompts.model import declared_of
+from gimbal.generative.prompts.service import load_prompt
 from gimbal.kernel.context import Context, Permission
-from gimbal.kernel.errors import DeadlineExceeded, NotFound, Unavailable
+from gimbal.kernel.errors import DeadlineExceeded, GimbalError, NotFound, Unavailable
 from gimbal.kernel.operations import find, invoke
+from gimbal.kernel.refs import Ref
 
 _PATH = "/gateway/playground"
 _MOST = 200
@@ -25,8 +29,10 @@ async def playground_page(ctx: Context, request: PageRequest) -> View:
         return await _call(ctx, request)
     assets = ctx.get(Assets)
     suites = await assets.page(ctx, kind="suite", limit=_MOST)
+    setup = read_setup(request)
     data: dict[str, Any] = {
-        "setup": read_setup(request),
+        "setup": setup,
+        "types": await _types(ctx, setup) if setup.variables else {},
         "most": MOST_COLUMNS,
         "models": await _models(ctx),
         "suites": [one.name for one in suites.items],
@@ -34,6 +40,18 @@ async def playground_page(ctx: Context, request: PageRequest) -> View:
         "may": request.principal.may(Permission.DEVELOP, request.project),
     }
     return View("gateway/playground.html", data)
+
+
+async def _types(ctx: Context, setup: Setup) -> dict[str, str]:
+    """Return the declared types of the variables of the prompts in the playground; the first that declares one holds."""
+    found: dict[str, str] = {}
+    for column in setup.columns:
+        if not column.model.startswith(PROMPT):
+            continue
+        with contextlib.suppress(GimbalError):  # the call itself tells what is wrong with it
+            _, manifest = await load_prompt(ctx, Ref.parse(column.model))
+            found = {name: one.type for name, one in declared_of(manifest).items()} | found
+    return found
 
 
 async def _models(ctx: Context) -> list[str]:

@@ -2,7 +2,8 @@
 
 `language` fills templates, `files` and `front` read them from text files that live in Git, `planning` says what a folder
 of them would change (`including` looks up what they include, `changes` tells differences), `service` makes versions of
-them (`axis/assets`) and fills them; `gateway` sends what comes out. Nothing in a template is ever executed, and values are
+them (`axis/assets`) and fills them; `pages` and `edit_pages` show and write them in the console, `using` and `evaluated` say
+what became of them; `gateway` sends what comes out. Nothing in a template is ever executed, and values are
 never expanded again.
 """
 

@@ -1,6 +1,7 @@
-"""What can be done with prompts from outside: plan and sync files, show a version, its file, differences, fill it."""
+"""What can be done with prompts from outside: plan and sync files, show a version, its file, differences, users, fill it."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated
 
 from gimbal.generative.prompts import service
@@ -14,7 +15,9 @@ from gimbal.generative.prompts.model import (
     SyncPrompts,
     SyncReport,
 )
+from gimbal.generative.prompts.model.usage import PromptUsage
 from gimbal.generative.prompts.planning import plan_files
+from gimbal.generative.prompts.using import usage
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.http import Download
 from gimbal.kernel.operations import describe, operation
@@ -106,3 +109,21 @@ async def render_prompt(ctx: Context, project: str, ref: Ref, body: RenderPrompt
     """
     resolved, manifest = await service.load_prompt(ctx, ref)
     return service.render(resolved, manifest, body.variables)
+
+
+@operation("GET", "/projects/{project}/prompts/{ref}/usage", name="prompts.usage", allow=Permission.VIEW)
+async def prompt_usage(
+    ctx: Context,
+    project: str,
+    ref: Ref,
+    since: Annotated[datetime | None, "Used at or after this; 30 days ago unless told."] = None,
+    by: Annotated[
+        list[str] | None, "Callers are told apart by these: key, feature, service (unless told, these three) and user."
+    ] = None,
+    limit: Annotated[int, "How many at most, 1 to 1000; the latest use comes first."] = 50,
+) -> PromptUsage:
+    """Tell who used a prompt, in which version, when, how often and for how much, by the stored traces.
+
+    Without a version in the reference all versions are told, each by itself.
+    """
+    return await usage(ctx, ref, since=since, by=by, limit=limit)

@@ -18,9 +18,10 @@ from gimbal.axis.evals.formats.model import (
     SuiteFormat,
     columns_of,
 )
+from gimbal.axis.evals.formats.promptfoo import results as promptfoo_results
 from gimbal.axis.evals.formats.reading import detect, read_suite
 
-READERS = (inspect_logs, jsonl, lm_eval, openai, parquet, promptfoo, tables)
+READERS = (inspect_logs, jsonl, lm_eval, openai, parquet, promptfoo, promptfoo_results, tables)
 """Modules that register a format when they are imported."""
 
 __all__ = [

@@ -32,6 +32,8 @@ class ImportedResult(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 0
     """Which asking of the example this is, from 0."""
     text: str | None
+    value: Any = None
+    """What was answered, where it is no text."""
     scores: dict[str, float] = {}
     missing: dict[str, str] = {}
     """Reason by score, where there is no value."""
@@ -39,6 +41,11 @@ class ImportedResult(msgspec.Struct, frozen=True, kw_only=True):
     """Word by score, where it gives one."""
     error: str = ""
     """What went wrong there, if something did."""
+    latency_ms: float | None = None
+    cost: float | None = None
+    """US dollars, as the other tool knows them."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

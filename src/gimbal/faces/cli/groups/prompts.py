@@ -1,6 +1,7 @@
 """`gimbal prompts diff A B`: what differs between two versions of prompts, in what they mean and line by line.
 
-The CLI loads this and hands in the app of the group; what else there is of prompts is the room's own, or an operation.
+`gimbal prompts optimise` is `faces/cli/optimising`. The CLI loads this and hands in the app of the group; what else there is
+of prompts is the room's own, or an operation.
 """
 
 from typing import Annotated
@@ -9,6 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gimbal.faces.cli import show
+from gimbal.faces.cli.optimising import optimise
 from gimbal.faces.cli.sync import show_changes, show_text
 
 
@@ -44,3 +46,4 @@ def diff(
 def add(app: App) -> None:
     """Add what `gimbal prompts` does beside its operations."""
     app.command(diff)
+    app.command(optimise)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from gimbal.faces.cli import show
+from gimbal.faces.cli import contamination, show, synthesis
 from gimbal.kernel.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def add(app: App) -> None:
     """Put these commands into the app of the group."""
     app.command(import_, name="import")
     app.command(export)
+    contamination.add(app)
+    synthesis.add(app)
 
 
 def import_(

@@ -10,8 +10,10 @@ from gimbal.faces.client.generated.decisions import Decisions
 from gimbal.faces.client.generated.endpoints import Endpoints
 from gimbal.faces.client.generated.evaluations import Evaluations
 from gimbal.faces.client.generated.experiments import Experiments
+from gimbal.faces.client.generated.functions import Functions
 from gimbal.faces.client.generated.gates import Gates
 from gimbal.faces.client.generated.guards import Guards
+from gimbal.faces.client.generated.http_services import HttpServices
 from gimbal.faces.client.generated.indexes import Indexes
 from gimbal.faces.client.generated.jobs import Jobs
 from gimbal.faces.client.generated.keys import Keys
@@ -19,6 +21,7 @@ from gimbal.faces.client.generated.labels import Labels
 from gimbal.faces.client.generated.ledger import Ledger
 from gimbal.faces.client.generated.members import Members
 from gimbal.faces.client.generated.monitors import Monitors
+from gimbal.faces.client.generated.optimisations import Optimisations
 from gimbal.faces.client.generated.prices import Prices
 from gimbal.faces.client.generated.pricing import Pricing
 from gimbal.faces.client.generated.projects import Projects
@@ -26,6 +29,7 @@ from gimbal.faces.client.generated.prompts import Prompts
 from gimbal.faces.client.generated.providers import Providers
 from gimbal.faces.client.generated.redaction import Redaction
 from gimbal.faces.client.generated.registry import Registry
+from gimbal.faces.client.generated.replays import Replays
 from gimbal.faces.client.generated.retention import Retention
 from gimbal.faces.client.generated.routes import Routes
 from gimbal.faces.client.generated.runs import Runs
@@ -54,8 +58,10 @@ class Groups:
         self.endpoints = Endpoints(transport)
         self.evaluations = Evaluations(transport)
         self.experiments = Experiments(transport)
+        self.functions = Functions(transport)
         self.gates = Gates(transport)
         self.guards = Guards(transport)
+        self.http_services = HttpServices(transport)
         self.indexes = Indexes(transport)
         self.jobs = Jobs(transport)
         self.keys = Keys(transport)
@@ -63,6 +69,7 @@ class Groups:
         self.ledger = Ledger(transport)
         self.members = Members(transport)
         self.monitors = Monitors(transport)
+        self.optimisations = Optimisations(transport)
         self.prices = Prices(transport)
         self.pricing = Pricing(transport)
         self.projects = Projects(transport)
@@ -70,6 +77,7 @@ class Groups:
         self.providers = Providers(transport)
         self.redaction = Redaction(transport)
         self.registry = Registry(transport)
+        self.replays = Replays(transport)
         self.retention = Retention(transport)
         self.routes = Routes(transport)
         self.runs = Runs(transport)

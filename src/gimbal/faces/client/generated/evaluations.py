@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec import UNSET, UnsetType
 
+from gimbal.axis.evals.answers import RecordedAnswer
 from gimbal.axis.evals.model import Comparison, EvaluationPlan, EvaluationResult, EvaluationRun
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page
@@ -40,6 +41,16 @@ class Evaluations(Group):
             query={"to": to, "margin": margin},
         )
 
+    def finish(self, id: str, *, project: str | None = None) -> EvaluationRun:
+        """Judge the answers of an open evaluation, as a job; what nobody answered is missing, and never dropped.
+
+        Args:
+            id: Its id.
+        """
+        return self._transport.call(
+            "POST", "/projects/{project}/evaluations/{id}/finish", EvaluationRun, path={"project": project, "id": id}
+        )
+
     def list(
         self,
         *,
@@ -63,6 +74,31 @@ class Evaluations(Group):
             Page[EvaluationRun],
             path={"project": project},
             query={"suite": suite, "subject": subject, "cursor": cursor, "limit": limit},
+        )
+
+    def open(
+        self,
+        *,
+        suite: str,
+        subject: str,
+        repeats: int | None | UnsetType = UNSET,
+        client: str | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> EvaluationRun:
+        """Begin an evaluation whose answers come from outside: evaluations.record takes them, evaluations.finish judges them.
+
+        Args:
+            suite: Reference of the suite: `suite:help/questions`.
+            subject: Reference of the version whose answers they are: `function:help/answer`.
+            repeats: How often each example is asked; null for what the suite says.
+            client: What brings the answers, for people: `promptfoo`.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/evaluations/open",
+            EvaluationRun,
+            path={"project": project},
+            body={"suite": suite, "subject": subject, "repeats": repeats, "client": client},
         )
 
     def plan(
@@ -107,6 +143,21 @@ class Evaluations(Group):
                 "suite": suite,
                 "subject": subject,
             },
+        )
+
+    def record(self, id: str, *, answers: list[RecordedAnswer], project: str | None = None) -> EvaluationRun:
+        """Store answers of an open evaluation, all or none; the same example and repeat again is replaced.
+
+        Args:
+            id: Its id.
+            answers: 1 to 500 of them; one that was stored before for the same example and repeat is replaced.
+        """
+        return self._transport.call(
+            "PUT",
+            "/projects/{project}/evaluations/{id}/answers",
+            EvaluationRun,
+            path={"project": project, "id": id},
+            body={"answers": answers},
         )
 
     def results(

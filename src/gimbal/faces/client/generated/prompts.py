@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
 from gimbal.faces.client.group import Group
+from gimbal.generative.gateway.optimising.model import Optimisation, OptimisationPlan, WeightedMark
 from gimbal.generative.prompts.model.exchange import (
     PromptDiff,
     PromptFile,
@@ -17,6 +20,7 @@ from gimbal.generative.prompts.model.exchange import (
     SyncPlan,
     SyncReport,
 )
+from gimbal.generative.prompts.model.usage import PromptUsage
 from gimbal.kernel.refs import Ref
 
 
@@ -38,6 +42,129 @@ class Prompts(Group):
             PromptDiff,
             path={"project": project, "ref": ref},
             query={"to": to},
+        )
+
+    def optimise(
+        self,
+        ref: Ref | str,
+        *,
+        suite: str,
+        marks: list[WeightedMark] | UnsetType = UNSET,
+        methods: list[Literal["few_shot", "reflection"]] | UnsetType = UNSET,
+        reflector: str | UnsetType = UNSET,
+        max_cost: Decimal | None | UnsetType = UNSET,
+        rounds: int | UnsetType = UNSET,
+        max_calls: int | None | UnsetType = UNSET,
+        minibatch: int | UnsetType = UNSET,
+        validation: float | UnsetType = UNSET,
+        seed: int | UnsetType = UNSET,
+        margin: float | UnsetType = UNSET,
+        concurrency: int | UnsetType = UNSET,
+        timeout_s: float | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> Optimisation:
+        """Search for a better version of a prompt by a suite, as a job; follow it with optimisations.show.
+
+        Candidates are made and chosen on one part of the suite. The best of them is compared with the start on the other, and
+        becomes a version unless it is worse; the alias `candidate` moves to it when it is better.
+
+        Args:
+            ref: Reference such as model:flights/delay@production.
+            suite: Reference of the suite: `suite:help/questions`.
+            marks: Scorers of the suite to improve; without any its first that gives a mark.
+            methods: `few_shot` puts examples before the question, `reflection` rewrites instructions from what
+                failed.
+            reflector: Model that writes instructions; the prompt's own without one.
+            max_cost: US dollars that all of it may cost; needed unless every call is free.
+            rounds: Candidates that are tried, at most.
+            max_calls: Answers and reflections that the search may take; null for as many as the rounds need.
+            minibatch: Examples that a reflection looks at.
+            validation: Share of the suite's clusters that is held out for the proof.
+            seed: Of the split and of every choice by chance.
+            margin: Differences within ± this count as equivalent.
+            concurrency: Calls under way at the same time.
+            timeout_s: Seconds after which a call counts as timed out.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/prompts/{ref}/optimise",
+            Optimisation,
+            path={"project": project, "ref": ref},
+            body={
+                "suite": suite,
+                "marks": marks,
+                "methods": methods,
+                "reflector": reflector,
+                "max_cost": max_cost,
+                "rounds": rounds,
+                "max_calls": max_calls,
+                "minibatch": minibatch,
+                "validation": validation,
+                "seed": seed,
+                "margin": margin,
+                "concurrency": concurrency,
+                "timeout_s": timeout_s,
+            },
+        )
+
+    def optimise_plan(
+        self,
+        ref: Ref | str,
+        *,
+        suite: str,
+        marks: list[WeightedMark] | UnsetType = UNSET,
+        methods: list[Literal["few_shot", "reflection"]] | UnsetType = UNSET,
+        reflector: str | UnsetType = UNSET,
+        max_cost: Decimal | None | UnsetType = UNSET,
+        rounds: int | UnsetType = UNSET,
+        max_calls: int | None | UnsetType = UNSET,
+        minibatch: int | UnsetType = UNSET,
+        validation: float | UnsetType = UNSET,
+        seed: int | UnsetType = UNSET,
+        margin: float | UnsetType = UNSET,
+        concurrency: int | UnsetType = UNSET,
+        timeout_s: float | UnsetType = UNSET,
+        project: str | None = None,
+    ) -> OptimisationPlan:
+        """Tell what an optimisation would ask and cost, and what it could find, without asking anything.
+
+        Args:
+            ref: Reference such as model:flights/delay@production.
+            suite: Reference of the suite: `suite:help/questions`.
+            marks: Scorers of the suite to improve; without any its first that gives a mark.
+            methods: `few_shot` puts examples before the question, `reflection` rewrites instructions from what
+                failed.
+            reflector: Model that writes instructions; the prompt's own without one.
+            max_cost: US dollars that all of it may cost; needed unless every call is free.
+            rounds: Candidates that are tried, at most.
+            max_calls: Answers and reflections that the search may take; null for as many as the rounds need.
+            minibatch: Examples that a reflection looks at.
+            validation: Share of the suite's clusters that is held out for the proof.
+            seed: Of the split and of every choice by chance.
+            margin: Differences within ± this count as equivalent.
+            concurrency: Calls under way at the same time.
+            timeout_s: Seconds after which a call counts as timed out.
+        """
+        return self._transport.call(
+            "POST",
+            "/projects/{project}/prompts/{ref}/optimise/plan",
+            OptimisationPlan,
+            path={"project": project, "ref": ref},
+            body={
+                "suite": suite,
+                "marks": marks,
+                "methods": methods,
+                "reflector": reflector,
+                "max_cost": max_cost,
+                "rounds": rounds,
+                "max_calls": max_calls,
+                "minibatch": minibatch,
+                "validation": validation,
+                "seed": seed,
+                "margin": margin,
+                "concurrency": concurrency,
+                "timeout_s": timeout_s,
+            },
         )
 
     def plan(
@@ -131,4 +258,31 @@ class Prompts(Group):
             SyncReport,
             path={"project": project},
             body={"files": files, "note": note, "seen": seen},
+        )
+
+    def usage(
+        self,
+        ref: Ref | str,
+        *,
+        since: datetime | None = None,
+        by: list[str] | None = None,
+        limit: int = 50,
+        project: str | None = None,
+    ) -> PromptUsage:
+        """Tell who used a prompt, in which version, when, how often and for how much, by the stored traces.
+
+        Without a version in the reference all versions are told, each by itself.
+
+        Args:
+            ref: Reference such as model:flights/delay@production.
+            since: Used at or after this; 30 days ago unless told.
+            by: Callers are told apart by these: key, feature, service (unless told, these three) and user.
+            limit: How many at most, 1 to 1000; the latest use comes first.
+        """
+        return self._transport.call(
+            "GET",
+            "/projects/{project}/prompts/{ref}/usage",
+            PromptUsage,
+            path={"project": project, "ref": ref},
+            query={"since": since, "by": by, "limit": limit},
         )

@@ -23,7 +23,7 @@ from gimbal.axis.evals.target import Foreseen
 from gimbal.axis.scores.builtin.refusal import refused
 from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.axis.traces.model import TraceSummary
-from gimbal.axis.traces.service import Traces
+from gimbal.axis.traces.service import Traces, arrived
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.stats import paired
 from gimbal.generative.gateway.foreseeing import foreseen
@@ -163,6 +163,7 @@ async def _drawn(ctx: Context, body: ReplayRequest) -> _Drawn:
     selection = TraceSelection(
         since=body.since, until=body.until, user=body.user, feature=body.feature, ref=of, score=body.score
     )
+    await arrived(ctx)
     looked = await look(ctx, filter_of(ctx, selection), body.seed, _together)
     found = [one for part in looked.parts.values() for one in part]
     calls: list[Captured] = []

@@ -4,6 +4,13 @@ import { startSaving } from "./playground-save.js";
 
 const LONGEST_ADDRESS = 6000;
 const WAITS_MS = [150, 300, 600, 1200, 2400, 4800];
+const TYPED = new Set(["number", "integer", "boolean", "list", "object"]);
+// What a prompt declares of its variables; those that it includes may declare some, too.
+const typesOf = (manifest) => {
+  const inner = (manifest.includes ?? []).map(typesOf).reverse();
+  const own = (manifest.declared ?? []).map((one) => [one.name, one.type ?? "text"]);
+  return Object.assign({}, ...inner, Object.fromEntries(own));
+};
 const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 class Playground {
@@ -27,12 +34,28 @@ class Playground {
     return [...this.part("columns").children];
   }
 
-  variables() {
+  written() {
     const rows = [...this.part("variables").children].map((row) => [
       row.querySelector("[data-name]").value.trim(),
       row.querySelector("[data-value]").value,
+      row.dataset.type,
     ]);
-    return Object.fromEntries(rows.filter(([name]) => name));
+    return rows.filter(([name]) => name);
+  }
+
+  variables() {
+    const given = this.written().filter(([, value, type]) => value.trim() || !TYPED.has(type));
+    return Object.fromEntries(
+      given.map(([name, value, type]) => {
+        if (!TYPED.has(type)) return [name, value];
+        try {
+          return [name, JSON.parse(value)];
+        } catch {
+          // It goes as it was written: the gateway says what is wrong with it.
+          return [name, value];
+        }
+      }),
+    );
   }
 
   messages() {
@@ -56,7 +79,7 @@ class Playground {
     const system = this.part("system").value;
     if (system.trim()) query.set("system", system);
     for (const one of this.messages()) query.append("message", `${one.role}:${one.content}`);
-    for (const [name, value] of Object.entries(this.variables())) query.append("variable", `${name}=${value}`);
+    for (const [name, value] of this.written()) query.append("variable", `${name}=${value}`);
     return `${location.pathname}?${query}`;
   }
 
@@ -149,10 +172,14 @@ class Playground {
     if (!reply?.ok) return;
     const { manifest } = await reply.json();
     const filled = manifest.retrieval?.into ?? (manifest.retrieval ? "context" : "");
-    const known = this.variables();
+    const types = typesOf(manifest);
+    const rows = [...this.part("variables").children];
+    const known = new Map(rows.map((row) => [row.querySelector("[data-name]").value.trim(), row]));
     for (const wanted of manifest.variables ?? []) {
-      if (wanted in known || wanted === filled) continue;
+      if (known.has(wanted)) known.get(wanted).dataset.type = types[wanted] ?? "text";
+      if (known.has(wanted) || wanted === filled) continue;
       const row = this.shapes.variable.cloneNode(true);
+      row.dataset.type = types[wanted] ?? "text";
       row.querySelector("[data-name]").value = wanted;
       this.part("variables").append(row);
       this.part("variables-fold").open = true;
