@@ -95,14 +95,9 @@ def fill(url: str) -> Places:
     evaluations, refused, trace = generative(client)
     client.keys.create(name=f"nightly {IMAGE}", role=Role.DEVELOPER, days=30)
     revoked = client.keys.create(name="old laptop")
-    contract = f"contract {SCRIPT} {LONG}"
-    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(2), output=Decimal(8), source=contract)
-    client.prices.set(provider="anthropic", model="*", factor=Decimal("0.88"), note=IMAGE, source="https://here")
-    later = date(datetime.now(UTC).year + 1, 1, 1)
-    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(1), output=Decimal(4), valid_from=later)
+    pricing(client)
     spending(client)
     client.keys.revoke(revoked.key.id)
-    searched_for = optimised(client)
     (job, *_) = client.jobs.list().items
     model, prompt = "/assets/model:flights%2Fdelay", "/assets/prompt:help%2Fanswer@v2"
     here = {
@@ -118,14 +113,7 @@ def fill(url: str) -> Places:
         "prompt": (prompt, "help/answer", "Assets"),
         "suite": ("/assets/suite:help%2Fquestions", "help/questions", "Assets"),
         "index": ("/assets/index:help%2Fdocs", "help/docs", "Assets"),
-        "prompts": ("/prompts", "Prompts", "Prompts"),
-        "prompt-page": ("/prompts/prompt:help%2Fanswer", "help/answer", "Prompts"),
-        "prompt-compare": ("/prompts/prompt:help%2Fanswer/compare?before=v1&after=v2", "v1 and v2", "Prompts"),
-        "prompt-try": ("/prompts/prompt:help%2Fanswer@v2/try", "Try v2", "Prompts"),
-        "prompt-edit": ("/prompts/prompt:help%2Fanswer/edit", "Edit help/answer", "Prompts"),
-        "prompt-new": ("/prompts/new", "New prompt", "Prompts"),
-        "optimisations": ("/optimisations", "Optimisations", "Gateway"),
-        "optimisation": (f"/optimisations/{searched_for}", "prompt:help/answer@v1, improved", "Gateway"),
+        **improving(client),
         "versions": (f"{prompt}?tab=versions", "help/answer", "Assets"),
         "history": (f"{model}?tab=history", "flights/delay", "Assets"),
         "lineage": (f"{model}?tab=lineage", "flights/delay", "Assets"),
@@ -176,6 +164,15 @@ def fill(url: str) -> Places:
     pages = {name: (f"/p/default{path}", heading, nav) for name, (path, heading, nav) in here.items()}
     client.close()
     return Places(url=url, pages=pages | {"reference": ("/docs/api", "API reference", "")})
+
+
+def pricing(client: gimbal.Client) -> None:
+    """Set prices of all kinds."""
+    contract = f"contract {SCRIPT} {LONG}"
+    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(2), output=Decimal(8), source=contract)
+    client.prices.set(provider="anthropic", model="*", factor=Decimal("0.88"), note=IMAGE, source="https://here")
+    later = date(datetime.now(UTC).year + 1, 1, 1)
+    client.prices.set(provider="openai", model="gpt-4o", input=Decimal(1), output=Decimal(4), valid_from=later)
 
 
 def gateway(client: gimbal.Client) -> dict[str, tuple[str, str, str]]:
@@ -258,8 +255,8 @@ def predictive(client: gimbal.Client) -> tuple[str, Decision]:
     return run.id, decision
 
 
-def optimised(client: gimbal.Client) -> str:
-    """Look for a better prompt, a little; return the optimisation."""
+def improving(client: gimbal.Client) -> dict[str, tuple[str, str, str]]:
+    """Look for a better prompt, a little; return the pages of prompts and of the search."""
     examples = [
         Example(id=f"o{number}", input={"question": f"{question} {number}?"}, expected={"answer": answer})
         for number, (question, answer, _) in enumerate(QUESTIONS * 3)
@@ -269,7 +266,16 @@ def optimised(client: gimbal.Client) -> str:
     while found.status in {"queued", "running"}:
         time.sleep(0.2)
         found = client.optimisations.show(found.id)
-    return found.id
+    return {
+        "prompts": ("/prompts", "Prompts", "Prompts"),
+        "prompt-page": ("/prompts/prompt:help%2Fanswer", "help/answer", "Prompts"),
+        "prompt-compare": ("/prompts/prompt:help%2Fanswer/compare?before=v1&after=v2", "v1 and v2", "Prompts"),
+        "prompt-try": ("/prompts/prompt:help%2Fanswer@v2/try", "Try v2", "Prompts"),
+        "prompt-edit": ("/prompts/prompt:help%2Fanswer/edit", "Edit help/answer", "Prompts"),
+        "prompt-new": ("/prompts/new", "New prompt", "Prompts"),
+        "optimisations": ("/optimisations", "Optimisations", "Gateway"),
+        "optimisation": (f"/optimisations/{found.id}", "prompt:help/answer@v1, improved", "Gateway"),
+    }
 
 
 def generative(client: gimbal.Client) -> tuple[list[str], Decision, str]:

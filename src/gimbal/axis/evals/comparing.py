@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 
 from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison, verdict_of
-from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.samples import Samples
+from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.summing import by_example
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.stats import estimates, paired, resampled
@@ -48,11 +48,15 @@ def compare_scorer(
     clusters = [left[id_].cluster for id_ in shared]
     weights = [left[id_].weight for id_ in shared]
     better = applied.card.better
-    outcome = paired.compare(a, b, clusters, weights=weights, margin=margin, higher_is_better=better != "lower")
+    # Milliseconds and dollars within 0 and 1 are so by chance.
+    bounded = not applied.card.unit
+    outcome = paired.compare(
+        a, b, clusters, weights=weights, margin=margin, higher_is_better=better != "lower", bounded=bounded
+    )
     return ScorerComparison(
         scorer=applied.name,
-        before=estimates.weighted_mean(a, weights, clusters),
-        after=estimates.weighted_mean(b, weights, clusters),
+        before=estimates.weighted_mean(a, weights, clusters, bounded=bounded),
+        after=estimates.weighted_mean(b, weights, clusters, bounded=bounded),
         difference=outcome.difference,
         verdict="neither" if better == "neither" else outcome.verdict,
         p_value=outcome.p_value,

@@ -67,7 +67,7 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
         def value(places: NDArray[np.int64]) -> float:
             if not places.size:
                 raise ValueError("no values")
-            return applied.over([samples[place] for place in np.repeat(places, times[places])])
+            return applied.over([samples[place] for place in np.repeat(places, times[places]).tolist()])
 
         return value
 

@@ -53,8 +53,6 @@ from gimbal.kernel.refs import Ref, ResolvedRef
 OnProgress = Callable[[Progress], Awaitable[None]]
 JOB = "evals.run"
 _LONGEST_ERROR = 2_000
-_VARIANCE = 0.25
-"""Of the difference of two shares near one half whose answers correlate by one half: 2 · ¼ · (1 − ½)."""
 _ENDED = frozenset({"done", "stopped"})
 _RESUMABLE = frozenset({"failed", "cancelled", "stopped"})
 # A run and what became of its job.
@@ -103,7 +101,7 @@ class Evaluations:
             cost=None if foreseen.cost is None else foreseen.cost * calls,
             most=None if foreseen.most is None else foreseen.most * calls,
             unpriced=foreseen.unpriced,
-            detectable=paired.detectable((_VARIANCE / clusters) ** 0.5) if clusters > 1 else None,
+            detectable=paired.detectable_share(clusters),
         )
 
     async def start(self, ctx: Context, body: StartEvaluation, jobs: Jobs | None = None) -> EvaluationRun:

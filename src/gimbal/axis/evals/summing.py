@@ -67,13 +67,13 @@ def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSu
     worst, best = _bounds(name, card, results)
     return ScorerSummary(
         scorer=name,
-        estimate=_mean(rows),
+        estimate=_mean(rows, bounded=not card.unit),
         missing=dict(missing),
         worst=worst,
         best=best,
         better=card.better,
         unit=card.unit,
-        slices=_slices(rows),
+        slices=_slices(rows, bounded=not card.unit),
         passes=_passes(rows) if card.type is ScoreType.BINARY else [],
         labels=dict(labels),
     )
@@ -91,23 +91,26 @@ def _told(name: str, results: Sequence[EvaluationResult]) -> ScorerSummary:
     """Return what others said by a name: nobody knows which end of it is better."""
     return ScorerSummary(
         scorer=name,
-        estimate=_mean(by_example(name, results)),
+        estimate=_mean(by_example(name, results), bounded=True),
         missing=dict(Counter(row.missing[name] for row in results if name in row.missing)),
         better="neither",
         labels=dict(Counter(row.labels[name] for row in results if name in row.labels)),
     )
 
 
-def _mean(rows: Sequence[ExampleScores]) -> Estimate:
-    return estimates.weighted_mean([r.mean for r in rows], [r.weight for r in rows], [r.cluster for r in rows])
+def _mean(rows: Sequence[ExampleScores], *, bounded: bool) -> Estimate:
+    """Return the mean of examples; milliseconds and dollars are not bounded, also where all lie within 0 and 1."""
+    return estimates.weighted_mean(
+        [r.mean for r in rows], [r.weight for r in rows], [r.cluster for r in rows], bounded=bounded
+    )
 
 
-def _slices(rows: Sequence[ExampleScores]) -> dict[str, Estimate]:
+def _slices(rows: Sequence[ExampleScores], *, bounded: bool) -> dict[str, Estimate]:
     parts: dict[str, list[ExampleScores]] = defaultdict(list)
     for row in rows:
         if row.slice:
             parts[row.slice].append(row)
-    return {name: _mean(parts[name]) for name in sorted(parts)[:MOST_SLICES]}
+    return {name: _mean(parts[name], bounded=bounded) for name in sorted(parts)[:MOST_SLICES]}
 
 
 def _bounds(name: str, card: ScorerCard, results: Sequence[EvaluationResult]) -> tuple[float | None, float | None]:

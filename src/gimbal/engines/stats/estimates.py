@@ -90,16 +90,17 @@ def effective(found: Spread, n: int, se_single: float, level: float) -> float:
     return units * (quantile(level, max(n - 1, 1)) / quantile(level, found.df)) ** 2 if found.kish > 1 else units
 
 
-def mean(values: ArrayLike, clusters: Clusters | None = None, *, level: float = 0.95) -> Estimate:
+def mean(values: ArrayLike, clusters: Clusters | None = None, *, level: float = 0.95, bounded: bool = True) -> Estimate:
     """Return the mean of `values`, shape (n,), with an interval that respects clusters.
 
     Values that are all 0 or 1 are a share, whose interval is Wilson's at the effective number of units: a t interval
     would have no width where all agree, and reach beyond 0 and 1. Values that all lie within 0 and 1 are taken to be so
-    bounded; for the others and for undefined intervals see `robust_mean`.
+    bounded unless `bounded` says that they are amounts, which only happen to; for the others and for undefined intervals
+    see `robust_mean`.
     """
     x = floats(values)
     group = codes(clusters, x.size)
-    if not x.size or x.min() < 0 or x.max() > 1:
+    if not bounded or not x.size or x.min() < 0 or x.max() > 1:
         return robust_mean(x, group, level=level)
     if group.max() >= 1 and bool(np.isin(x, (0.0, 1.0)).all()):
         return _share(float(x.mean()), spread(x, group), x.size, level)
@@ -205,7 +206,12 @@ def binary(labels: Any, where: str = "labels") -> NDArray[np.bool_]:
 
 
 def weighted_mean(
-    values: ArrayLike, weights: ArrayLike, clusters: Clusters | None = None, *, level: float = 0.95
+    values: ArrayLike,
+    weights: ArrayLike,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    bounded: bool = True,
 ) -> Estimate:
     """Return Σwx / Σw of `values` and `weights`, shape (n,) each, with a cluster-robust interval.
 
@@ -216,7 +222,7 @@ def weighted_mean(
     if x.size != w.size or (w.size and w.min() <= 0):
         raise BadInput("Weights are positive numbers, one per value.", where="weights", todo="Leave out what has none.")
     if not x.size or w.max() == w.min():
-        return mean(x, clusters, level=level)
+        return mean(x, clusters, level=level, bounded=bounded)
     value = float(w @ x / w.sum())
     found = robust_mean(value + w / w.mean() * (x - value), codes(clusters, x.size), level=level)
     return msgspec.structs.replace(found, method="weighted, clustered t")

@@ -55,13 +55,15 @@ def compare(
     margin: float = 0.0,
     level: float = 0.95,
     higher_is_better: bool = True,
+    bounded: bool = True,
     seed: int = 0,
 ) -> PairedOutcome:
     """Compare paired scores, shape (n,) each; with `weights` the difference is the weighted mean's.
 
     Better or worse: the interval of the difference excludes 0, and so does the test. Equivalent: it lies within ± margin
     (both one-sided tests reject at (1 − level) / 2). Otherwise underpowered: this evidence cannot tell. Scores that all
-    lie within 0 and 1 are taken to be so bounded.
+    lie within 0 and 1 are taken to be so bounded unless `bounded` says that they are amounts, which only happen to; of
+    amounts that are all the same nothing is known of how far they could differ.
     """
     a, b = floats(before, "before"), floats(after, "after")
     if a.size != b.size:
@@ -72,7 +74,10 @@ def compare(
         difference = weighted_mean(d, w, clusters, level=level)
         p_value = None if difference.low is None else _p_value(d * w, group, seed)
         return from_difference(difference, p_value, margin=margin, higher_is_better=higher_is_better)
-    difference = _difference(d, group, bounded=_within_unit(a) and _within_unit(b), level=level)
+    if bounded:
+        difference = _difference(d, group, bounded=_within_unit(a) and _within_unit(b), level=level)
+    else:
+        difference = robust_mean(d, group, level=level)
     if difference.low is None or difference.high is None or difference.se is None:
         return PairedOutcome(difference=difference, verdict="underpowered", p_value=None, detectable=None)
     return from_difference(difference, _p_value(d, group, seed), margin=margin, higher_is_better=higher_is_better)

@@ -120,7 +120,8 @@ def _planned(plan: "OptimisationPlan") -> Iterator[str]:
         money = f"about {format_money(plan.cost)}, never more than {format_money(plan.most)}"
     by = f", instructions by {plan.reflector}" if plan.reflector else ""
     yield f"{plan.rounds} rounds, at most {plan.calls:,} calls, {money}{by}"
-    yield f"The proof finds a difference of {plan.detectable:.3f} in a share; smaller ones it may not."
+    if plan.detectable is not None:
+        yield f"The proof finds a difference of {plan.detectable:.3f} in a share; smaller ones it may not."
 
 
 def _watched(client: "Client", found: "Optimisation", *, quiet: bool) -> "Optimisation":

@@ -82,7 +82,8 @@ def replay(
                 return
             watching.agree(costs=bool(planned.calls) and planned.cost != 0, sure=yes or max_cost is not None)
             # What was agreed to is what is asked, also when calls come in meanwhile.
-            found = client.replays.start(**{**asked, "until": asked["until"] or now})
+            asked["until"] = asked["until"] or now
+            found = client.replays.start(**asked)
             runs = [watch.follow(run) for run in (found.after, found.before)]
             code = _ended(client, watch, runs, margin, (junit, markdown))
     except GimbalError as problem:

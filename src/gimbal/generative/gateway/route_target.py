@@ -14,7 +14,8 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.target import Foreseen, TargetOutput
 from gimbal.generative.gateway.call import Attribution, Call, TraceContext
-from gimbal.generative.gateway.conversation import Json, ToolCall
+from gimbal.generative.gateway.complete import called
+from gimbal.generative.gateway.conversation import Json
 from gimbal.generative.gateway.flight import Flight
 from gimbal.generative.gateway.foreseeing import Size, cost_of, identity_of, size_of
 from gimbal.generative.gateway.pipeline import run
@@ -144,12 +145,12 @@ def _failed(problem: GimbalError, flight: Flight | None) -> TargetOutput:
 def _answered(flight: Flight, *, offered: bool) -> TargetOutput:
     text, usage = "".join(flight.text), flight.usage
     refused = flight.refusal or (_FILTERED if flight.finish == "content_filter" and not text else "")
-    calls = [flight.tools[place] for place in sorted(flight.tools)]
+    calls = called(flight)
     return TargetOutput(
         text=refused or text,
         error=f"The model refused: {refused}" if refused else "",
         failure="refused" if refused else "error",
-        tool_calls=[_call(call) for call in calls] if calls or offered else None,
+        tool_calls=calls if calls or offered else None,
         trace_id=flight.call.trace.trace_id,
         input_tokens=usage.input_tokens if usage is not None else None,
         output_tokens=usage.output_tokens if usage is not None else None,
@@ -160,14 +161,6 @@ def _answered(flight: Flight, *, offered: bool) -> TargetOutput:
 
 def _latency(flight: Flight) -> float:
     return ((flight.ended_us or flight.started_us) - flight.started_us) / 1000
-
-
-def _call(call: ToolCall) -> Json:
-    try:
-        arguments: Any = msgspec.json.decode(call.arguments)
-    except (msgspec.DecodeError, RecursionError):
-        arguments = call.arguments
-    return {"name": call.name, "arguments": arguments}
 
 
 def _parts(route: Route) -> list[Part]:

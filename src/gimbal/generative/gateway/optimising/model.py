@@ -97,9 +97,9 @@ class OptimisationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars that they can cost at most: the cap, where there is one."""
     proof: Decimal
     """Of it about so much is kept for the comparison at the end."""
-    detectable: float
+    detectable: float | None
     """Smallest difference of a share that the held-out part finds with 80 % power, if answers of two versions agree as
-    half correlated ones do."""
+    half correlated ones do; null with fewer than two groups."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,8 +46,6 @@ from gimbal.kernel.pages import Page, check_limit, cursor_text, encode_cursor
 from gimbal.kernel.refs import Ref, ResolvedRef
 
 JOB = "prompts.optimise"
-_VARIANCE = 0.25
-"""Of the difference of two shares near one half whose answers correlate by one half: 2 · ¼ · (1 − ½)."""
 _ENDED = frozenset({"done", "stopped"})
 _RUNS = sa.select(
     optimisations, job_table.c.status.label("job_status"), job_table.c.error.label("job_error")
@@ -114,7 +112,7 @@ class Optimisations:
             cost=cost,
             most=ZERO if costs[2] else body.max_cost,
             proof=costs[0] * proof,
-            detectable=paired.detectable((_VARIANCE / parts.clusters["validation"]) ** 0.5),
+            detectable=paired.detectable_share(parts.clusters["validation"]),
         )
         _check_cap(body, plan, costs[0] * (train + proof), free=costs[2])
         return Planned(start=start, suite=suite, examples=examples, objective=objective, split=parts, plan=plan)

@@ -10,7 +10,7 @@ import msgspec
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import Example
-from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
+from gimbal.axis.evals.target import Foreseen, TargetOutput
 from gimbal.generative.gateway.call import Attribution
 from gimbal.generative.gateway.complete import complete
 from gimbal.generative.gateway.foreseeing import foreseen
