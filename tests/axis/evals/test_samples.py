@@ -2,11 +2,13 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gimbal.axis.evals.comparing import compare_scorer
 from gimbal.axis.evals.model import EvaluationResult
 from gimbal.axis.evals.samples import copies
 from gimbal.axis.evals.suites import applied
@@ -56,3 +58,21 @@ def test_any_weight_is_there_and_bounded(weights: list[float]) -> None:
     times = copies(weights)
     assert len(times) == len(weights)
     assert all(1 <= number <= 64 for number in times)
+
+
+def timed(place: int, milliseconds: float) -> EvaluationResult:
+    """Return one answer with the time that it took."""
+    return msgspec.structs.replace(row(place), scores={"latency": milliseconds}, latency_ms=milliseconds)
+
+
+def test_amounts_are_no_shares() -> None:
+    """Milliseconds below 1 are so by chance: nothing is allowed for up to 1; and none are below 0."""
+    latency = applied(["latency"])[0]
+    quick = summarise(latency, [timed(place, 0.010 + 0.001 * place) for place in range(8)]).estimate
+    assert (quick.low, quick.high) == (pytest.approx(0.0115, abs=1e-4), pytest.approx(0.0155, abs=1e-4))
+    wild = summarise(latency, [timed(place, 1000.0 if place == 0 else 1.0) for place in range(8)]).estimate
+    assert wild.low == 0
+    same = compare_scorer(
+        latency, [timed(place, 0.5) for place in range(8)], [timed(place, 0.5) for place in range(8)], 0
+    )
+    assert (same.difference.value, same.difference.low, same.verdict) == (0, None, "underpowered")

@@ -67,13 +67,13 @@ def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSu
     worst, best = _bounds(name, card, results)
     return ScorerSummary(
         scorer=name,
-        estimate=_mean(rows, bounded=not card.unit),
+        estimate=_mean(rows, card),
         missing=dict(missing),
         worst=worst,
         best=best,
         better=card.better,
         unit=card.unit,
-        slices=_slices(rows, bounded=not card.unit),
+        slices=_slices(rows, card),
         passes=_passes(rows) if card.type is ScoreType.BINARY else [],
         labels=dict(labels),
     )
@@ -91,26 +91,35 @@ def _told(name: str, results: Sequence[EvaluationResult]) -> ScorerSummary:
     """Return what others said by a name: nobody knows which end of it is better."""
     return ScorerSummary(
         scorer=name,
-        estimate=_mean(by_example(name, results), bounded=True),
+        estimate=_mean(by_example(name, results)),
         missing=dict(Counter(row.missing[name] for row in results if name in row.missing)),
         better="neither",
         labels=dict(Counter(row.labels[name] for row in results if name in row.labels)),
     )
 
 
-def _mean(rows: Sequence[ExampleScores], *, bounded: bool) -> Estimate:
+def _mean(rows: Sequence[ExampleScores], card: ScorerCard | None = None) -> Estimate:
     """Return the mean of examples; milliseconds and dollars are not bounded, also where all lie within 0 and 1."""
-    return estimates.weighted_mean(
-        [r.mean for r in rows], [r.weight for r in rows], [r.cluster for r in rows], bounded=bounded
+    found = estimates.weighted_mean(
+        [r.mean for r in rows],
+        [r.weight for r in rows],
+        [r.cluster for r in rows],
+        bounded=card is None or not card.unit,
     )
+    if card is None or found.low is None or found.high is None:
+        return found
+    # A mean is within the range of the values; an interval that reaches beyond says no more there.
+    low = found.low if card.low is None else max(found.low, card.low)
+    high = found.high if card.high is None else min(found.high, card.high)
+    return msgspec.structs.replace(found, low=low, high=high)
 
 
-def _slices(rows: Sequence[ExampleScores], *, bounded: bool) -> dict[str, Estimate]:
+def _slices(rows: Sequence[ExampleScores], card: ScorerCard) -> dict[str, Estimate]:
     parts: dict[str, list[ExampleScores]] = defaultdict(list)
     for row in rows:
         if row.slice:
             parts[row.slice].append(row)
-    return {name: _mean(parts[name], bounded=bounded) for name in sorted(parts)[:MOST_SLICES]}
+    return {name: _mean(parts[name], card) for name in sorted(parts)[:MOST_SLICES]}
 
 
 def _bounds(name: str, card: ScorerCard, results: Sequence[EvaluationResult]) -> tuple[float | None, float | None]:

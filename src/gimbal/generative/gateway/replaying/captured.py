@@ -16,7 +16,7 @@ from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.model import Span, Trace
 from gimbal.generative.gateway.replaying.model import Unused
-from gimbal.generative.gateway.target import TURNS
+from gimbal.generative.gateway.target import TURNS, without_markers
 from gimbal.generative.prompts.model import PROMPT_MESSAGES_ATTRIBUTE, VARIABLES_ATTRIBUTE
 
 _CHAIN = "answer prompt:"
@@ -145,7 +145,8 @@ def _answer(span: Span, answered: Span, spent: tuple[Decimal | None, int | None,
     text = output if isinstance(output, str) else _text(output)
     why = span.status_message or ("The call failed." if failed else "" if text is not None else "No answer was kept.")
     return TargetOutput(
-        text=refusal or text,
+        # Evaluations judge answers without markers, so both sides are judged alike.
+        text=refusal or (None if text is None else without_markers(text)),
         tool_calls=_called(message),
         trace_id=span.trace_id,
         input_tokens=asked,
