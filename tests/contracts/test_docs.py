@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from bench.bar import Running, gimbal_up
 
+from gimbal.axis.evals.http.files import read_service
 from gimbal.axis.pricing.book import read_book
 from gimbal.generative.gateway.routes.files import read_route
 from gimbal.generative.guards.files import read_policy
@@ -20,6 +21,7 @@ from gimbal.kernel.settings import load_settings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_END = "the end of the page"
 _LINK = re.compile(r"\]\(([^)#:]+?)(?:#[^)]*)?\)")
 
 
@@ -42,7 +44,8 @@ def named(page: Path) -> str:
 def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Path) -> None:
     """A reader who types a page from top to bottom gets no error."""
     script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks(page, "python")))
+    # What ends the process half-way ends it without an error.
+    script.write_text("\n".join([*blocks(page, "python"), f"print({_END!r})"]))
     environment = os.environ | {"GIMBAL_URL": server.url}
     # In a folder of its own: what a page writes, it does not write into the repository.
     done = subprocess.run(
@@ -51,6 +54,7 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.endswith(f"{_END}\n")
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=named)
@@ -62,6 +66,8 @@ def test_settings_that_are_shown_are_settings(page: Path, tmp_path: Path) -> Non
             assert read_book(text, page.name).prices
         elif "guards" in read:
             assert read_policy(text, page.name)[1].guards
+        elif "url" in read:
+            assert read_service(text, page.name)[1].url
         elif "targets" in read:
             assert read_route(text, page.name)[1].targets
         elif read - {"project"}:
