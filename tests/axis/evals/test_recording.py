@@ -125,6 +125,28 @@ async def test_answers_from_outside_become_a_run_like_all_others(
     assert all(row.judged for row in rows)
 
 
+async def test_what_can_be_called_from_here_is_believed_when_it_was(
+    evaluations: Evaluations, recorder: AnswerRecorder, ctx: Context
+) -> None:
+    """Answers that somebody brought for a version that can be asked are no evidence for gates; those of a function are."""
+    await store_suite(ctx, examples(3))
+    subject = await store_subject(ctx, 1)
+    suite, version = (await ctx.get(Assets).resolve(ctx, Ref.parse(SUITE))).ref, subject.ref
+    brought = await opened(ctx, subject=str(version))
+    await record(ctx, brought, [right(number) for number in range(3)])
+    assert (await finished(ctx, brought)).status == "done"
+    assert await evaluations.latest(ctx, suite, version) == (None, 0)
+    asked = await evaluate(ctx, subject)
+    found, looks = await evaluations.latest(ctx, suite, version)
+    assert (found and found.id, looks) == (asked.id, 1)
+
+    function = await opened(ctx)
+    await record(ctx, function, [right(number) for number in range(3)])
+    await finished(ctx, function)
+    found, looks = await evaluations.latest(ctx, suite, function.subject)
+    assert (found and found.id, looks) == (function.id, 1)
+
+
 async def test_an_open_run_says_that_it_is_open_and_when_it_was_last_answered(
     recorder: AnswerRecorder, evaluations: Evaluations, ctx: Context, clock: FrozenClock
 ) -> None:

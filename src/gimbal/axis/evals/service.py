@@ -343,8 +343,13 @@ class Evaluations:
         return Page(items=items, next=encode_cursor({"id": items[-1].id}) if more else None)
 
     async def latest(self, ctx: Context, suite: ResolvedRef, subject: ResolvedRef) -> tuple[EvaluationRun | None, int]:
-        """Return the newest finished run of exactly this subject on exactly this suite, and how many there are."""
+        """Return the newest finished run of exactly this subject on exactly this suite, and how many there are.
+
+        Of what can be called from here only runs that asked it count: anybody could have brought other answers.
+        """
+        asked = [evaluations.c.client == ""] if subject.kind in TARGETS else []
         same = (
+            *asked,
             evaluations.c.project == ctx.project,
             evaluations.c.suite_ref == str(suite),
             evaluations.c.subject_ref == str(subject),

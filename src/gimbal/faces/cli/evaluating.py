@@ -121,7 +121,7 @@ class _Evaluation:
     def _known(self, plan: "EvaluationPlan") -> "EvaluationRun | None":
         """Return the newest finished run of exactly this version on exactly this suite."""
         found = self._client.evaluations.list(suite=str(plan.suite), subject=str(plan.subject), limit=20)
-        return next((r for r in found.items if r.status == "done" and r.repeats == plan.repeats), None)
+        return next((r for r in found.items if r.status == "done" and r.repeats == plan.repeats and not r.client), None)
 
     def _agree(self, plans: "Sequence[EvaluationPlan]", *, yes: bool) -> None:
         """Say what it will cost; ask before money is spent, or raise BadInput where nobody can be asked."""
