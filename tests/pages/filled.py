@@ -120,6 +120,11 @@ def fill(url: str) -> Places:
         "files": (f"{model}?tab=files", "flights/delay", "Assets"),
         "difference": (f"{prompt}/compare", "v1 and v2", "Assets"),
         "evaluations": ("/evaluations", "Evaluations", "Evaluations"),
+        "evaluation-new": (
+            "/evaluations/new?suite=suite:help/questions&subject=prompt:help/answer",
+            "New evaluation",
+            "Evaluations",
+        ),
         "evaluation": (f"/evaluations/{evaluations[0]}", "prompt:help/answer@v1", "Evaluations"),
         "comparison": (
             f"/evaluations/compare?before={evaluations[0]}&after={evaluations[1]}",

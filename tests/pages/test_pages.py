@@ -45,7 +45,7 @@ NAMES = (
         "prompt-new",
     ),
     *("versions", "history", "lineage", "files", "difference"),
-    *("evaluations", "evaluation", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
+    *("evaluations", "evaluation", "evaluation-new", "comparison", "gates", "decision", "refusal", "endpoints", "endpoint"),
     *("traces", "trace", "sessions", "session", "monitors", "monitor"),
     *("costs", "costs-lazy", "cost-classes", "budgets", "unpriced", "reconcile"),
     *("gateway", "routes", "route", "providers", "playground"),

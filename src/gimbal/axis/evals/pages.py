@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import gimbal.axis.evals.start_pages  # noqa: F401  # pyright: ignore[reportUnusedImport] - importing it declares its pages
 from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.model import EvaluationResult
 from gimbal.axis.evals.reading import PARTS, SUITE, WORST
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.summing import by_example
 from gimbal.engines.console.pages import PageRequest, View, page
-from gimbal.kernel.context import Context
+from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.pages import Page, cursor_text, encode_cursor
 
@@ -27,7 +28,12 @@ async def evaluations_page(ctx: Context, request: PageRequest) -> View:
         subject=request.query.get("subject"),
         cursor=request.query.get("cursor"),
     )
-    return View("evals/list.html", {"found": found, "running": any(r.status == "running" for r in found.items)})
+    data = {
+        "found": found,
+        "running": any(r.status == "running" for r in found.items),
+        "may": request.principal.may(Permission.DEVELOP, request.project),
+    }
+    return View("evals/list.html", data)
 
 
 @page("/evaluations/compare", title="Compare", icon="evaluations")
@@ -102,6 +108,7 @@ async def evaluation_page(ctx: Context, request: PageRequest) -> View:
         "cards": {one.name: one.card for one in scorers},
         "scorers": names,
         "filtered": bool(only),
+        "may": request.principal.may(Permission.DEVELOP, request.project),
         "others": [row for row in others.items if row.id != run.id and row.status == "done"],
     }
     return View("evals/detail.html", data)
