@@ -71,6 +71,19 @@ QUESTIONS = [
     ("In which zone are times?", "UTC with microseconds", "runs.md"),
 ]
 
+COSTS = {
+    "costs": ("/costs?whole=1&by=feature&then=model", "Costs", "Costs"),
+    "costs-lazy": ("/costs?range=month&where=provider=openai", "Costs", "Costs"),
+    "cost-classes": ("/costs?whole=1&by=tag:team&show=classes&range=24h", "Costs", "Costs"),
+    "budgets": ("/costs/budgets", "Budget lines", "Costs"),
+    "unpriced": ("/costs/unpriced", "Unpriced calls", "Costs"),
+    "reconcile": ("/costs/reconcile", "Reconcile", "Costs"),
+    "prices": ("/prices", "Prices", "Costs"),
+    "price": ("/prices/model?provider=openai&model=gpt-4o", "gpt-4o", "Costs"),
+    "price-form": ("/prices/set?provider=openai&model=gpt-4o", "Set a price", "Costs"),
+}
+"""Pages of what it all costs."""
+
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
     """Where the things that were made have their pages, by name; paths with a leading slash."""
@@ -146,15 +159,7 @@ def fill(url: str) -> Places:
         "jobs": ("/jobs", "Jobs", "Jobs"),
         "job": (f"/jobs/{job.id}", "evals.run", "Jobs"),
         "audit": ("/audit?check=1", "Audit", "Audit"),
-        "costs": ("/costs?whole=1&by=feature&then=model", "Costs", "Costs"),
-        "costs-lazy": ("/costs?range=month&where=provider=openai", "Costs", "Costs"),
-        "cost-classes": ("/costs?whole=1&by=tag:team&show=classes&range=24h", "Costs", "Costs"),
-        "budgets": ("/costs/budgets", "Budget lines", "Costs"),
-        "unpriced": ("/costs/unpriced", "Unpriced calls", "Costs"),
-        "reconcile": ("/costs/reconcile", "Reconcile", "Costs"),
-        "prices": ("/prices", "Prices", "Costs"),
-        "price": ("/prices/model?provider=openai&model=gpt-4o", "gpt-4o", "Costs"),
-        "price-form": ("/prices/set?provider=openai&model=gpt-4o", "Set a price", "Costs"),
+        **COSTS,
         "sql": (
             f"/sql?q={quote(f'SELECT name, count() AS spans, {chr(39)}{IMAGE}{chr(39)} AS said FROM spans GROUP BY 1')}",
             "SQL",
