@@ -105,6 +105,10 @@ def test_each_of_equal_texts_is_in_a_pair() -> None:
         ("6 - 2", "6 + 2", False),
         ("6 × 2", "6*2", True),
         ("5%", "5", False),
+        ("What is -5 + 3?", "What is 5 + 3?", False),
+        ("3 * -5", "3 / -5", False),
+        ("(-5)", "(\u22125)", True),
+        ("page-5", "page 5", True),
         ("?", "!", False),
         ("कि", "की", False),
         ("東京は首都です。", "東京は首都です", True),
@@ -181,6 +185,29 @@ def test_a_great_many_alike_hang_together_without_all_their_pairs() -> None:
             known |= {pair.left, pair.right}
     assert len(known) == len(texts)
     assert len(found) < 100 * len(texts)
+
+
+def test_each_of_two_crowds_that_are_alike_is_in_a_pair_with_the_other() -> None:
+    text = "please answer this question about the shop of our town in one sentence what does item {} cost there today"
+    left, right = ([text.format(begin + number) for number in range(500)] for begin in (0, 1_000))
+
+    found = between(left, right, threshold=0.7)
+
+    assert ({pair.left for pair in found}, {pair.right for pair in found}) == (set(range(500)), set(range(500)))
+    assert len(found) < 100 * len(left)
+
+
+def test_many_short_documents_are_searched_in_time_that_grows_with_their_words() -> None:
+    """Not with the words that are looked for, which are there for each of them."""
+    chance = random.Random(5)
+    needles = [" ".join(chance.choices(WORDS, k=30)) for _ in range(5_000)]
+    documents = [(at, " ".join(chance.choices(WORDS, k=30))) for at in range(5_000)]
+    begun = time.process_time()
+
+    found = contained(needles, [*documents, (9_999, needles[7])])
+
+    assert found == [Pair(left=7, right=9_999, similarity=1.0)]
+    assert time.process_time() - begun < 5
 
 
 def test_huge_texts_and_long_runs_of_marks_take_no_more_than_their_length() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from gimbal.axis.assets.model import AssetKind, FileEntry, register_kind
+from gimbal.axis.evals.origins import origins_of
 from gimbal.axis.scores.model import SCORERS
 from gimbal.axis.scores.scorer import ScorerSetting, card_of, settings_of
 from gimbal.engines.stats.model import Estimate
@@ -362,6 +363,13 @@ def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
     except msgspec.ValidationError:
         named = False
     count = manifest.get("examples")
+    repeats, task = manifest.get("repeats", 1), manifest.get("task", "")
+    if type(repeats) is not int or not 1 <= repeats <= MOST_REPEATS or not isinstance(task, str):
+        raise BadInput(
+            f"Repeats of a suite are 1 to {MOST_REPEATS}, and its task is a reference.",
+            where="manifest",
+            todo="Make it with suites.create.",
+        )
     if not named or type(count) is not int or count < 1 or not any(f.path == EXAMPLES_FILE for f in files):
         raise BadInput(
             f"A suite has the number of its `examples`, `scorers` and a file {EXAMPLES_FILE}.",
@@ -371,10 +379,14 @@ def _check_manifest(manifest: dict[str, Any], files: list[FileEntry]) -> None:
 
 
 def _told(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page of a suite says of its scorers: setting and card; without a card where the scorer is gone."""
+    """Return what the page of a suite says of its scorers and of how it was made.
+
+    Scorers are setting and card; without a card where the scorer is gone.
+    """
     settings = settings_of(msgspec.convert(manifest["scorers"], list[str | ScorerSetting]))
     cards = [card_of(one.scorer) if one.scorer in SCORERS else None for one in settings]
-    return {"scorers": list(zip(settings, cards, strict=True))}
+    origins, before = origins_of(manifest)
+    return {"scorers": list(zip(settings, cards, strict=True)), "origins": origins, "origins_before": before}
 
 
 register_kind(

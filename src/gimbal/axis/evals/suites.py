@@ -22,7 +22,7 @@ from gimbal.axis.scores.scorer import Applied, ScorerSetting, settings_of
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, StaleVersion, Unavailable
-from gimbal.kernel.refs import Latest, Ref
+from gimbal.kernel.refs import Latest, Ref, ResolvedRef
 
 _ATTEMPTS = 10
 
@@ -34,12 +34,19 @@ class Suites:
         self._assets = assets
         self._blobs = blobs
 
-    async def create(self, ctx: Context, body: CreateSuite, *, made: Mapping[str, Any] | None = None) -> Version:
+    async def create(
+        self,
+        ctx: Context,
+        body: CreateSuite,
+        *,
+        made: Mapping[str, Any] | None = None,
+        inputs: Sequence[ResolvedRef] = (),
+    ) -> Version:
         """Store a suite; the same examples and scorers again are the same version. Raise BadInput, NotFound.
 
-        `made` says how the examples came about, where nobody wrote them.
+        `made` says how the examples came about, where nobody wrote them; `inputs` are the versions that they came from.
         """
-        return await self._store(ctx, body, [made] if made else [])
+        return await self._store(ctx, body, [made] if made else [], inputs)
 
     async def add(self, ctx: Context, ref: Ref, body: AddExamples, *, made: Mapping[str, Any] | None = None) -> Version:
         """Store the newest version of a suite with more examples as its next one; raise BadInput, NotFound, StaleVersion.
@@ -74,14 +81,22 @@ class Suites:
                 note=body.note,
             )
             try:
-                return await self._store(ctx, whole, [*made_of(newest), *([made] if made else [])], after=newest.number)
+                every = [*made_of(newest), *([made] if made else [])]
+                # The examples that were there came from where they came from.
+                return await self._store(ctx, whole, every, newest.inputs, after=newest.number)
             except StaleVersion:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
 
     async def _store(
-        self, ctx: Context, body: CreateSuite, made: Sequence[Mapping[str, Any]], *, after: int | None = None
+        self,
+        ctx: Context,
+        body: CreateSuite,
+        made: Sequence[Mapping[str, Any]],
+        inputs: Sequence[ResolvedRef],
+        *,
+        after: int | None = None,
     ) -> Version:
         check_examples(body.examples)
         if not body.scorers:
@@ -104,6 +119,7 @@ class Suites:
                 **({"made": list(made)} if made else {}),
             },
             files=[FileEntry(path=EXAMPLES_FILE, digest=blob.digest, size=blob.size, media_type="application/jsonl")],
+            inputs=inputs,
             note=body.note,
             after=after,
         )

@@ -15,7 +15,6 @@ where a great many resemble each other each is compared with some, so that they 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,6 +25,7 @@ from gimbal.kernel.errors import BadInput
 
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
+Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
 _PERMUTATIONS = 128
 _MISSED = 0.001
 _SEED = 1997
@@ -188,7 +188,7 @@ def _bands(threshold: float) -> tuple[int, int]:
     return _PERMUTATIONS // rows, rows
 
 
-def _candidates(signatures: NDArray[np.uint32], threshold: float) -> tuple[Places, Places]:
+def _candidates(signatures: NDArray[np.uint32], threshold: float, sides: Sides) -> tuple[Places, Places]:
     """Return pairs of texts that agree in all rows of at least one band, the smaller place first."""
     found: list[Places] = [np.zeros(0, np.int64)]
     bands, rows = _bands(threshold)
@@ -201,7 +201,7 @@ def _candidates(signatures: NDArray[np.uint32], threshold: float) -> tuple[Place
         cuts = np.flatnonzero(np.diff(key[order])) + 1
         starts = np.concatenate([[0], cuts])
         sizes = np.diff(np.concatenate([starts, [count]]))
-        found.extend(_in_bucket(order[at : at + size], count) for at, size in _shared(starts, sizes))
+        found.extend(_in_bucket(order[at : at + size], count, sides) for at, size in _shared(starts, sizes))
     both = np.unique(np.concatenate(found))
     return both // count, both % count
 
@@ -211,24 +211,39 @@ def _shared(starts: Places, sizes: Places) -> Iterator[tuple[int, int]]:
     yield from zip(starts[several].tolist(), sizes[several].tolist(), strict=True)
 
 
-def _in_bucket(members: Places, count: int) -> Places:
-    """Return pairs of a bucket's texts as one number each; of a crowd each text with its first few only."""
-    if len(members) <= _CROWD:
-        left, right = np.triu_indices(len(members), 1)
+def _in_bucket(members: Places, count: int, sides: Sides) -> Places:
+    """Return pairs of a bucket's texts as one number each; of a crowd each text with the first few of all, or of the other side."""
+    if sides is None:
+        some = others = members
     else:
-        left, right = (side.ravel() for side in np.indices((_IN_A_CROWD, len(members))))
-        left, right = left[left < right], right[left < right]
-    return members[left] * count + members[right]
+        some, others = (members[side[members]] for side in sides)
+    if len(members) <= _CROWD:
+        pairs = _each(some, others)
+    elif sides is None:
+        pairs = _each(some[:_IN_A_CROWD], others)
+    else:
+        # The few of one side may be a crowd's first in all buckets: without those of the other, most would meet nobody.
+        pairs = np.concatenate([_each(some[:_IN_A_CROWD], others), _each(some, others[:_IN_A_CROWD])], axis=1)
+    left, right = pairs.min(axis=0), pairs.max(axis=0)
+    return (left * count + right)[left < right]
 
 
-def _resembling(texts: _Texts, threshold: float) -> Iterator[tuple[int, int, float]]:
-    """Yield pairs of distinct texts that are as similar as the threshold, in the order of their places."""
+def _each(some: Places, others: Places) -> Places:
+    """Return every one of some texts with every one of others, as two rows."""
+    return np.stack([np.repeat(some, len(others)), np.tile(others, len(some))])
+
+
+def _resembling(texts: _Texts, threshold: float, sides: Sides = None) -> Iterator[tuple[int, int, float]]:
+    """Yield pairs of distinct texts that are as similar as the threshold, in the order of their places.
+
+    `sides` tells of each text whether it is in the one list and in the other, where only pairs of both are wanted.
+    """
     if not 0 < threshold <= 1:
         raise BadInput(f"A similarity of {threshold} is none.", where="threshold", todo="Give one from above 0 to 1.")
     if len(texts) < 2:
         return
     signatures = texts.signatures()
-    left, right = _candidates(signatures, threshold)
+    left, right = _candidates(signatures, threshold, sides)
     slack = _TOLERANCE * (threshold * (1 - threshold) / _PERMUTATIONS) ** 0.5
     for begin in range(0, len(left), _LOOKED_AT):
         some, others = left[begin : begin + _LOOKED_AT], right[begin : begin + _LOOKED_AT]
@@ -281,7 +296,10 @@ def between(left: Sequence[str], right: Sequence[str], *, threshold: float = 0.8
 
     for rank in holders[0]:
         pair(rank, rank, 1.0)
-    for one, other, similarity in _resembling(known, threshold):
+    sides = (np.zeros(len(known), np.bool_), np.zeros(len(known), np.bool_))
+    for side, held in zip(sides, holders, strict=True):
+        side[list(held)] = True
+    for one, other, similarity in _resembling(known, threshold, sides):
         pair(one, other, similarity)
         pair(other, one, similarity)
     return sorted((Pair(left=a, right=b, similarity=s) for (a, b), s in pairs.items()), key=_in_order)
@@ -333,7 +351,10 @@ def contained(needles: Sequence[str], haystacks: Iterable[tuple[int, str]], *, n
         held = numbers.of(numbers.words(text))
         for width, (grams, owners) in widths.items():
             there = np.unique(_grams(held, width))
-            matched: Any = np.isin(grams, there, assume_unique=False)
+            # Looked up, so that a document takes the time of its own words, however many texts are looked for.
+            first, last = np.searchsorted(grams, there, "left"), np.searchsorted(grams, there, "right")
+            sizes = last - first
+            matched = np.repeat(last - np.cumsum(sizes), sizes) + np.arange(int(sizes.sum()))
             for owner, count in Counter(owners[matched].tolist()).items():
                 # Of several parts of a document the one that holds the most of a text counts.
                 found[owner, number] = max(count, found.get((owner, number), 0))
@@ -343,6 +364,8 @@ def contained(needles: Sequence[str], haystacks: Iterable[tuple[int, str]], *, n
 
 
 def _owned(owned: Sequence[tuple[Hashes, int]]) -> tuple[Hashes, Places]:
-    """Return all n-grams of texts one after another, each with its text."""
+    """Return all n-grams of texts in their order, each with its text."""
     owners = np.repeat([at for _, at in owned], [len(grams) for grams, _ in owned]).astype(np.int64)
-    return np.concatenate([grams for grams, _ in owned]), owners
+    grams = np.concatenate([grams for grams, _ in owned])
+    order = np.argsort(grams, kind="stable")
+    return grams[order], owners[order]

@@ -1,8 +1,8 @@
 """A text as the words that count when texts are compared: one form for what reads the same, in any script.
 
 Words are in Unicode's form NFKC (UAX 15) and case folded; white space and punctuation only part them. Signs that change
-what is said stay as words of their own: symbols, `%`, `&`, `@`, `#`, and operators between digits, so that `C` is not `C#`
-and `6*2` not `6/2`. In scripts that set no spaces between words each sign is a word.
+what is said stay as words of their own: symbols, `%`, `&`, `@`, `#`, operators between digits and the minus of a number, so
+that `C` is not `C#`, `6*2` not `6/2` and `-5` not `5`. In scripts that set no spaces between words each sign is a word.
 """
 
 import itertools
@@ -27,7 +27,8 @@ _UNSPACED = (
 )
 _KEPT = frozenset("%&@#")
 _OPERATORS = {"*": " × ", "/": " ÷ ", "-": " − "}
-_operator = re.compile(r"(?<=[0-9]) ?([*/-]) ?(?=[0-9])")
+# Between digits, or before one that may have a sign; a minus also where it begins a number.
+_operator = re.compile(r"(?<=[0-9]) ?([*/-]) ?(?=-?[0-9])|(?<!\w)(-)(?=[0-9])")
 # Unicode's stream-safe text has at most 30 marks in a row; longer runs are cut, as sorting them takes time squared.
 _PIECE = 256
 _MARKS = 30
@@ -91,7 +92,7 @@ class Words:
     def of(self, text: str) -> list[str]:
         """Return the words of a text; of one that is all punctuation its signs, so that `?` is not `!`."""
         if any(sign in text for sign in _OPERATORS):
-            text = _operator.sub(lambda match: _OPERATORS[match[1]], text)
+            text = _operator.sub(lambda match: _OPERATORS[match[1] or match[2]], text)
         parts = text.split()
         found = list(itertools.chain.from_iterable(map(self._of_part, parts)))
         return found or [_folded(part) for part in parts if not part.isspace()]

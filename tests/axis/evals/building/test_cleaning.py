@@ -36,6 +36,13 @@ def test_it_is_found_wherever_it_stands(given: dict[str, Any], told: dict[str, A
     assert CLEANER.clean([given])[0] == [told]
 
 
+def test_fields_whose_names_become_the_same_are_all_kept() -> None:
+    (found,), _ = CLEANER.clean([{"of": {"ann@example.org": 1, "ANN@example.org": 2, "[EMAIL_1]": 3}}])
+
+    assert sorted(found["of"].values()) == [1, 2, 3]
+    assert "example.org" not in str(found)
+
+
 def test_what_is_kept_is_kept_by_name_and_secrets_never() -> None:
     (text,), counts = Cleaner(["contact"]).clean([f"ann@example.org says {KEY}"])
 

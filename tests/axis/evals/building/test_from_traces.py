@@ -189,6 +189,17 @@ async def test_traces_of_evaluations_are_left_out_unless_asked_for(build: Build,
     assert (await build(dry_run=True, feature="evaluation")).examples == 1
 
 
+@pytest.mark.parametrize("feature", ["scoring", "optimisation", "gimbal.check"])
+async def test_what_gimbal_itself_asked_is_left_out_as_well(build: Build, here: Context, feature: str) -> None:
+    """Judges, models that write suites and searches for prompts ask more than a day of production."""
+    await keep(here, asked(1), asked(2, feature=feature))
+
+    built = await build(dry_run=True)
+
+    assert ([one.id for one in built.samples], built.dropped) == ([trace_id(1)], {"evaluation": 1})
+    assert (await build(dry_run=True, feature=feature)).examples == 1
+
+
 async def test_the_same_inputs_are_there_once(build: Build, here: Context) -> None:
     """Exact ones in any case and spacing; near ones from the threshold on; a system's words do not make two alike."""
     long = "please tell me how many boats lie in the harbour of the small town by the lake this evening"
@@ -342,6 +353,25 @@ async def test_feedback_chooses_traces_and_says_what_was_good(build: Build, here
     }
     assert found[2].metadata["scores"] == {"thumbs": 0.0}
     assert (built.expected, built.replaced) == (3, {"email": 1})
+
+
+async def test_a_correction_takes_the_place_of_what_was_recorded_whatever_its_form(build: Build, here: Context) -> None:
+    await keep(here, asked(1, answer=41), asked(2, answer=43))
+    await judge(here, 1, "thumbs", value=0, metadata={"correction": "42"})
+
+    built = await build(dry_run=True, answers=True)
+
+    assert {int(one.id, 16): one.expected for one in built.samples} == {1: {"answer": "42"}, 2: {"number": 43}}
+
+
+async def test_a_slice_is_called_the_same_whatever_stands_beside_it(build: Build, here: Context) -> None:
+    tenant = {"tenant": "ann@example.org"}
+    await keep(here, asked(1, attributes=tenant), asked(2, "Where is bob@example.org?", attributes=tenant))
+
+    built = await build(dry_run=True, slice="attribute:tenant")
+
+    assert {one.slice for one in built.samples} == {"[EMAIL_1]"}
+    assert built.replaced == {"email": 3}
 
 
 async def test_what_mlflows_clients_expect_is_expected(build: Build, here: Context) -> None:

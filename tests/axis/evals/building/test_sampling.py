@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.axis.evals.building.conftest import Build, asked, judge, keep, trace_id
 
+from gimbal.axis.evals.building import sampling
 from gimbal.axis.evals.building.sampling import allotted, look, lot
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.model import TraceSummary
 from gimbal.axis.traces.service import Traces
 from gimbal.kernel.context import Context
+from gimbal.kernel.pages import Page
 
 COUNTS = st.dictionaries(st.text("abcdef", max_size=2), st.integers(0, 50), max_size=6)
 
@@ -111,3 +114,23 @@ async def test_of_more_than_fit_in_mind_a_random_share_is_looked_at(traces: Trac
     lots = sorted(lot(5, trace_id(n)) for n in range(1, 301))
     assert [one.lot for one in found.parts[""]] == [one for one in lots if one < 2**64 * found.share]
     assert (found.count <= 40, found.share) == (True, 0.125)
+
+
+async def test_a_trace_that_changed_between_two_pages_is_drawn_once(
+    traces: Traces, here: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep(here, asked(1))
+    page = await sampling.listed(here, TraceFilter())
+    pages = iter([msgspec.structs.replace(page, next="more"), page])
+    parts = iter(["before", "after"])
+
+    async def two(*_: object, **__: object) -> Page[TraceSummary]:
+        return next(pages)
+
+    async def parts_of(_: Sequence[TraceSummary]) -> Mapping[str, str]:
+        return {trace_id(1): next(parts)}
+
+    monkeypatch.setattr(sampling, "listed", two)
+    found = await look(here, TraceFilter(), 5, parts_of)
+
+    assert (found.count, list(found.parts)) == (1, ["after"])

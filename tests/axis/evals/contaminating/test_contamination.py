@@ -1,10 +1,12 @@
 """The contamination check: suites beside suites, prompts and tuning data; what stands twice; what cannot be read."""
 
+import io
 import json
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.axis.evaluating import store_suite
 
@@ -12,6 +14,7 @@ import gimbal.generative.prompts.model  # noqa: F401 - registers the kind
 from gimbal.axis.assets.model import FileEntry, Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
+from gimbal.axis.evals.contaminating import reading
 from gimbal.axis.evals.contaminating.model import CheckContamination, ContaminationReport
 from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.service import Evaluations
@@ -155,6 +158,56 @@ async def test_what_cannot_be_read_is_told(evaluations: Evaluations, datasets: D
         ("data.parquet", "it has no colu"),
     ]
     assert [one.texts for one in named.against] == [0, 0]
+
+
+async def test_texts_in_maps_are_read_and_cells_that_are_no_text_are_told(
+    evaluations: Evaluations, datasets: Datasets, ctx: Context
+) -> None:
+    """Parquet takes any bytes for a text; what was read before them is compared."""
+    await store_suite(ctx, asked(OWN))
+    maps = pa.array([[("q", OWN)]], pa.map_(pa.string(), pa.string()))
+    await datasets.snapshot(
+        ctx, "of/maps", pa.table({"pairs": maps, "two": pa.array([["a", "b"]], pa.list_(pa.string(), 2))})
+    )
+    broken = pa.table({"good": [OWN], "odd": pa.array([b"\xff\xfe"]).view(pa.string())})
+    sink = io.BytesIO()
+    pq.write_table(broken, sink)
+    blob = await ctx.get(Blobs).put(sink.getvalue())
+    entry = FileEntry(path="odd.parquet", digest=blob.digest, size=blob.size)
+    await ctx.get(Assets).add_version(ctx, kind="answerer", name="odd", manifest={}, files=[entry])
+
+    report = await checked(ctx, against=["dataset:of/maps", "answerer:odd"])
+
+    assert [(str(one.ref), one.kind) for one in report.findings] == [
+        ("answerer:odd@v1", "exact"),
+        ("dataset:of/maps@v1", "exact"),
+    ]
+    assert [(one.ref, one.where) for one in report.unread] == [("answerer:odd@v1", "odd.parquet")]
+    assert "UTF-8" in report.unread[0].reason
+
+
+async def test_of_files_beyond_memory_the_beginning_is_compared_and_the_rest_told(
+    evaluations: Evaluations, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_OF_A_FILE", 1_000)
+    monkeypatch.setattr(reading, "LONGEST_LINE", 400)
+    row = json.dumps({"input": {"question": REFUND}})
+    contents = {
+        "a.txt": f"{OWN}\n" + "x y z\n" * 1_000,
+        "b.json": f"[{row}{' ' * 1_000}]",
+        "c.jsonl": f"{'x' * 5_000}\n{row}\n",
+    }
+    files: list[FileEntry] = []
+    for path, text in contents.items():
+        blob = await ctx.get(Blobs).put(text.encode())
+        files.append(FileEntry(path=path, digest=blob.digest, size=blob.size))
+    await ctx.get(Assets).add_version(ctx, kind="answerer", name="large", manifest={}, files=files)
+    await store_suite(ctx, asked(OWN, REFUND))
+
+    report = await checked(ctx, against=["answerer:large"])
+
+    assert {one.where for one in report.findings} == {"a.txt:1", "c.jsonl, line 14"}
+    assert [(one.where, "long" in one.reason) for one in report.unread] == [("a.txt", True), ("b.json", True)]
 
 
 async def test_short_values_of_a_table_are_no_examples(

@@ -12,7 +12,7 @@ from tests.axis.synthesising import Writer, about
 
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
-from gimbal.axis.evals.model import Example
+from gimbal.axis.evals.model import AddExamples, Example
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.evals.synthesis.model import Foresee, Passage, RunSynthesis, Synthesis, Synthesise, SynthesisReport
 from gimbal.axis.evals.synthesis.service import carry_out
@@ -27,6 +27,7 @@ from gimbal.kernel.clock import Clock, SystemClock
 from gimbal.kernel.context import Context, Services
 from gimbal.kernel.errors import BadInput, NotFound, Unpriced, Upstream
 from gimbal.kernel.operations import find, invoke
+from gimbal.kernel.refs import Ref
 
 THINGS = ("pump", "boiler", "lift", "crane", "mill", "press", "drill", "saw", "lathe", "loom")
 
@@ -153,6 +154,50 @@ async def test_questions_that_are_there_are_not_written_again(model: Writer, ctx
     assert {one.metadata["synthetic"]["source"] for one in examples} == {"suite:help/questions"}
 
 
+async def test_what_equals_a_near_duplicate_is_dropped_as_that_is(model: Writer, ctx: Context) -> None:
+    """The second resembles the first and goes; the third is the second once more, and so is not new either."""
+    question = "How many litres of oil does the machine in the cellar of the old house need for a whole winter?"
+    asked = [question, f"{question} Please!", f"{question} Please!"]
+    model.say = lambda passage: json.dumps([{"question": text, "answer": "7", "evidence": passage} for text in asked])
+
+    report = await written(ctx, passages=passages(1), per_passage=4)
+
+    assert [one.input["question"] for one in await examples_of(ctx, report)] == [question]
+    assert report.dropped == {"near_duplicate": 1, "duplicate": 1}
+
+
+async def test_a_version_says_who_wrote_it_from_what(model: Writer, ctx: Context) -> None:
+    """In its manifest with what was dropped, and as lineage; examples that are added later leave both."""
+    seed = Example(id="s0", input={"question": "What needs oil?"}, expected={"answer": "The machine needs 7 litres."})
+    source = await store_suite(ctx, [seed])
+
+    report = await written(ctx, source=str(source.ref))
+    version = await ctx.get(Assets).resolve(ctx, str(report.ref))
+    more = AddExamples(examples=[Example(id="mine", input={"question": "Why?"})])
+    later = await ctx.get(Suites).add(ctx, Ref("suite", version.name), more)
+
+    (made,) = version.manifest["made"]
+    assert (made["from"], made["model"], made["source"], made["examples"]) == (
+        "synthesis",
+        "acme/writer",
+        str(source.ref),
+        1,
+    )
+    assert (made["passages"], made["asked"], made["dropped"]) == (1, 1, {})
+    assert version.inputs == later.inputs == [source.ref]
+    assert later.manifest["made"] == [made]
+    given = await written(ctx, passages=passages(1))
+    assert (await ctx.get(Assets).resolve(ctx, str(given.ref))).inputs == []
+
+
+async def test_the_pieces_of_a_long_text_count_as_left_out(model: Writer, ctx: Context) -> None:
+    long = " ".join(f"Sentence {at} says that {at} is followed by {at + 1}." for at in range(2_000))
+
+    planned = await begun(ctx, passages=[Passage(id="guide.md", text=long)], most=3, dry=True)
+
+    assert (planned.plan.passages, planned.plan.left_out > 10) == (3, True)
+
+
 async def test_the_cap_is_held_and_what_is_done_is_kept(model: Writer, ctx: Context) -> None:
     """A call may cost 0.02 and does cost 0.01: of 0.05 there is room for four."""
     report = await written(ctx, passages=passages(10), max_cost=Decimal("0.05"), concurrency=2)
@@ -219,6 +264,8 @@ async def test_scripts_without_spaces_are_written_from(model: Writer, ctx: Conte
     report = await written(ctx, passages=[Passage(id="ja", text=text), Passage(id="short", text="保証")])
 
     assert (report.passages, report.examples) == (1, 1)
+    # Escaped, each sign would be six, of which a model cannot quote.
+    assert text in model.told[-1]["content"]
 
 
 async def test_rows_and_documents_of_versions_are_passages(model: Writer, ctx: Context) -> None:

@@ -4,6 +4,7 @@ So an answer still speaks of the address that the question was about, and nobody
 anew in each example: what stands in two of them cannot be put together. Detectors are those of `engines/text`.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -64,7 +65,12 @@ class Cleaner:
                 items = list(holder.items())
                 holder.clear()
                 for name, value in items:
-                    holder[self._text(str(name), "", names, counts)] = value
+                    new = called = self._text(str(name), "", names, counts)
+                    # Two that are the same thing, written differently, are two fields nevertheless.
+                    again = itertools.count(2)
+                    while new in holder:
+                        new = f"{called} {next(again)}"
+                    holder[new] = value
 
         if changed:
             walk.write(changed, rename)

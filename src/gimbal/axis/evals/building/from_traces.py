@@ -232,10 +232,12 @@ class _Building:
         names = frozenset(self._body.correction)
         try:
             given = input_of(span)
-            expected = (answer_of(span) if good else {}) | corrected(said, names)
-            (given, expected, part, scores), replaced = self._cleaner.clean(
-                [given, expected, part, scores_of(said, names)]
-            )
+            better = corrected(said, names)
+            # What was recorded may be of another form, as a number, and does not stand beside what corrects it.
+            expected = (answer_of(span) if good and "answer" not in better else {}) | better
+            (given, expected, scores), replaced = self._cleaner.clean([given, expected, scores_of(said, names)])
+            # By itself, so that a slice is called the same in all examples.
+            (part,), of_part = self._cleaner.clean([part])
         except Refused as problem:
             return problem.reason
         except RecursionError:
@@ -258,7 +260,7 @@ class _Building:
             slice=part,
             metadata={name: value for name, value in metadata.items() if value},
         )
-        return example, replaced
+        return example, dict(Counter(replaced) + Counter(of_part))
 
     def _cluster(self, summary: TraceSummary) -> str | None:
         """Return what stands for the session or user: the same in all versions of all suites of the project."""

@@ -12,15 +12,16 @@ from gimbal.axis.evals.model import MOST_REPEATS, Example
 from gimbal.axis.scores.scorer import ScorerSetting
 
 MOST_EXAMPLES = 10_000
-EVALUATION = "evaluation"
-"""The feature of the traces that evaluations leave."""
+OWN_FEATURES = frozenset({"evaluation", "scoring", "optimisation", "gimbal.check"})
+"""Features of the calls that Gimbal itself makes: while it evaluates, judges or writes suites, improves prompts, tries out a
+provider."""
 
 
 class Drop(enum.StrEnum):
     """Why a trace is no example, as results count it."""
 
     EVALUATION = "evaluation"
-    """An evaluation asked, nobody else."""
+    """Gimbal asked while it evaluated, judged, wrote or improved, and nobody else."""
     NO_INPUT = "no_input"
     """No span that is asked for says what went in."""
     UNREADABLE = "unreadable"
@@ -47,7 +48,7 @@ class TraceSelection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     until: datetime | None = None
     """Started before this."""
     feature: str | None = None
-    """Only of this feature. Traces of evaluations are left out unless this says `evaluation`."""
+    """Only of this feature. What Gimbal itself asked is left out unless this says so: `evaluation`, `scoring` …"""
     ref: str | None = None
     """Only traces that used prompt:help/answer@v2, or any prompt:help/answer."""
     model: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from gimbal.axis.evals.building.model import EVALUATION
+from gimbal.axis.evals.building.model import OWN_FEATURES
 from gimbal.axis.traces.filters import Condition, TraceFilter
 from gimbal.axis.traces.finding import listed
 from gimbal.axis.traces.model import TraceSummary
@@ -39,7 +39,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     """Of all that fit."""
     evaluations: int
-    """Traces of evaluations that were left out."""
+    """Traces of what Gimbal itself asked, evaluations first of all, that were left out."""
 
     @property
     def count(self) -> int:
@@ -69,10 +69,10 @@ async def look(
     kept: list[tuple[int, str, str]] = []
     halvings = evaluations = 0
     cursor: str | None = None
-    with_evaluations = narrowed.feature == EVALUATION
+    own = OWN_FEATURES - {narrowed.feature}
     while True:
         page = await listed(ctx, below(narrowed, seed, halvings), cursor=cursor, limit=min(MAX_LIMIT, most))
-        meant = [one for one in page.items if with_evaluations or one.feature != EVALUATION]
+        meant = [one for one in page.items if one.feature not in own]
         evaluations += len(page.items) - len(meant)
         parts = await parts_of(meant)
         kept += [(lot(seed, one.trace_id), one.trace_id, parts.get(one.trace_id, "")) for one in meant]
@@ -83,8 +83,9 @@ async def look(
         if cursor is None:
             break
     found: dict[str, list[Candidate]] = {}
-    # A trace that changed in the meantime may be on two pages.
-    for number, trace_id, part in sorted(set(kept)):
+    # A trace that changed in the meantime may be on two pages; it is where it was last.
+    last = {trace_id: (number, part) for number, trace_id, part in kept}
+    for trace_id, (number, part) in sorted(last.items(), key=lambda one: (one[1][0], one[0])):
         found.setdefault(part, []).append(Candidate(lot=number, trace_id=trace_id))
     return Looked(parts=dict(sorted(found.items())), share=0.5**halvings, evaluations=evaluations)
 

@@ -13,6 +13,8 @@ from gimbal.engines.text.near import between, contained, duplicates, exact_key
 _SHOWN = 200
 _AROUND = 40
 _NEEDLE = 24
+_AT_A_TIME = 100_000
+"""Texts whose signatures are in memory at once; of short rows a version has millions."""
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +60,12 @@ class Sought:
         alike = [at for at, passage in enumerate(passages) if passage.part != "document"]
         held = [(at, passage.text) for at, passage in enumerate(passages) if passage.part != "line"]
         best: dict[tuple[int, int], Hit] = {}
-        for pair in between(self.needles, [passages[at].text for at in alike], threshold=threshold):
-            at = alike[pair.right]
-            same = pair.similarity == 1 and exact_key(self.needles[pair.left]) == exact_key(passages[at].text)
-            self._take(best, pair.left, at, "exact" if same else "near", pair.similarity)
+        for begin in range(0, len(alike), _AT_A_TIME):
+            some = alike[begin : begin + _AT_A_TIME]
+            for pair in between(self.needles, [passages[at].text for at in some], threshold=threshold):
+                at = some[pair.right]
+                same = pair.similarity == 1 and exact_key(self.needles[pair.left]) == exact_key(passages[at].text)
+                self._take(best, pair.left, at, "exact" if same else "near", pair.similarity)
         for pair in contained(self.needles, held, n=n):
             if pair.similarity >= threshold:
                 self._take(best, pair.left, pair.right, "contained", pair.similarity)

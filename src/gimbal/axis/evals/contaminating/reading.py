@@ -21,6 +21,10 @@ from gimbal.kernel.errors import GimbalError
 
 MOST_CHARACTERS = 50_000_000
 """Of one version; what is beyond is told."""
+MOST_OF_A_FILE = 16_000_000
+"""Bytes of a file that is in memory as a whole: plain text and JSON."""
+LONGEST_LINE = 4_000_000
+"""Bytes of a line; a longer one is read as several."""
 _ENOUGH = 4.0
 """Words from which on a part of something says which whole it is of."""
 _NAMES = frozenset({"role", "type"})
@@ -106,24 +110,32 @@ def document_passages(text: str, where: str) -> Iterator[Passage]:
         paragraph = []
 
 
-def _json_lines(path: Path) -> Iterator[Passage]:
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, none of them longer than fits memory."""
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row: Any = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                row = line.decode(errors="replace")
-            where = f"line {number}"
-            if isinstance(row, dict) and "input" in row:
-                # As suites have them: what is asked is in the input, and the rest says how it is judged.
-                where = f"{where}, {row['id']}" if isinstance(row.get("id"), str) else where
-                row = row["input"]
-            yield from row_passages(row, where)
+        while line := file.readline(LONGEST_LINE):
+            yield line
+
+
+def _json_lines(path: Path) -> Iterator[Passage]:
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row: Any = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            row = line.decode(errors="replace")
+        where = f"line {number}"
+        if isinstance(row, dict) and "input" in row:
+            # As suites have them: what is asked is in the input, and the rest says how it is judged.
+            where = f"{where}, {row['id']}" if isinstance(row.get("id"), str) else where
+            row = row["input"]
+        yield from row_passages(row, where)
 
 
 def _json(path: Path) -> Iterator[Passage]:
+    if path.stat().st_size > MOST_OF_A_FILE:
+        raise NotRead(f"it is too long: JSON of at most {MOST_OF_A_FILE:,} bytes is read, JSON lines of any length")
     try:
         value: Any = msgspec.json.decode(path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -134,7 +146,12 @@ def _json(path: Path) -> Iterator[Passage]:
 
 
 def _text(path: Path) -> Iterator[Passage]:
-    yield from document_passages(path.read_text(encoding="utf-8", errors="replace"), "")
+    with path.open("rb") as file:
+        content = file.read(MOST_OF_A_FILE)
+        more = bool(file.read(1))
+    yield from document_passages(content.decode("utf-8", "replace"), "")
+    if more:
+        raise NotRead(f"only its first {MOST_OF_A_FILE:,} bytes were compared; it is too long")
 
 
 def _parquet(path: Path) -> Iterator[Passage]:
@@ -154,15 +171,17 @@ def _parquet(path: Path) -> Iterator[Passage]:
                         seen.add((name, text))
                         yield from row_passages(value, f"{name}, row {row}")
             begun += batch.num_rows
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as problem:
+    except UnicodeDecodeError:
+        raise NotRead("a text in it is not UTF-8; what stands before that was compared") from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as problem:
         raise NotRead(f"it is no Parquet: {str(problem)[:200]}") from None
 
 
 def _holds_text(kind: pa.DataType) -> bool:
     """Tell whether values of a type have texts in them."""
-    if pa.types.is_dictionary(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_dictionary(kind):
         return _holds_text(kind.value_type)
-    if pa.types.is_struct(kind):
+    if pa.types.is_nested(kind):
         return any(_holds_text(kind.field(at).type) for at in range(kind.num_fields))
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 

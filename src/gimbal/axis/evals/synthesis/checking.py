@@ -63,9 +63,10 @@ def distinct(
     for at in sorted({pair.left for pair in between(questions, known, threshold=threshold)}):
         gone[at] = Drop.DUPLICATE if keys[at] in taken else Drop.NEAR_DUPLICATE
     for pair in duplicates(questions, threshold=threshold):
-        # One that is dropped itself, as another is like it, drops nobody.
-        if pair.left not in gone and pair.right not in gone:
-            gone[pair.right] = Drop.DUPLICATE if keys[pair.left] == keys[pair.right] else Drop.NEAR_DUPLICATE
+        same = keys[pair.left] == keys[pair.right]
+        # One that is dropped itself, as another is like it, drops nobody but those that say the same.
+        if pair.right not in gone and (same or pair.left not in gone):
+            gone[pair.right] = Drop.DUPLICATE if same else Drop.NEAR_DUPLICATE
     dropped.update(gone.values())
     return [one for at, one in enumerate(candidates) if at not in gone]
 

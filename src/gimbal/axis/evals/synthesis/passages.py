@@ -11,6 +11,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.contaminating.reading import (
     MOST_CHARACTERS,
     leaves,
+    lines_of,
     local,
     of_manifest,
     read_file,
@@ -62,19 +63,23 @@ def _seed(example: Example) -> Passage:
 
 def _rows(path: Path, name: str) -> Iterator[Passage]:
     """Yield the rows of JSON lines: of one with a field of text that, by its id and source; of others all that they say."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row: Any = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            fields: dict[str, Any] = row if isinstance(row, dict) else {}
-            text = next((fields[key] for key in _TEXT_FIELDS if isinstance(fields.get(key), str)), None)
-            id_, source = fields.get("id"), fields.get("source")
-            known = id_ if isinstance(id_, str) and id_ else f"{name}, line {number}"
-            of = source if isinstance(source, str) else ""
-            for piece in pieces(known, text if text is not None else "\n".join(leaves(row))):
-                yield msgspec.structs.replace(piece, cluster=(of or piece.cluster)[:_LONGEST_ID])
+    room = MOST_CHARACTERS
+    for number, line in enumerate(lines_of(path), start=1):
+        try:
+            row: Any = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        fields: dict[str, Any] = row if isinstance(row, dict) else {}
+        text = next((fields[key] for key in _TEXT_FIELDS if isinstance(fields.get(key), str)), None)
+        id_, source = fields.get("id"), fields.get("source")
+        known = id_ if isinstance(id_, str) and id_ else f"{name}, line {number}"
+        of = source if isinstance(source, str) else ""
+        said = text if text is not None else "\n".join(leaves(row))
+        room -= len(said)
+        if room < 0:
+            return
+        for piece in pieces(known, said):
+            yield msgspec.structs.replace(piece, cluster=(of or piece.cluster)[:_LONGEST_ID])
 
 
 def pieces(name: str, text: str) -> Iterator[Passage]:
@@ -99,18 +104,23 @@ def _cut(text: str) -> Iterator[str]:
         start = end
 
 
-def chosen(passages: Sequence[Passage], most: int) -> list[Passage]:
-    """Return the passages that are asked about: long enough to ask, each text once, spread evenly over all."""
+def chosen(passages: Sequence[Passage], most: int) -> tuple[list[Passage], int]:
+    """Return the passages that are asked about, and how many there were once long ones were cut.
+
+    They are long enough to ask, each text once, spread evenly over all.
+    """
     seen: set[str] = set()
     found: list[Passage] = []
+    held = 0
     for one in _short_enough(passages):
+        held += 1
         key = exact_key(one.text)
         if key not in seen and says_enough(one.text):
             seen.add(key)
             found.append(one)
     if len(found) <= most:
-        return found
-    return [found[at * len(found) // most] for at in range(most)]
+        return found, held
+    return [found[at * len(found) // most] for at in range(most)], held
 
 
 def _short_enough(passages: Iterable[Passage]) -> Iterator[Passage]:

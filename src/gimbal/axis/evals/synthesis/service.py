@@ -28,7 +28,7 @@ from gimbal.axis.evals.synthesis.model import (
     Written,
 )
 from gimbal.axis.evals.synthesis.passages import chosen, of_version, passage_digest
-from gimbal.axis.evals.synthesis.writing import messages_of, params_of
+from gimbal.axis.evals.synthesis.writing import messages_of, params_of, prompt_digest
 from gimbal.axis.evals.target import Foreseen
 from gimbal.axis.scores.asking import Complete
 from gimbal.engines.compute.jobs import Jobs
@@ -91,14 +91,14 @@ async def _passages(ctx: Context, body: Synthesise, source: str) -> tuple[Resolv
         )
     version = None if not source else await ctx.get(Assets).resolve(ctx, Ref.parse(source))
     held = body.passages if version is None else await of_version(ctx, version)
-    found = await asyncio.to_thread(chosen, held, body.most)
+    found, count = await asyncio.to_thread(chosen, held, body.most)
     if not found:
         raise BadInput(
             "There is no passage with enough text to ask about.",
             where="passages" if version is None else "source",
             todo="Give texts of a sentence or more.",
         )
-    return (None if version is None else version.ref), found, len(held)
+    return (None if version is None else version.ref), found, count
 
 
 async def _foreseen(ctx: Context, body: Synthesise, passages: Sequence[Passage]) -> Foreseen:
@@ -114,7 +114,7 @@ async def carry_out(ctx: Context, payload: RunSynthesis, step: Step, tell: Tell)
     Raise the last error where every call failed.
     """
     body = payload.body
-    _, passages, _ = await _passages(ctx, body, payload.source)
+    source, passages, _ = await _passages(ctx, body, payload.source)
     foreseen = await _foreseen(ctx, body, passages)
     check_cap(EvaluationOptions(max_cost=body.max_cost), foreseen)
     asking = _Asking(ctx, body, foreseen, step)
@@ -131,7 +131,19 @@ async def carry_out(ctx: Context, payload: RunSynthesis, step: Step, tell: Tell)
     if examples:
         note = body.note or f"Written by {body.model} from {len(asking.written):,} passages"
         suite = CreateSuite(name=body.name, examples=examples, scorers=body.scorers or [SCORER], note=note)
-        ref = (await ctx.get(Suites).create(ctx, suite)).ref
+        made = {
+            "from": "synthesis",
+            "model": body.model,
+            "prompt": prompt_digest(body),
+            **({"source": str(source)} if source is not None else {}),
+            "passages": len(passages),
+            "asked": len(asking.written),
+            "examples": len(examples),
+            "dropped": dict(sorted(dropped.items())),
+            "failed": dict(sorted(asking.failed.items())),
+        }
+        inputs = [source] if source is not None else []
+        ref = (await ctx.get(Suites).create(ctx, suite, made=made, inputs=inputs)).ref
     return SynthesisReport(
         ref=ref,
         passages=len(passages),

@@ -46,11 +46,16 @@ def prompt_digest(body: Synthesise) -> str:
 
 def messages_of(body: Synthesise, passage: Passage) -> list[dict[str, str]]:
     """Return what is asked about a passage."""
-    # Escaped JSON keeps whatever a passage says inside its quotes, and lone surrogates out of the wire.
+    # JSON keeps whatever a passage says inside its quotes. Signs of other scripts stay as they are: a model quotes
+    # what it reads, and escaped each of them would be six signs.
     return [
-        {"role": "system", "content": system_of(body).encode("utf-8", "replace").decode()},
-        {"role": "user", "content": json.dumps({"passage": passage.text})},
+        {"role": "system", "content": _sent(system_of(body))},
+        {"role": "user", "content": _sent(json.dumps({"passage": passage.text}, ensure_ascii=False))},
     ]
+
+
+def _sent(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def params_of(body: Synthesise) -> dict[str, Any]:

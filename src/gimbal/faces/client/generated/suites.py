@@ -169,7 +169,8 @@ class Suites(Group):
         Args:
             since: Started at or after this.
             until: Started before this.
-            feature: Only of this feature. Traces of evaluations are left out unless this says `evaluation`.
+            feature: Only of this feature. What Gimbal itself asked is left out unless this says so:
+                `evaluation`, `scoring` …
             ref: Only traces that used prompt:help/answer@v2, or any prompt:help/answer.
             model: Only traces with a call of this model.
             status: Only traces that ended so: error when any span failed, else the root's ok, cancelled or
