@@ -90,6 +90,6 @@ def test_times_are_written_as_people_do() -> None:
     assert moment("2w", now, "x") == datetime(2026, 4, 19, 12, tzinfo=UTC)
     assert moment("2026-05-01T10:00Z", now, "x") == datetime(2026, 5, 1, 10, tzinfo=UTC)
     assert moment("2026-05-01", now, "x").tzinfo is not None
-    for text in ("", "h", "-1h", "1y", "999999w", "2026-13-01"):
+    for text in ("", "h", "-1h", "1y", "999999w", "2026-13-01", "0001-01-01"):
         with pytest.raises(BadInput, match="is no time"):
             moment(text, now, "x")

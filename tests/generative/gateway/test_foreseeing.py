@@ -36,6 +36,33 @@ async def test_tools_and_the_form_of_the_answer_are_reckoned_with(ctx):
     assert tools[0].most - plain.most > Decimal("0.00015")
 
 
+async def most_of(ctx, text, given, **others):
+    files = [PromptFile(path=f"{name}.md", text=one) for name, one in others.items()]
+    await sync_files(ctx, [*files, PromptFile(path="help/asked.md", text=text)])
+    version = await ctx.get(Assets).resolve(ctx, Ref.parse("prompt:help/asked"))
+    return (await foreseen(ctx, version, [Example(id="1", input=given)])).most
+
+
+async def test_the_most_counts_what_is_repeated_included_or_there_by_default(ctx):
+    """Or else a cap would be passed by calls that nobody had reckoned with."""
+    long = "x" * 4_000
+    plain = await most_of(ctx, HEAD + BODY, {"question": "x"})
+    once = await most_of(ctx, HEAD + BODY, {"question": long}) - plain
+    twice = await most_of(ctx, f"{HEAD}{BODY}{{{{question}}}}\n{{{{question}}}}\n", {"question": long})
+    default = f'[variables.question]\ndefault = "{long}"\n'
+    unsaid = await most_of(ctx, HEAD + default + BODY, {})
+    tone = '+++\nmodel = "openai/gpt-4o-mini"\n+++\n\n## system\n' + long + "\n"
+    included = await most_of(
+        ctx, f"{HEAD}{BODY.replace('## user', '## system' + chr(10) + '{{> tone}}' + chr(10) * 2 + '## user')}",
+        {"question": "x"}, tone=tone,
+    )  # fmt: skip
+
+    assert once > 0
+    assert twice - plain > once * Decimal("2.9")
+    for found in (unsaid, included):
+        assert found - plain > once * Decimal("0.9")
+
+
 def test_the_largest_call_is_never_smaller_than_the_usual_one():
     for size in (Size(), Size(fixed=1), Size(fixed=10, given=[0, 7]), Size(given=[10**7], messages=3, tools=True)):
         assert size.usual <= size.most

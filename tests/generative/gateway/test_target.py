@@ -258,3 +258,26 @@ def test_markers_point_to_sources_and_are_not_part_of_the_answer():
     assert target.sources("It is so [2]. And so [1, 2] and [9].", hits) == ["2.md", "1.md"]
     assert target.sources("No marker.", hits) == ["1.md", "2.md", "3.md"]
     assert target.without_markers("It is so [2]. And so [1, 2].") == "It is so. And so."
+    cited = '{"answer": "8765 [1]", "sources": [1, 2]}'
+    assert target.without_markers(cited) == cited
+
+
+PLAIN = '+++\nmodel = "up/tiny"\n+++\n\n## user\n{{question}}\n'
+
+
+@pytest.mark.parametrize(
+    ("question", "said", "scored"),
+    [
+        ("Sort it.", "return xs[0], ys [1]", "return xs[0], ys [1]"),
+        ("Which ids?", '{"ids": [1, 2]}', '{"ids": [1, 2]}'),
+        ("[1] docs/ports.md\nIt is 8765.\n\nWhich port?", "8765 [1].", "8765."),
+    ],
+)
+async def test_brackets_are_markers_only_where_passages_were_sent(ctx, upstream, question, said, scored):
+    """A list or an index in code is part of an answer that has nothing to point to."""
+    version = await version_of(ctx, text=PLAIN)
+    upstream.words = [said]
+
+    output = await target.PROMPTS(ctx, version, Example(id="1", input={"question": question}))
+
+    assert (output.text, output.error) == (scored, "")

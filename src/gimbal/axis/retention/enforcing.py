@@ -10,6 +10,7 @@ import msgspec
 from gimbal.axis.retention.classes import CLASSES, CONTENT, DELETED_RUNS, TRACES, DataClass
 from gimbal.axis.retention.collecting import GRACE_S, Collecting
 from gimbal.axis.retention.files import TraceFiles
+from gimbal.axis.retention.kept import KeptTexts
 from gimbal.axis.retention.model import BlobProof, Proof, RunReport, TableProof, plain
 from gimbal.axis.retention.proving import Proving
 from gimbal.axis.retention.rewriting import Before, Rewriting
@@ -43,12 +44,14 @@ class Enforcing:
         *,
         deleted: DeletedRuns,
         files: TraceFiles,
+        kept: KeptTexts,
         disk_s: float = _DISK_S,
     ) -> None:
         self._rewriting = rewriting
         self._collecting = collecting
         self._deleted = deleted
         self._files = files
+        self._kept = kept
         self._proving = proving
         self._disk_s = disk_s
 
@@ -70,6 +73,7 @@ class Enforcing:
                 count = sum(one.rows_before for one in proof.tables) if proof is not None else 0
             if name in _SAID:
                 await self._files.expire(str(ctx.project), upto)
+            await self._kept.expire(str(ctx.project), name, upto)
             if proof is not None:
                 rows[name] = count
                 proofs.append(proof.id)

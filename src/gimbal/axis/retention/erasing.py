@@ -16,6 +16,7 @@ from gimbal.axis.projects.store import projects
 from gimbal.axis.retention import anonymous
 from gimbal.axis.retention.collecting import SHORT_GRACE_S, Collecting
 from gimbal.axis.retention.files import TraceFiles
+from gimbal.axis.retention.kept import KeptTexts
 from gimbal.axis.retention.model import BlobProof, ErasureCounts, Proof, TableProof, Tombstone, plain
 from gimbal.axis.retention.proving import Proving, all_tables, owned_conditions
 from gimbal.axis.retention.rewriting import Rewriting
@@ -55,6 +56,7 @@ class Erasing:
         self._rewriting = rewriting
         self._proving = proving
         self._files = files
+        self._kept = KeptTexts(catalog, columns)
         self._grace_s = grace_s
         self._disk_s = disk_s
 
@@ -86,6 +88,7 @@ class Erasing:
                 if condition:
                     rows[table.name] = await self._rewriting.count(table.name, condition, subject.values)
         rows["artifact_files"] = await self._files.count(stone.project, traces, subject.values)
+        rows |= await self._kept.count(stone.project, traces, subject.values)
         return ErasureCounts(**row, rows=rows, blobs=len(digests))
 
     async def carry_out(self, ctx: Context, erasure_id: str, progress: Progress, backups: Sequence[str] = ()) -> Proof:
@@ -196,7 +199,7 @@ class Erasing:
             recent = f"{condition} AND written_us >= {since_us}" if stamped else condition
             if await self._rewriting.count(table, recent, values):
                 return True
-        return bool(await self._files.of(stone))
+        return bool(await self._files.of(stone) or await self._kept.of(stone))
 
     async def _erase(
         self, stone: Tombstone, progress: Progress, *, noted: bool = True
@@ -220,6 +223,7 @@ class Erasing:
             for table in conditions
         ]
         await self._files.remove(stone.project, await self._files.of(stone))
+        await self._kept.remove(stone)
         await progress(3, 5, "deleting payloads")
         blobs = await self._collecting.collect_these(pending.digests, self._grace_s)
         await progress(4, 5, "waiting for the disk")

@@ -34,19 +34,14 @@ class TraceFiles:
     async def of(self, stone: Tombstone) -> dict[str, set[str]]:
         """Return by trace, of those that were erased with a user, the digests of their files."""
         found = await self._all(stone.project)
-        return {trace: found[trace] for trace in await self._marked(stone, found)}
+        return {trace: found[trace] for trace in await marked_of(self._columns, stone, found)}
 
     async def count(self, project: str, traces: str, values: dict[str, Any]) -> int:
         """Return how many files the traces have that a query names."""
         async with self._catalog.read() as tx:
             query = sa.select(artifact_files.c.owner_id).where(*_mine(artifact_files, project))
             owners = [owner.partition("/")[2] for owner in (await tx.execute(query)).scalars()]
-        ids = sorted({plain_trace(one) for one in owners})
-        asked = f"SELECT id FROM (SELECT arrayJoin({{ids:Array(String)}}) AS id) WHERE id IN ({traces})"
-        named: set[str] = set()
-        for start in range(0, len(ids), _AT_ONCE):
-            rows = await self._columns.query(asked, {**values, "ids": ids[start : start + _AT_ONCE]})
-            named.update(row["id"] for row in rows)
+        named = await named_in(self._columns, {plain_trace(one) for one in owners}, traces, values)
         return sum(plain_trace(one) in named for one in owners)
 
     async def remove(self, project: str, traces: Collection[str]) -> None:
@@ -70,18 +65,31 @@ class TraceFiles:
                 found.setdefault(owner.partition("/")[2], set())
         return found
 
-    async def _marked(self, stone: Tombstone, traces: Collection[str]) -> list[str]:
-        marks = {trace: mark_of(stone.salt, plain_trace(trace)) for trace in traces}
-        query = (
-            f"SELECT DISTINCT mark FROM {MARKS} WHERE project = {{project:String}} AND erasure = {{erasure:String}} "
-            "AND mark IN {marks:Array(String)}"
-        )
-        values = {"project": stone.project, "erasure": stone.erasure}
-        ordered, known = sorted(marks.values()), set[str]()
-        for start in range(0, len(ordered), _AT_ONCE):
-            rows = await self._columns.query(query, {**values, "marks": ordered[start : start + _AT_ONCE]})
-            known.update(row["mark"] for row in rows)
-        return [trace for trace, mark in marks.items() if mark in known]
+
+async def named_in(columns: Columns, ids: Collection[str], traces: str, values: dict[str, Any]) -> set[str]:
+    """Return those of some ids of traces that a query names."""
+    asked = f"SELECT id FROM (SELECT arrayJoin({{ids:Array(String)}}) AS id) WHERE id IN ({traces})"
+    ordered, named = sorted(ids), set[str]()
+    for start in range(0, len(ordered), _AT_ONCE):
+        rows = await columns.query(asked, {**values, "ids": ordered[start : start + _AT_ONCE]})
+        named.update(row["id"] for row in rows)
+    return named
+
+
+async def marked_of(columns: Columns, stone: Tombstone, ids: Collection[str]) -> set[str]:
+    """Return those of some ids of traces that were erased with a user."""
+    marks = {mark_of(stone.salt, plain_trace(one)): one for one in sorted(ids)}
+    query = (
+        f"SELECT DISTINCT mark FROM {MARKS} WHERE project = {{project:String}} AND erasure = {{erasure:String}} "
+        "AND mark IN {marks:Array(String)}"
+    )
+    values = {"project": stone.project, "erasure": stone.erasure}
+    ordered, known = sorted(marks), set[str]()
+    for start in range(0, len(ordered), _AT_ONCE):
+        rows = await columns.query(query, {**values, "marks": ordered[start : start + _AT_ONCE]})
+        known.update(row["mark"] for row in rows)
+    # Of one trace there may be two ids here: as spans have it, and as MLflow writes it.
+    return {one for one in ids if mark_of(stone.salt, plain_trace(one)) in known}
 
 
 def plain_trace(trace: str) -> str:

@@ -16,6 +16,7 @@ from gimbal.axis.retention.deleting import delete_traces
 from gimbal.axis.retention.enforcing import Enforcing, Once
 from gimbal.axis.retention.erasing import Erasing, Progress
 from gimbal.axis.retention.files import TraceFiles
+from gimbal.axis.retention.kept import KeptTexts
 from gimbal.axis.retention.model import (
     JOB_ENFORCE,
     JOB_ERASE,
@@ -80,8 +81,9 @@ class Retaining:
         )  # fmt: skip
         self._scrubbing = Scrubbing(catalog, columns, self._collecting, self.erasing)
         self._enforcing = Enforcing(
-            self._rewriting, self._collecting, self.proofs, deleted=self._deleted, files=files, disk_s=disk_s
-        )
+            self._rewriting, self._collecting, self.proofs, deleted=self._deleted, files=files,
+            kept=KeptTexts(catalog, columns), disk_s=disk_s,
+        )  # fmt: skip
 
     async def get(self, ctx: Context) -> RetentionTerms:
         """Return the terms of the project, and what is stored in each class."""

@@ -112,10 +112,10 @@ def moment(text: str, now: datetime, where: str) -> datetime:
         if ago:
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
         found = datetime.fromisoformat(text.strip())
+        # A time that does not say where is that of the clock on the wall here.
+        return found if found.tzinfo else found.astimezone()
     except (ValueError, OverflowError):
         raise BadInput(f"{text!r} is no time.", where=where, todo="Write 24h, 7d, or 2026-05-03T12:00Z.") from None
-    # A time that does not say where is that of the clock on the wall here.
-    return found if found.tzinfo else found.astimezone()
 
 
 def _scorer(text: str) -> Any:

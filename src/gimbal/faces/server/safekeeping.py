@@ -16,7 +16,7 @@ from gimbal.engines.storage import backup, migrate
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
-from gimbal.faces.server import preflight
+from gimbal.faces.server import capabilities, preflight
 from gimbal.faces.server.stores import MIGRATIONS, blobs_url, catalog_url, columns_folder
 from gimbal.kernel.clock import SystemClock
 from gimbal.kernel.context import Context, Permission
@@ -174,6 +174,8 @@ async def _load(source: Path, settings: Settings, noted: list[dict[str, Any]]) -
 
 
 async def _erase_again(settings: Settings, columns: Columns, noted: list[dict[str, Any]]) -> dict[str, int]:
+    # Rooms say there what they keep of people: a restore is no server, and has not loaded them.
+    await asyncio.to_thread(capabilities.load_work)
     catalog = Catalog.open(catalog_url(settings))
     try:
         blobs = Blobs.open(blobs_url(settings))

@@ -1,5 +1,6 @@
 """What calls of a prompt will cost, told before one is made; `target` makes them. `route_target` reckons with the same rules."""
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from statistics import fmean
@@ -15,9 +16,9 @@ from gimbal.axis.pricing.service import PriceSource
 from gimbal.generative.gateway.prompting import format_of, tools_of
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.wire.openai_chat.encode import function, schema_of
-from gimbal.generative.prompts.model import PromptManifest, decode_manifest
+from gimbal.generative.prompts.model import IncludedPrompt, PromptManifest, decode_manifest, format_messages
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import GimbalError
+from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.refs import Ref
 
 _CHARACTERS_A_TOKEN = 4
@@ -64,7 +65,8 @@ async def foreseen(ctx: Context, version: Version, examples: Sequence[Example]) 
     The most is reckoned with a token for each byte, which no tokeniser exceeds, and with all of `max_tokens`.
     """
     manifest = decode_manifest(version.manifest)
-    given = [sum(len(text) for text in _texts(example)) for example in examples]
+    # In a thread: of many long examples this takes a second or more.
+    given = await asyncio.to_thread(lambda: [_given(manifest, example) for example in examples])
     priced = await cost_of(ctx, manifest.model, size_of(manifest, given))
     return msgspec.structs.replace(priced, identity=await identity_of(ctx, version.digest, manifest))
 
@@ -72,7 +74,7 @@ async def foreseen(ctx: Context, version: Version, examples: Sequence[Example]) 
 def size_of(manifest: PromptManifest, given: Sequence[int]) -> Size:
     """Return how large calls of a prompt are, with so many bytes of each example's own."""
     tools, form = tools_of(manifest), format_of(manifest)
-    fixed = sum(len(message.content.encode("utf-8", "replace")) for message in manifest.messages)
+    fixed = _template(manifest)
     fixed += sum(len(msgspec.json.encode(function(tool))) for tool in tools)
     fixed += len(msgspec.json.encode(schema_of(form))) if form is not None else 0
     fixed += manifest.retrieval.k * _PASSAGE_BYTES if manifest.retrieval is not None else 0
@@ -118,5 +120,28 @@ async def _priced_as(ctx: Context, model: str) -> tuple[str, str]:
     return entry.pricing, rest
 
 
-def _texts(example: Example) -> list[bytes]:
-    return [msgspec.json.encode(value, enc_hook=str) for value in example.input.values()]
+def _given(manifest: PromptManifest, example: Example) -> int:
+    """Return the bytes that an example brings, as often as the prompt repeats them, and with its defaults."""
+    sizes = {name: len(msgspec.json.encode(value, enc_hook=str)) for name, value in example.input.items()}
+    values = {name: value for name, value in example.input.items() if name in manifest.variables}
+    if manifest.retrieval is not None:
+        values[manifest.retrieval.into] = ""
+    try:
+        filled = format_messages(manifest, values)
+    except BadInput:  # which costs nothing: it will not be sent
+        return sum(sizes.values())
+    said = sum(_bytes(message.content) for message in filled) - _template(manifest)
+    beside = sum(size for name, size in sizes.items() if name not in manifest.variables)
+    return max(sum(sizes.values()), said + beside)
+
+
+def _template(manifest: PromptManifest) -> int:
+    return sum(_bytes(message.content) for message in manifest.messages) + _included(manifest.includes)
+
+
+def _included(includes: Sequence[IncludedPrompt]) -> int:
+    return sum(_bytes(one.text) + _included(one.includes) for one in includes)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

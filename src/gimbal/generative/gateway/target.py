@@ -1,11 +1,11 @@
 """The `Target` of evaluations for prompts: retrieve, fill, call, and say on what the answer rests.
 
 One trace per example: a chain, and in it the retrieval and the model call. The text that is scored is the answer
-without its `[n]` markers; the sources they point to are given beside it.
+without its `[n]` markers where numbered passages were sent; the sources they point to are given beside it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,7 +34,8 @@ from gimbal.kernel.refs import Ref, ResolvedRef
 TURNS = "turns"
 """What of an example's input goes on after a prompt."""
 _FILTERED = "The provider's content filter stopped the answer."
-_MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
+_MARKER = re.compile(r"\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]", re.ASCII)
+_PASSAGE = re.compile(r"^[ \t]*\[\d{1,4}\][ \t]", re.MULTILINE | re.ASCII)
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     """As the model gave it, markers included."""
+    plain: str
+    """Without markers, where there were passages that they could point to."""
     hits: list[Hit]
     """What was put before it, in the order of the markers."""
     retrieved: bool
@@ -81,22 +84,27 @@ async def _answered(ctx: Context, version: Version, example: Example) -> TargetO
             retry_after_s=problem.retry_after,
             latency_ms=(to_us(ctx.now()) - begun) / 1000,
         )
+    return output_of(answered, (to_us(ctx.now()) - begun) / 1000)
+
+
+def output_of(answered: Answered, latency_ms: float) -> TargetOutput:
+    """Return an answer as evaluations have it; what the model would not say is a refusal."""
     completion = answered.completion
     refused = completion.refusal or (_FILTERED if completion.finish == "content_filter" and not answered.text else "")
     usage = completion.usage
     return TargetOutput(
-        text=refused or without_markers(answered.text),
+        text=refused or answered.plain,
         marked=answered.text if answered.retrieved and not refused else None,
         error=f"The model refused: {refused}" if refused else "",
         failure="refused" if refused else "error",
         sources=sources(answered.text, answered.hits),
         contexts=[hit.text for hit in answered.hits] if answered.retrieved else None,
         tool_calls=completion.tool_calls if completion.tool_calls or answered.tools else None,
-        trace_id=trace_id,
+        trace_id=answered.trace_id,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cost=completion.cost,
-        latency_ms=(to_us(ctx.now()) - begun) / 1000,
+        latency_ms=latency_ms,
     )
 
 
@@ -126,12 +134,15 @@ async def answer(
             found = await chain.retrieve(manifest, manifest.retrieval, values)
             hits = found.hits
             values[manifest.retrieval.into] = numbered([(hit.source, hit.heading, hit.text) for hit in hits])
-        completion = await chain.call(manifest, values, _turns(manifest, inputs))
+        sent = messages_of(manifest, values, inputs)
+        completion = await chain.call(manifest, sent)
         chain.output = completion.text
+        retrieved = manifest.retrieval is not None
         return Answered(
             text=completion.text,
+            plain=plain_of(completion.text, sent, retrieved=retrieved),
             hits=hits,
-            retrieved=manifest.retrieval is not None,
+            retrieved=retrieved,
             tools=bool(manifest.tools),
             completion=completion,
             trace_id=chain.trace_id,
@@ -181,14 +192,13 @@ class _Chain:
         )
         return found
 
-    async def call(self, manifest: PromptManifest, values: Mapping[str, Any], turns: Sequence[Json]) -> Completion:
-        """Fill the prompt and call its model inside this chain, with `turns` after its own messages."""
-        messages = format_messages(manifest, values)
+    async def call(self, manifest: PromptManifest, sent: Sequence[Json]) -> Completion:
+        """Call the prompt's model inside this chain."""
         return await complete(
             self._ctx,
             model=manifest.model,
-            messages=[*({"role": message.role, "content": message.content} for message in messages), *turns],
-            params=msgspec.to_builtins(manifest.params) | _asked(manifest),
+            messages=sent,
+            params=params_of(manifest),
             attribution=self._attribution,
             refs=self._refs,
             trace=TraceContext(trace_id=self.trace_id, parent_id=self._span_id),
@@ -236,9 +246,40 @@ def sources(text: str, hits: Sequence[Hit]) -> list[str]:
     return list(dict.fromkeys(named or [hit.source for hit in hits]))
 
 
+def has_passages(texts: Iterable[str]) -> bool:
+    """Tell whether texts have numbered passages, to which markers in an answer could point."""
+    return any(_PASSAGE.search(text) for text in texts)
+
+
 def without_markers(text: str) -> str:
-    """Return an answer without its `[n]` markers."""
-    return _MARKER.sub("", text).strip()
+    """Return an answer without its `[n]` markers; an object in JSON stays as it is, where brackets are lists."""
+    return text.strip() if _is_object(text.strip()) else _MARKER.sub("", text).strip()
+
+
+def plain_of(text: str, sent: Iterable[Mapping[str, Any]], *, retrieved: bool) -> str:
+    """Return an answer without its markers where passages were sent; elsewhere `[0]` is code or a list, and stays."""
+    contents = (message.get("content") for message in sent)
+    texts = (content for content in contents if isinstance(content, str))
+    return without_markers(text) if retrieved or has_passages(texts) else text.strip()
+
+
+def _is_object(text: str) -> bool:
+    if not text.startswith("{"):
+        return False
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+def messages_of(manifest: PromptManifest, values: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Json]:
+    """Return what is sent: the prompt's messages, filled, and the conversation that goes on after them.
+
+    Raise BadInput for values that do not fit, and for turns that are no conversation.
+    """
+    filled = format_messages(manifest, values)
+    return [*({"role": message.role, "content": message.content} for message in filled), *_turns(manifest, inputs)]
 
 
 def _turns(manifest: PromptManifest, inputs: Mapping[str, Any]) -> Sequence[Json]:
@@ -258,10 +299,12 @@ def _turns(manifest: PromptManifest, inputs: Mapping[str, Any]) -> Sequence[Json
     return turns
 
 
-def _asked(manifest: PromptManifest) -> Json:
-    """Return the tools and the form of the answer as a chat completion asks for them."""
+def params_of(manifest: PromptManifest) -> Json:
+    """Return the parameters, the tools and the form of the answer as a chat completion asks for them."""
     tools, form = tools_of(manifest), format_of(manifest)
-    found: Json = {"tools": [{"type": "function", "function": function(tool)} for tool in tools]} if tools else {}
+    found: Json = msgspec.to_builtins(manifest.params)
+    if tools:
+        found["tools"] = [{"type": "function", "function": function(tool)} for tool in tools]
     if form is not None:
         found["response_format"] = {"type": "json_schema", "json_schema": schema_of(form)}
     return found

@@ -45,7 +45,11 @@ async def new_page(ctx: Context, request: PageRequest) -> View:
     origin = request.query.get("from", "")
     if not origin:
         return _view(request, name="", text=_FRESH, origin="", base=0, kept=[])
-    version, text = await opened(ctx, Ref.parse(origin, kind=KIND.name))
+    ref = as_prompt(Ref.parse(origin, kind=KIND.name))
+    try:
+        version, text = await _opened(ctx, ref)
+    except (BadInput, TooLarge) as problem:
+        return View("prompts/edit.html", _data(request, ref.name) | {"unfit": problem})
     return _view(
         request, name=f"{version.name}-copy", text=shown(text), origin=str(version.ref), base=0, kept=notes_of(text)
     )
@@ -55,9 +59,10 @@ async def new_page(ctx: Context, request: PageRequest) -> View:
 async def edit_page(ctx: Context, request: PageRequest) -> View:
     """Show the file of a version, in a form for those who may make the next one."""
     ref = as_prompt(Ref.parse(request.path["ref"]))
+    # First of all: what is written from here on is nothing that the text stands on.
+    base = await newest_of(ctx, ref.name)
     try:
-        version, text = await opened(ctx, ref)
-        _check_size(version, text)
+        version, text = await _opened(ctx, ref)
     except (BadInput, TooLarge) as problem:
         return View("prompts/edit.html", _data(request, ref.name) | {"unfit": problem})
     return _view(
@@ -65,19 +70,21 @@ async def edit_page(ctx: Context, request: PageRequest) -> View:
         name=version.name,
         text=shown(text),
         origin=str(version.ref),
-        base=await newest_of(ctx, version.name),
+        base=base,
         kept=notes_of(text),
     )
 
 
-def _check_size(version: Version, text: str) -> None:
-    """Raise TooLarge for a file that a form cannot carry."""
+async def _opened(ctx: Context, ref: Ref) -> tuple[Version, str]:
+    """Return a version with the text of its file; raise TooLarge for one that a form cannot carry, BadInput without one."""
+    version, text = await opened(ctx, ref)
     if len(quote_plus(shown(text))) > _LONGEST_FORM:
         raise TooLarge(
             f"The file of {version.ref} is too long for a form.",
             where="text",
             todo="Write it with `gimbal prompts pull`, edit the file, and sync it with `gimbal sync`.",
         )
+    return version, text
 
 
 @page_action("/prompts/new")

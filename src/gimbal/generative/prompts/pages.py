@@ -114,7 +114,7 @@ async def compare_page(ctx: Context, request: PageRequest) -> View:
             "same": same,
             "changes": [] if same else changes(manifests[0], manifests[1]),
             "lines": await asyncio.to_thread(sides, texts[0], texts[1]),
-            "choices": await _choices(ctx, shown),
+            "choices": await _choices(ctx, after),
         },
     )
 

@@ -1,9 +1,8 @@
 """Two texts beside each other: which line of the one stands where on the other side."""
 
-from difflib import SequenceMatcher
-
 import msgspec
 
+from gimbal.generative.prompts.lines import matcher
 from gimbal.generative.prompts.typed import shown
 
 MOST_LINES = 5_000
@@ -32,7 +31,7 @@ def sides(before: str, after: str) -> list[Side] | None:
     left, right = shown(before).split("\n"), shown(after).split("\n")
     found: list[Side] = []
     end = 0
-    for group in SequenceMatcher(a=left, b=right, autojunk=False).get_grouped_opcodes(_AROUND):
+    for group in matcher(left, right).get_grouped_opcodes(_AROUND):
         if (start := group[0][1]) > end:
             found.append(_gap(start - end))
         for tag, a, a_end, b, b_end in group:

@@ -7,7 +7,8 @@ it had.
 
 import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+
+from gimbal.generative.prompts.lines import matcher
 
 BOM = "\ufeff"
 _END = re.compile(r"\r\n|\r|\n")
@@ -64,7 +65,7 @@ def _equal(typed: Sequence[str], before: Sequence[str]) -> list[tuple[int, int, 
     inner, old = typed[head : len(typed) - tail], before[head : len(before) - tail]
     found = [(0, 0, head), (len(typed) - tail, len(before) - tail, tail)]
     if max(len(inner), len(old)) <= _MOST_LINES:
-        matched = SequenceMatcher(a=inner, b=old, autojunk=False).get_matching_blocks()
+        matched = matcher(inner, old).get_matching_blocks()
         found += [(head + one.a, head + one.b, one.size) for one in matched]
     return found
 

@@ -14,7 +14,7 @@ from gimbal.generative.gateway.optimising.candidates import Genome, Refused, Sho
 from gimbal.generative.gateway.optimising.front import covered
 from gimbal.generative.gateway.optimising.marking import Objective
 from gimbal.generative.gateway.optimising.model import Row, WeightedMark
-from gimbal.generative.gateway.optimising.splitting import split
+from gimbal.generative.gateway.optimising.splitting import independent, split
 from gimbal.generative.prompts.files import read_prompt
 from gimbal.generative.prompts.model import format_messages
 from gimbal.kernel.errors import BadInput
@@ -61,6 +61,16 @@ def test_what_asks_the_same_is_not_held_out_from_itself():
 
     assert not asks[0] & asks[1]
     assert found.clusters["validation"] == 12
+
+
+def test_the_proof_counts_as_many_groups_as_the_plan():
+    """One question under several names is one piece of evidence, also where nobody gave it a cluster."""
+    rows = [Example(id=f"q{i}", input={"question": f"What is {i // 4}?"}) for i in range(48)]
+    found = split(rows, validation=0.5, shots=False, seed=1)
+    held = {row.id: row for row in independent(rows)}
+
+    assert len({held[name].cluster for name in found.validation}) == found.clusters["validation"] == 6
+    assert [row.id for row in independent(rows)] == [row.id for row in rows]
 
 
 @pytest.mark.parametrize(("count", "shots"), [(1, False), (7, False), (10, False), (12, True)])

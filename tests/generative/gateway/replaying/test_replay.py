@@ -171,6 +171,19 @@ async def test_whose_calls_and_which(http: httpx.AsyncClient, ctx: Context, want
     assert {row.slice for row in rows} == {"prompt:help/answer@v1", "prompt:help/answer@v2"}
 
 
+async def test_what_gimbal_asked_itself_is_nobodys_traffic(
+    http: httpx.AsyncClient, ctx: Context, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither counted nor read, so that a long search leaves room for calls of production."""
+    await synced(ctx)
+    for number in range(12):
+        await answered(ctx, f"searched {number}", feature="optimisation")
+    await ask(http, "first")
+    monkeypatch.setattr(service, "_MOST_READ", 1)
+    plan = await service.plan(ctx, wanted("prompt:help/answer@v1", sample=1))
+    assert (plan.calls, plan.traces) == (1, 1)
+
+
 async def test_what_failed_then_is_missing_and_asked_again(
     http: httpx.AsyncClient, ctx: Context, upstream: Any, wanted: Wanted
 ) -> None:
@@ -203,6 +216,9 @@ async def test_what_failed_then_is_missing_and_asked_again(
         ({VARIABLES_ATTRIBUTE: "[" * 100_000}, "unreadable"),
         ({VARIABLES_ATTRIBUTE: json.dumps({"question": "[email:dropped]"})}, "redacted"),
         ({VARIABLES_ATTRIBUTE: json.dumps({"question": "x"}), "gimbal.prompt.messages": 1}, "unreadable"),
+        ({VARIABLES_ATTRIBUTE: json.dumps({"question": "x"}), "gimbal.prompt.messages": "two"}, "unreadable"),
+        ({VARIABLES_ATTRIBUTE: json.dumps({"question": "x"}), "gimbal.prompt.messages": 1e300}, "unreadable"),
+        ({VARIABLES_ATTRIBUTE: {"question": "[email:dropped]"}}, "redacted"),
     ],
 )
 async def test_what_cannot_be_asked_again_is_counted(
@@ -285,6 +301,9 @@ async def test_bad_requests_change_nothing(
         (wanted("prompt:help/answer@v1", scorers=["none"]), NotFound),
         (wanted("prompt:help/answer@v1", score=["helpful:?"]), BadInput),
         (wanted("prompt:help/answer@v1", max_cost=Decimal(1)), Unpriced),
+        (wanted("prompt:help/answer@v1", max_cost=Decimal(-1)), BadInput),
+        (wanted("prompt:help/answer@v1", max_cost=Decimal("NaN")), BadInput),
+        (wanted("prompt:help/answer@v1", concurrency=65), BadInput),
     ]
     for asked, problem in cases:
         with pytest.raises(problem):

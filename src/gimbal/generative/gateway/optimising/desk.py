@@ -94,8 +94,8 @@ class Desk:
         self._usual = self._most = ZERO
         self.spent = ZERO
         """US dollars, those of earlier attempts among them."""
-        self.costs: dict[str, Decimal] = {}
-        """US dollars of what was answered for this optimisation, by digest of the candidate."""
+        self.costs: dict[str, Decimal | None] = {}
+        """US dollars of what was answered for this optimisation, by digest of the candidate; None when one is not known."""
 
     async def open(self) -> None:
         """Read what earlier attempts have spent."""
@@ -152,7 +152,11 @@ class Desk:
     async def _read(self, run_id: str, made: Made) -> None:
         rows = await reading.every(self._ctx.get(Columns), self._ctx, run_id)
         self._known[run_id] = {(row.example_id, row.repeat): row for row in rows}
-        self.costs[made.digest] = sum((row.cost or ZERO for row in rows if not row.cached), ZERO)
+        asked = [row for row in rows if not row.cached]
+        costs = [row.cost for row in asked if row.cost is not None]
+        # What failed was most often not billed, and says nothing; a part of what was is no cost.
+        whole = len(costs) == sum(row.cost is not None or not row.error for row in asked)
+        self.costs[made.digest] = sum(costs, ZERO) if whole else None
 
     async def _ask(self, run_id: str, made: Made, asks: Sequence[Ask]) -> None:
         """Have answers made and stored; what they cost counts also where the money ended in the middle."""
@@ -221,7 +225,8 @@ class Desk:
         answers = await self.answers(genome, ids) if ids else []
         for answer in sorted(answers, key=lambda row: -(self._objective.of(row) or 0.0)):
             mark = self._objective.of(answer)
-            own = answer.text if mark is not None and mark >= _GOOD and not answer.error else None
+            # With its markers: an example without them teaches to leave them out.
+            own = (answer.marked or answer.text) if mark is not None and mark >= _GOOD and not answer.error else None
             best = own or _expected(answer.expected)
             user = await self._question(manifest, place, answer.input)
             said = None if best is None else shown(best)
@@ -245,7 +250,9 @@ class Desk:
             self._reflected.add(key)
         # Also what another optimisation was told: with the same seed a new one goes on where one stopped at its cap.
         mine = sa.select(optimisations.c.id).where(optimisations.c.project == (self._ctx.project or "default"))
-        query = sa.select(reflections.c.said).where(reflections.c.key == key, reflections.c.optimisation_id.in_(mine))
+        query = sa.select(reflections.c.said).where(
+            reflections.c.key == key, reflections.c.optimisation_id.in_(mine), reflections.c.said != ""
+        )
         async with self._ctx.get(Catalog).read() as tx:
             known = (await tx.execute(query.order_by(reflections.c.at).limit(1))).scalar()
         if known is not None:

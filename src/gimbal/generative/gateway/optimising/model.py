@@ -22,7 +22,7 @@ class WeightedMark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     scorer: str
     """As the suite calls it."""
-    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 1.0
     """How much it counts beside the others."""
 
 
@@ -47,7 +47,7 @@ class OptimisePrompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Examples that a reflection looks at."""
     validation: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
     """Share of the suite's clusters that is held out for the proof."""
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     """Of the split and of every choice by chance."""
     margin: Annotated[float, msgspec.Meta(ge=0)] = 0.02
     """Differences within ± this count as equivalent."""
@@ -113,6 +113,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     parents: list[int] = []
     """What it was made of."""
     messages: list[PromptMessage]
+    """Empty where retention or an erasure took them."""
     shots: list[str] = []
     """Ids of the examples that it shows."""
     mark: Estimate
@@ -120,9 +121,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     front: int = 0
     """Examples that it is best at, which is how likely it is a parent; 0 where others cover all of them."""
     cost: Decimal | None = None
-    """US dollars of its answers; null when unknown."""
+    """US dollars of the answers that were asked for it; null when one of them is not known."""
     text: str
-    """Its file."""
+    """Its file; empty where it was taken."""
 
 
 class MarkComparison(ScorerComparison, frozen=True, kw_only=True):
@@ -142,7 +143,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[PromptChange] = []
     """What the winner means that the start does not."""
     text: str | None = ""
-    """Unified diff of their files; null when they are too long to be compared line by line."""
+    """Unified diff of their files; null when they are too long to be compared line by line, or were taken."""
 
 
 class Optimisation(msgspec.Struct, frozen=True, kw_only=True):

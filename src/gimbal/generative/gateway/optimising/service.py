@@ -34,7 +34,7 @@ from gimbal.generative.gateway.optimising.model import (
     WeightedMark,
 )
 from gimbal.generative.gateway.optimising.searching import shares
-from gimbal.generative.gateway.optimising.splitting import split
+from gimbal.generative.gateway.optimising.splitting import independent, split
 from gimbal.generative.gateway.optimising.store import candidates, optimisations
 from gimbal.generative.prompts.model import PromptManifest, decode_manifest
 from gimbal.generative.prompts.service import as_prompt
@@ -179,7 +179,7 @@ class Optimisations:
             ctx,
             found,
             start,
-            await self._suites.examples(suite),
+            independent(await self._suites.examples(suite)),
             Objective(applied(scorers_of(suite)), found.marks),
             repeats=int(suite.manifest.get("repeats", 1)),
             progress=progress,

@@ -17,6 +17,15 @@ _SHOTS = 1 / 3
 _input = msgspec.json.Encoder(order="deterministic", enc_hook=str)
 
 
+def independent(examples: Sequence[Example]) -> list[Example]:
+    """Return examples with the clusters by which they are independent: what asks exactly the same is of one, too.
+
+    So the proof counts as many of them as the plan: the same question under ten names is no ten pieces of evidence.
+    """
+    found = {example.id: group[0].cluster or group[0].id for group in _groups(examples) for example in group}
+    return [msgspec.structs.replace(example, cluster=found[example.id]) for example in examples]
+
+
 def split(examples: Sequence[Example], *, validation: float, shots: bool, seed: int) -> Split:
     """Part a suite by chance, the same for the same seed: whole groups only, in each slice about the same share.
 

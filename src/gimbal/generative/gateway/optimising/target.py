@@ -14,13 +14,12 @@ from gimbal.axis.evals.target import Foreseen, TargetOutput
 from gimbal.generative.gateway.call import Attribution
 from gimbal.generative.gateway.complete import complete
 from gimbal.generative.gateway.foreseeing import foreseen
-from gimbal.generative.gateway.prompting import format_of, query_of, tools_of
+from gimbal.generative.gateway.prompting import query_of
 from gimbal.generative.gateway.providers.reading import numbered
-from gimbal.generative.gateway.target import sources, without_markers
-from gimbal.generative.gateway.wire.openai_chat.encode import function, schema_of
+from gimbal.generative.gateway.target import Answered, messages_of, output_of, params_of, plain_of
 from gimbal.generative.knowledge.model import Hit
 from gimbal.generative.knowledge.service import Indexes
-from gimbal.generative.prompts.model import PromptManifest, decode_manifest, format_messages
+from gimbal.generative.prompts.model import PromptManifest, decode_manifest
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import DeadlineExceeded, GimbalError
@@ -76,39 +75,30 @@ class CandidateTarget:
 async def _answered(ctx: Context, version: Version, example: Example, begun: int) -> TargetOutput:
     manifest = decode_manifest(version.manifest)
     given = await filled(ctx, manifest, example.input)
-    tools, form = tools_of(manifest), format_of(manifest)
-    params = msgspec.to_builtins(manifest.params)
-    if tools:
-        params["tools"] = [{"type": "function", "function": function(tool)} for tool in tools]
-    if form is not None:
-        params["response_format"] = {"type": "json_schema", "json_schema": schema_of(form)}
+    sent = messages_of(manifest, given.values, example.input)
     found = await complete(
         ctx,
         model=manifest.model,
-        messages=[msgspec.to_builtins(message) for message in format_messages(manifest, given.values)],
-        params=params,
+        messages=sent,
+        params=params_of(manifest),
         attribution=Attribution(feature=FEATURE),
         refs=[
             *([msgspec.structs.replace(version.ref, kind="prompt")] if version.number else []),
             *([given.index] if given.index is not None else []),
         ],
     )
-    filtered = found.finish == "content_filter" and not found.text
-    refused = found.refusal or ("The provider's content filter stopped the answer." if filtered else "")
+    # As prompts are told of: an evaluation of the version that this may become takes these answers as its own.
     retrieved = given.index is not None
-    return TargetOutput(
-        text=refused or without_markers(found.text),
-        marked=found.text if retrieved and not refused else None,
-        error=f"The model refused: {refused}" if refused else "",
-        failure="refused" if refused else "error",
-        sources=sources(found.text, given.hits),
-        contexts=[hit.text for hit in given.hits] if retrieved else None,
+    answered = Answered(
+        text=found.text,
+        plain=plain_of(found.text, sent, retrieved=retrieved),
+        hits=given.hits,
+        retrieved=retrieved,
+        tools=bool(manifest.tools),
+        completion=found,
         trace_id=found.trace_id,
-        input_tokens=found.usage.input_tokens,
-        output_tokens=found.usage.output_tokens,
-        cost=found.cost,
-        latency_ms=(to_us(ctx.now()) - begun) / 1000,
     )
+    return output_of(answered, (to_us(ctx.now()) - begun) / 1000)
 
 
 CANDIDATES = CandidateTarget()

@@ -5,7 +5,7 @@ it, and a program that filled it with `gimbal.prompt(…).format(…)` in a span
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.traces.messages import messages_in
 from gimbal.axis.traces.model import Span, Trace
 from gimbal.generative.gateway.replaying.model import Unused
-from gimbal.generative.gateway.target import TURNS, without_markers
+from gimbal.generative.gateway.target import TURNS, has_passages, without_markers
 from gimbal.generative.prompts.model import PROMPT_MESSAGES_ATTRIBUTE, VARIABLES_ATTRIBUTE
 
 _CHAIN = "answer prompt:"
@@ -38,24 +38,46 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     answer: TargetOutput
 
 
+class _Tree:
+    """Which model calls a trace has beneath which span."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._above = {span.span_id: span.parent_id for span in trace.spans}
+        self.calls: dict[str, list[Span]] = {}
+        """Model calls by the spans that they are in, themselves among them, in their order."""
+        for span in trace.spans:
+            if span.kind == "llm":
+                for one in self.around(span.span_id):
+                    self.calls.setdefault(one, []).append(span)
+
+    def around(self, span_id: str) -> Iterator[str]:
+        """Give a span and all that it is in; a circle, which broken senders make, ends."""
+        seen: set[str] = set()
+        while span_id and span_id not in seen:
+            yield span_id
+            seen.add(span_id)
+            span_id = self._above.get(span_id, "")
+
+
 def captured(trace: Trace, ref: str) -> tuple[list[Captured], list[Unused]]:
     """Return the calls in a trace that used a prompt (or exactly one version of it), and why others cannot be asked again."""
     found: list[Captured] = []
     unused: list[Unused] = []
     # The spans beneath one that says what went in report the same call.
     told: set[str] = set()
-    above = {span.span_id: span.parent_id for span in trace.spans}
+    tree = _Tree(trace)
     uses = [(span, version) for span in trace.spans if (version := _used(span.refs, ref))]
     for span, version in uses:
         if span.feature in OWN_FEATURES or not _says_input(span):
             continue
         told.add(span.span_id)
         try:
-            found.append(_captured(trace, span, version))
+            found.append(_captured(tree, span, version))
         except Refused as problem:
             unused.append(Unused(problem.reason))
     for span, _ in uses:
-        if span.kind == "llm" and span.feature not in OWN_FEATURES and not _within(span.span_id, above, told):
+        if span.kind == "llm" and span.feature not in OWN_FEATURES and told.isdisjoint(tree.around(span.span_id)):
             unused.append(Unused.NO_VARIABLES)
     return found, unused
 
@@ -68,62 +90,69 @@ def _says_input(span: Span) -> bool:
     return VARIABLES_ATTRIBUTE in span.attributes or (span.kind == "chain" and span.name.startswith(_CHAIN))
 
 
-def _within(span_id: str, above: dict[str, str], told: set[str]) -> bool:
-    seen: set[str] = set()
-    while span_id and span_id not in seen:
-        if span_id in told:
-            return True
-        seen.add(span_id)
-        span_id = above.get(span_id, "")
-    return False
-
-
-def _captured(trace: Trace, span: Span, version: str) -> Captured:
+def _captured(tree: _Tree, span: Span, version: str) -> Captured:
     """Return the call of a span; raise Refused where it cannot be asked again."""
-    noted = span.attributes.get(VARIABLES_ATTRIBUTE)
-    given = whole(span.input) if noted is None else whole(noted) if isinstance(noted, str) else noted
+    given = _given(span)
     if not isinstance(given, dict):
         raise Refused(Unused.UNREADABLE)
     values = cast("dict[str, Any]", given)
     turns = _turns_after(span)
-    answered = _answering(trace, span)
+    if turns and TURNS in values:
+        # A prompt with a variable of that name has no conversation after it in a suite.
+        raise Refused(Unused.UNREADABLE)
+    answered = _answering(tree, span)
     return Captured(
-        id=span.span_id,
+        # Span ids are unique in their trace only.
+        id=f"{span.trace_id}-{span.span_id}",
         version=version,
-        cluster=span.session_id or trace.summary.session_id or span.trace_id,
+        cluster=span.session_id or tree.trace.summary.session_id or span.trace_id,
         feature=span.feature,
         input=values | ({TURNS: turns} if turns else {}),
-        answer=_answer(span, answered, _spent(trace, span)),
+        answer=_answer(tree, span, answered, values),
     )
 
 
-def _turns_after(span: Span) -> Sequence[Any]:
+def _given(span: Span) -> Any:
+    """Return what a span says that the prompt was filled with; raise Refused."""
+    noted = span.attributes.get(VARIABLES_ATTRIBUTE)
+    if noted is None:
+        return whole(span.input)
+    several = len({one.partition("@")[0] for one in span.refs if one.startswith("prompt:")}) > 1
+    if several and PROMPT_MESSAGES_ATTRIBUTE not in span.attributes:
+        # A program that filled several prompts in one span noted only what the last of them was filled with.
+        raise Refused(Unused.NO_VARIABLES)
+    return whole(noted if isinstance(noted, str) else msgspec.json.encode(noted).decode())
+
+
+def _turns_after(span: Span) -> list[Any]:
     """Return the messages that the caller sent beside the prompt's own; raise Refused."""
     own = span.attributes.get(PROMPT_MESSAGES_ATTRIBUTE)
     if own is None:
-        return ()
+        return []
     said = whole(span.input)
     messages: Any = cast("dict[str, Any]", said).get("messages") if isinstance(said, dict) else said
-    if not isinstance(messages, list):
+    # Senders of spans may write anything there.
+    if not isinstance(messages, list) or type(own) is not int or own < 0:
         raise Refused(Unused.UNREADABLE)
-    return cast("list[Any]", messages)[int(own) :]
+    turns = cast("list[Any]", messages)[own:]
+    if any(
+        not isinstance(turn, dict) or not isinstance(cast("dict[str, Any]", turn).get("role"), str) for turn in turns
+    ):
+        raise Refused(Unused.UNREADABLE)
+    return turns
 
 
-def _answering(trace: Trace, span: Span) -> Span:
+def _answering(tree: _Tree, span: Span) -> Span:
     """Return the span whose output is the answer: itself, else the last model call beneath it."""
     if span.output:
         return span
-    above = {one.span_id: one.parent_id for one in trace.spans}
-    calls = [one for one in trace.spans if one.kind == "llm" and _within(one.span_id, above, {span.span_id})]
+    calls = tree.calls.get(span.span_id, [])
     return calls[-1] if calls else span
 
 
-def _spent(trace: Trace, span: Span) -> tuple[Decimal | None, int | None, int | None]:
+def _spent(tree: _Tree, span: Span) -> tuple[Decimal | None, int | None, int | None]:
     """Return cost and tokens of the calls of a span: a part of the cost is no cost."""
-    above = {one.span_id: one.parent_id for one in trace.spans}
-    calls = [
-        one for one in trace.spans if one.billable and one.kind == "llm" and _within(one.span_id, above, {span.span_id})
-    ]
+    calls = [one for one in tree.calls.get(span.span_id, []) if one.billable]
     costs = [one.cost for one in calls if one.cost is not None]
     usages = [one.usage for one in calls if one.usage is not None]
     cost = sum(costs, Decimal(0)) if costs and len(costs) == len(calls) else None
@@ -133,44 +162,67 @@ def _spent(trace: Trace, span: Span) -> tuple[Decimal | None, int | None, int | 
     return cost, sum(asked), sum(answered)
 
 
-def _answer(span: Span, answered: Span, spent: tuple[Decimal | None, int | None, int | None]) -> TargetOutput:
-    cost, asked, said = spent
+def _answer(tree: _Tree, span: Span, answered: Span, values: Mapping[str, Any]) -> TargetOutput:
+    cost, asked, said = _spent(tree, span)
     failed = span.status in {"error", "cancelled"}
     try:
         output = whole(answered.output)
     except Refused as problem:
         return TargetOutput(trace_id=span.trace_id, error=f"The answer was not kept whole: {problem.reason}.")
-    message: dict[str, Any] = cast("dict[str, Any]", output) if isinstance(output, dict) else {}
-    refusal = str(message.get("refusal") or "")
-    text = output if isinstance(output, str) else _text(output)
+    message = _message(output)
+    refusal = _content(message, "refusal") if message is not None else ""
+    text = output if isinstance(output, str) else _text(message, output)
     why = span.status_message or ("The call failed." if failed else "" if text is not None else "No answer was kept.")
     return TargetOutput(
         # Evaluations judge answers without markers, so both sides are judged alike.
-        text=refusal or (None if text is None else without_markers(text)),
-        tool_calls=_called(message),
+        text=refusal or (None if text is None else _plain(tree, span, text, values)),
+        tool_calls=_called(message or {}),
         trace_id=span.trace_id,
         input_tokens=asked,
         output_tokens=said,
         cost=cost,
-        latency_ms=(span.end_us - span.start_us) / 1000,
+        # Of what answered: a program that noted what it filled does other things in its span, too.
+        latency_ms=(answered.end_us - answered.start_us) / 1000,
         error=f"The model refused: {refusal}" if refusal else why if failed or text is None else "",
         failure="refused" if refusal else "error",
     )
 
 
-def _text(output: Any) -> str | None:
-    """Return the text of an answer as a message, or several; an answer of tool calls alone is an empty one."""
+def _plain(tree: _Tree, span: Span, text: str, values: Mapping[str, Any]) -> str:
+    """Return an answer without markers where passages were put before the model."""
+    given = [value for value in values.values() if isinstance(value, str)]
+    calls = tree.calls.get(span.span_id, [])
+    for call in calls[-1:]:
+        with contextlib.suppress(Refused):
+            said = messages_in(whole(call.input))
+            rows = cast("list[Any]", said) if isinstance(said, list) else []
+            given += [_content(cast("dict[str, Any]", row), "text") for row in rows if isinstance(row, dict)]
+    retrieved = any(ref.startswith("index:") for ref in span.refs)
+    return without_markers(text) if retrieved or has_passages(given) else text.strip()
+
+
+def _message(output: Any) -> dict[str, Any] | None:
+    """Return an answer as a message, the last of several; None for what is none."""
     found: Any = messages_in(output)
     last: Any = cast("list[Any]", found)[-1] if isinstance(found, list) and found else None
-    if not isinstance(last, dict) or "role" not in last:
+    return cast("dict[str, Any]", last) if isinstance(last, dict) and "role" in last else None
+
+
+def _text(message: dict[str, Any] | None, output: Any) -> str | None:
+    """Return the text of an answer; one of tool calls alone is an empty one."""
+    if message is None:
         return None if output is None else msgspec.json.encode(output).decode()
-    content: Any = cast("dict[str, Any]", last).get("content")
+    return _content(message, "text")
+
+
+def _content(message: dict[str, Any], kind: str) -> str:
+    """Return the text of the parts of a kind: what a model thought, or would not say, is no part of its answer."""
+    content: Any = message.get("content")
     if isinstance(content, list):
-        texts = [
-            cast("dict[str, Any]", part).get("text") for part in cast("list[Any]", content) if isinstance(part, dict)
-        ]
-        return "".join(text for text in texts if isinstance(text, str))
-    return content if isinstance(content, str) else ""
+        parts = [cast("dict[str, Any]", part) for part in cast("list[Any]", content) if isinstance(part, dict)]
+        texts = [part.get("text") for part in parts if part.get("type") == kind]
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) and kind == "text" else ""
 
 
 def _called(message: dict[str, Any]) -> list[dict[str, Any]] | None:

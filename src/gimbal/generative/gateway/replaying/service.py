@@ -14,7 +14,14 @@ from gimbal.axis.evals.answers import MOST_ANSWERS, OpenEvaluation, RecordAnswer
 from gimbal.axis.evals.building.from_traces import filter_of
 from gimbal.axis.evals.building.model import TraceSelection
 from gimbal.axis.evals.building.sampling import Candidate, look
-from gimbal.axis.evals.model import CreateSuite, EvaluationOptions, EvaluationRun, Example, StartEvaluation
+from gimbal.axis.evals.model import (
+    MOST_AT_ONCE,
+    CreateSuite,
+    EvaluationOptions,
+    EvaluationRun,
+    Example,
+    StartEvaluation,
+)
 from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.running import check_cap
 from gimbal.axis.evals.service import Evaluations
@@ -27,7 +34,7 @@ from gimbal.axis.traces.service import Traces, arrived
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.stats import paired
 from gimbal.generative.gateway.foreseeing import foreseen
-from gimbal.generative.gateway.replaying.captured import Captured, captured
+from gimbal.generative.gateway.replaying.captured import OWN_FEATURES, Captured, captured
 from gimbal.generative.gateway.replaying.model import Answerer, Replay, ReplayPlan, ReplayRequest
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.generative.prompts.service import as_prompt
@@ -133,6 +140,10 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
 
 def _check(drawn: _Drawn, body: ReplayRequest) -> None:
     """Raise BadInput, or Unpriced, before anything is stored."""
+    if not 1 <= body.concurrency <= MOST_AT_ONCE:
+        raise BadInput(f"The concurrency is 1 to {MOST_AT_ONCE}.", where="concurrency", todo="Choose another.")
+    if body.max_cost is not None and not (body.max_cost.is_finite() and body.max_cost >= 0):
+        raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 5.00.")
     if not drawn.calls:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in drawn.unused.items())
         raise BadInput(
@@ -164,8 +175,8 @@ async def _drawn(ctx: Context, body: ReplayRequest) -> _Drawn:
         since=body.since, until=body.until, user=body.user, feature=body.feature, ref=of, score=body.score
     )
     await arrived(ctx)
-    looked = await look(ctx, filter_of(ctx, selection), body.seed, _together)
-    found = [one for part in looked.parts.values() for one in part]
+    looked = await look(ctx, filter_of(ctx, selection), body.seed, _own)
+    found = looked.parts.get("", [])
     calls: list[Captured] = []
     unused: Counter[str] = Counter()
     for begin in range(0, min(len(found), body.sample * _MOST_READ), _AT_ONCE):
@@ -180,7 +191,7 @@ async def _drawn(ctx: Context, body: ReplayRequest) -> _Drawn:
         candidate=candidate,
         manifest=manifest,
         calls=calls,
-        traces=looked.count,
+        traces=len(found),
         share=looked.share,
         unused=unused,
         foreseen=await foreseen(ctx, candidate, examples),
@@ -196,9 +207,9 @@ async def _asked_of(ctx: Context, body: ReplayRequest, candidate: Version) -> st
     return version.asset if isinstance(ref.selector, Latest) else str(version)
 
 
-async def _together(rows: Sequence[TraceSummary]) -> Mapping[str, str]:
-    """Deal out by nothing."""
-    return {}
+async def _own(rows: Sequence[TraceSummary]) -> Mapping[str, str]:
+    """Lay aside what Gimbal itself asked: a search for a better prompt asks more than a day of production."""
+    return {one.trace_id: one.feature for one in rows if one.feature in OWN_FEATURES}
 
 
 async def _read(ctx: Context, one: Candidate, of: str) -> tuple[list[Captured], list[str]]:
