@@ -73,13 +73,26 @@ def test_what_cannot_be_called_is_told_before_anything_is_asked(cli: Cli, asked:
         assert told in " ".join(found.err.split()), target
     capped = cli("eval", "run", asked, "--target", f"python:{module}:good", "--max-cost", "1")
     resumed = cli("eval", "run", asked, "--target", "prompt:x/y", "--resume", "abc")
+    nowhere = cli("eval", "run", asked, "--target", f"python:{module}:good", "--junit", "no/such/folder/junit.xml")
     with gimbal.Client(up.url) as client:
         runs = client.evaluations.list(suite=asked).items
 
-    assert (capped.code, resumed.code) == (3, 3)
+    assert (capped.code, resumed.code, nowhere.code) == (3, 3, 3)
+    assert "There is no folder no/such/folder." in " ".join(nowhere.err.split())
     assert "--max-cost" in capped.err
     assert "evaluations resume abc" in " ".join(resumed.err.split())
     assert runs == []
+
+
+def test_a_report_that_cannot_be_written_is_an_error_and_no_verdict(
+    cli: Cli, asked: str, module: str, tmp_path: Path
+) -> None:
+    """1 would say that the version is worse."""
+    found = cli("eval", "run", asked, "--target", f"python:{module}:good", "--markdown", str(tmp_path))
+
+    assert found.code == 3
+    assert str(tmp_path) in found.err.replace("\n", "")
+    assert "exact_match" in found.out
 
 
 def promptfoo(tmp_path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Stored answers of a run: all of them for sums, or a page of them as somebody wants to look at them."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from gimbal.axis.evals.model import EvaluationResult
@@ -17,7 +18,7 @@ _OF_RUN = "project = {project:String} AND evaluation_id = {id:String}"
 _WAITS = "JSONHas(output, 'judged')"
 _SCORE = "JSONExtract(scores, {scorer:String}, 'Nullable(Float64)')"
 # Of all scorers: what lacks a value, then by the least value.
-_LEAST = "if(missing != '{}', -inf, arrayMin(arrayMap(x -> x.2, JSONExtractKeysAndValues(scores, 'Float64'))))"
+_LEAST = "if(missing != '{}' OR scores = '{}', -inf, arrayMin(arrayMap(x -> x.2, JSONExtractKeysAndValues(scores, 'Float64'))))"
 
 
 async def every(columns: Columns, ctx: Context, run_id: str) -> list[EvaluationResult]:
@@ -40,6 +41,16 @@ async def positions(columns: Columns, ctx: Context, run_id: str) -> set[int]:
     """Return the places that have an answer."""
     rows = await columns.query(f"SELECT position FROM {TABLE} FINAL WHERE {_OF_RUN}", _run(ctx, run_id))
     return {row["position"] for row in rows}
+
+
+async def shared_traces(columns: Columns, ctx: Context, run_id: str, trace_ids: Sequence[str]) -> set[str]:
+    """Return which of these traces more than one answer names."""
+    rows = await columns.query(
+        f"SELECT trace_id FROM {TABLE} FINAL WHERE {_OF_RUN} AND trace_id IN {{traces:Array(String)}} "
+        "GROUP BY trace_id HAVING count() > 1",
+        _run(ctx, run_id) | {"traces": list(trace_ids)},
+    )
+    return {row["trace_id"] for row in rows}
 
 
 async def unjudged(

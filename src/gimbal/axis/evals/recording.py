@@ -5,7 +5,6 @@ is marked so, and that mark is where a judging that was cut off goes on.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
@@ -48,6 +47,8 @@ _PART = 100
 """Answers that are judged and stored together: so many are judged again after a crash, at most."""
 _SUITES = 4
 _NAMED = 5
+_ROUNDS = 5
+"""How often it is looked whether an answer has come while others were judged."""
 _WRITES = 60
 _LONGEST_NAME = 200
 _MOST_SCORES = 50
@@ -109,7 +110,7 @@ class AnswerRecorder:
         _check_open(run)
         suite = await self._suite(ctx, run)
         _check(body.answers, suite, run.repeats)
-        await self._write(ctx, run, [_unjudged(one, suite, run.repeats) for one in body.answers])
+        await self._write(ctx, run, [_unjudged(one, suite, run.repeats) for one in body.answers], while_open=True)
         done = await reading.count(self._columns, ctx, run.id)
         # Not before they are stored. Whoever finishes a run while answers are on their way hears that it is finished.
         of_run = (evaluations.c.id == run.id, evaluations.c.status == "running", evaluations.c.job_id.is_(None))
@@ -145,10 +146,21 @@ class AnswerRecorder:
     async def _judge(self, ctx: Context, run: EvaluationRun, progress: OnJudged | None) -> None:
         scorers = await self._runs.scorers(ctx, run)
         suite = await self._suite(ctx, run)
+        for _ in range(_ROUNDS):
+            await self._judge_stored(ctx, run, suite, scorers, progress)
+            await self._note_unanswered(ctx, run, suite, scorers)
+            # An answer whose sender hears only now that the run was finished may have come between.
+            if not await reading.count(self._columns, ctx, run.id, judged=False):
+                break
+        await self._runs.finish(ctx, run.id, scorers, status="done")
+
+    async def _judge_stored(
+        self, ctx: Context, run: EvaluationRun, suite: _Suite, scorers: Sequence[Applied], progress: OnJudged | None
+    ) -> None:
         left = await reading.count(self._columns, ctx, run.id, judged=False)
         done, after = 0, -1
         while part := await reading.unjudged(self._columns, ctx, run.id, after=after, limit=_PART):
-            outputs = await _with_costs(ctx, [output_of(row) for _, row in part])
+            outputs = await self._with_costs(ctx, run, [output_of(row) for _, row in part])
             asking = asyncio.Semaphore(run.options.concurrency)
 
             async def one(
@@ -172,8 +184,6 @@ class AnswerRecorder:
             after, done = part[-1][0], done + len(part)
             if progress:
                 await progress(done, max(left, done))
-        await self._note_unanswered(ctx, run, suite, scorers)
-        await self._runs.finish(ctx, run.id, scorers, status="done")
 
     async def _note_unanswered(
         self, ctx: Context, run: EvaluationRun, suite: _Suite, scorers: Sequence[Applied]
@@ -206,14 +216,36 @@ class AnswerRecorder:
             del self._known[next(iter(self._known))]
         return known
 
-    async def _write(self, ctx: Context, run: EvaluationRun, answers: Sequence[Answer]) -> None:
+    async def _write(
+        self, ctx: Context, run: EvaluationRun, answers: Sequence[Answer], *, while_open: bool = False
+    ) -> None:
+        """Store answers; with `while_open` raise Conflict, and store nothing, once the run takes none."""
         rows = to_rows(ctx.project or "default", run.id, answers)
-        for _ in range(_WRITES):
+        for attempt in range(1, _WRITES + 1):
+            if while_open:
+                # Each time: what has waited until its run was judged would undo the judgement.
+                _check_open(await self._runs.get(ctx, run.id))
             try:
                 return await self._writer.write(TABLE, rows)
             except Busy as problem:
+                if attempt == _WRITES:
+                    raise
                 await asyncio.sleep(min(problem.retry_after or 0.1, 1.0))
-        return await self._writer.write(TABLE, rows)
+        raise AssertionError
+
+    async def _with_costs(
+        self, ctx: Context, run: EvaluationRun, outputs: Sequence[TargetOutput]
+    ) -> list[TargetOutput]:
+        """Return outputs with what their traces say of cost and tokens, where they do not say it themselves."""
+        told = [one.trace_id for one in outputs if one.trace_id and one.cost is None]
+        if not told or not ctx.services.has(Traces):
+            return list(outputs)
+        # Of a trace that several answers share nobody knows whose cost it is.
+        shared = await reading.shared_traces(self._columns, ctx, run.id, told)
+        found = await ctx.get(Traces).summaries(ctx, [one for one in told if one not in shared])
+        return [
+            _priced(one, found[one.trace_id]) if one.cost is None and one.trace_id in found else one for one in outputs
+        ]
 
 
 def _check_open(run: EvaluationRun) -> None:
@@ -265,6 +297,12 @@ def _check(answers: Sequence[RecordedAnswer], suite: _Suite, repeats: int) -> No
 def _check_fields(one: RecordedAnswer, suite: _Suite, where: str) -> None:
     check_answer(one, where)
     names = {*one.scores, *one.missing, *one.labels}
+    for name, why in one.missing.items():
+        if name in one.scores or not why:
+            told = "has a value and is missing" if why else "is missing without a reason"
+            raise BadInput(
+                f"{name[:_LONGEST_NAME]!r} {told}.", where=f"{where}.missing", todo="Give a value, or a reason."
+            )
     ours = sorted(names & suite.scorers)
     if ours:
         raise BadInput(
@@ -299,20 +337,9 @@ def _unjudged(one: RecordedAnswer, suite: _Suite, repeats: int) -> Answer:
     )
 
 
-async def _with_costs(ctx: Context, outputs: Sequence[TargetOutput]) -> list[TargetOutput]:
-    """Return outputs with what their traces say of cost and tokens, where they do not say it themselves."""
-    ids = Counter(one.trace_id for one in outputs if one.trace_id)
-    # Of a trace that several answers share nobody knows whose cost it is.
-    asked = [one.trace_id for one in outputs if one.cost is None and ids[one.trace_id] == 1]
-    if not asked or not ctx.services.has(Traces):
-        return list(outputs)
-    found = await ctx.get(Traces).summaries(ctx, asked)
-    return [_priced(one, found[one.trace_id]) if one.trace_id in found else one for one in outputs]
-
-
 def _priced(output: TargetOutput, trace: TraceSummary) -> TargetOutput:
     tokens = (output.input_tokens, output.output_tokens)
     told = (trace.input_tokens, trace.output_tokens) if tokens == (None, None) else tokens
     # A part of the cost is no cost.
-    cost = trace.cost if output.cost is None and not trace.unpriced else output.cost
+    cost = None if trace.unpriced else trace.cost
     return msgspec.structs.replace(output, cost=cost, input_tokens=told[0], output_tokens=told[1])

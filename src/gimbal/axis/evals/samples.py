@@ -74,8 +74,8 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     def estimate(self, applied: Applied, samples: Sequence[object]) -> Estimate:
         """Return the metric with its interval."""
         n = len(samples)
-        statistic = self.statistic(applied, samples)
-        return resampled.estimate(statistic, n, self.clusters, draws=resampled.draws_for(n))
+        draws = resampled.draws_for(int(copies(self.weights).sum()))
+        return resampled.estimate(self.statistic(applied, samples), n, self.clusters, draws=draws)
 
     def by_slice(self, applied: Applied, samples: Sequence[object]) -> dict[str, Estimate]:
         """Return the metric of each slice of the suite."""

@@ -182,7 +182,9 @@ class Evaluations:
                 project = ctx.project or "default"
                 job = await jobs.enqueue_in(tx, project, ctx.principal, JOB, RunEvaluation(evaluation_id=run.id))
                 values["job_id"] = job.id
-            await tx.execute(evaluations.update().where(evaluations.c.id == run.id).values(values))
+            same = (evaluations.c.id == run.id, evaluations.c.job_id == run.job_id)
+            if not (await tx.execute(evaluations.update().where(*same).values(values))).rowcount:
+                raise Conflict("The evaluation was gone on with meanwhile.", where="id", todo="Look at it.")
         return await self.get(ctx, run_id)
 
     async def cancel(self, ctx: Context, run_id: str, jobs: Jobs) -> EvaluationRun:
@@ -190,9 +192,11 @@ class Evaluations:
         run = await self.get(ctx, run_id)
         if run.status != "running" or (run.job_id is None and not run.open):
             raise Conflict(f"The evaluation is {run.status}.", where="id", todo="Nothing to do.")
-        if run.job_id is None:
-            await self.note(run.id, status="cancelled", finished_at=ctx.now())
-        else:
+        if run.open:
+            await self.note(run.id, evaluations.c.job_id.is_(None), status="cancelled", finished_at=ctx.now())
+            run = await self.get(ctx, run_id)
+        # Also one that somebody has finished meanwhile.
+        if run.job_id is not None:
             await jobs.cancel(ctx, run.job_id)
         return await self.get(ctx, run_id)
 
@@ -282,10 +286,10 @@ class Evaluations:
         """Return the scorers of a run's suite."""
         return applied(scorers_of(await self._assets.resolve(ctx, Ref.parse(str(run.suite)))))
 
-    async def note(self, run_id: str, **values: Any) -> None:
-        """Note what became of a run."""
+    async def note(self, run_id: str, *where: sa.ColumnElement[bool], **values: Any) -> None:
+        """Note what became of a run; with `where` only if it is still so."""
         async with self._catalog.write() as tx:
-            await tx.execute(evaluations.update().where(evaluations.c.id == run_id).values(values))
+            await tx.execute(evaluations.update().where(evaluations.c.id == run_id, *where).values(values))
 
     async def results(self, ctx: Context, run_id: str) -> list[EvaluationResult]:
         """Return all results of a run that are stored, in the order of the suite."""

@@ -15,6 +15,8 @@ from gimbal.engines.stats.model import Estimate
 
 _NOT_ASKED = Missing.NO_EXPECTATION
 """Without an expectation there is nothing to judge: that is the suite's, and no gap in the evidence."""
+MOST_OTHERS = 100
+"""Names of others that are summed up; answers keep all of theirs."""
 
 
 class ExampleScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,11 +82,15 @@ def summarise(applied: Applied, results: Sequence[EvaluationResult]) -> ScorerSu
 
 
 def summarised(scorers: Sequence[Applied], results: Sequence[EvaluationResult]) -> list[ScorerSummary]:
-    """Return what each scorer found over all answers, and after them what others said of those that they brought."""
+    """Return what each scorer found over all answers, and after them what others said of those that they brought.
+
+    Of others the names that most answers have: nobody reads a summary for each of ten thousand.
+    """
     ours = {one.name for one in scorers}
-    said = (name for row in results for name in (*row.scores, *row.missing, *row.labels))
-    others = dict.fromkeys(name for name in said if name not in ours)
-    return [*(summarise(one, results) for one in scorers), *(_told(name, results) for name in others)]
+    said = (name for row in results for name in {**row.scores, **row.missing, **row.labels})
+    others = Counter(name for name in said if name not in ours)
+    told = [name for name, _ in others.most_common(MOST_OTHERS)]
+    return [*(summarise(one, results) for one in scorers), *(_told(name, results) for name in told)]
 
 
 def _told(name: str, results: Sequence[EvaluationResult]) -> ScorerSummary:

@@ -67,6 +67,12 @@ def run(
     except GimbalError as problem:
         show.error(problem)
         code = watching.ERROR
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        # As an error of any other command it would exit with 1, which says worse here.
+        show.error(BadInput(f"{problem}.", todo="Check the path and the permissions."))
+        code = watching.ERROR
     raise SystemExit(code)
 
 
@@ -92,6 +98,7 @@ class _Evaluation:
         files: "tuple[Path | None, Path | None]",
     ) -> int:
         """Carry it out; return the exit code."""
+        watching.check_files(files)
         subjects = [target, against] if against else [target]
         # Before anything is asked: what cannot be imported needs no plan.
         called = [functions.load(one) if one.startswith(functions.PREFIX) else None for one in subjects]

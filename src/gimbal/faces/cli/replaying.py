@@ -70,6 +70,7 @@ def replay(
             "score": score or [], "scorers": [_scorer(one) for one in scorer or []], "concurrency": concurrency,
             "per_minute": per_minute, "timeout_s": timeout, "max_cost": max_cost,
         }  # fmt: skip
+        watching.check_files((junit, markdown))
         with Client(project=project) as client:
             watch = watching.Watch(client, quiet=json)
             planned = client.replays.plan(**asked)
@@ -88,6 +89,12 @@ def replay(
             code = _ended(client, watch, runs, margin, (junit, markdown))
     except GimbalError as problem:
         show.error(problem)
+        code = watching.ERROR
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        # As an error of any other command it would exit with 1, which says worse here.
+        show.error(BadInput(f"{problem}.", todo="Check the path and the permissions."))
         code = watching.ERROR
     raise SystemExit(code)
 

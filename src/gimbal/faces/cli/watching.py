@@ -132,6 +132,13 @@ class Watch:
                 return
 
 
+def check_files(files: Sequence[Path | None]) -> None:
+    """Raise BadInput where a report could not be written because its folder is not there."""
+    for folder in (path.parent for path in files if path is not None):
+        if not folder.is_dir():
+            raise BadInput(f"There is no folder {folder}.", kept="nothing was asked", todo="Make it first.")
+
+
 def money(cost: Decimal | None, most: Decimal | None) -> str:
     """Return what something will cost, in words."""
     about = "for an unknown amount" if cost is None else f"about {format_money(cost)}" if cost else "free"

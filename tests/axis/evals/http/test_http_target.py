@@ -1,5 +1,6 @@
 """HTTP services under evaluation: what is sent, what is read, and what goes wrong with somebody else's program."""
 
+import asyncio
 import email.utils
 import time
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,7 @@ async def test_a_status_that_is_no_answer_is_told_with_what_the_service_said(
         "many": (429, {"retry-after": "7"}, b""),
         "dated": (503, {"retry-after": soon}, b""),
         "unsaid": (503, {"retry-after": "later"}, b""),
+        "absurd": (503, {"retry-after": f"Mon, 01 Jan 2024 00:00:00 +{'9' * 30}"}, b""),
     }.items():
         service.reply = reply
         found[name] = await asked(ctx, version)
@@ -188,6 +190,7 @@ async def test_a_status_that_is_no_answer_is_told_with_what_the_service_said(
     assert "answered 204" in found["nothing"].error
     assert {name: output.retry_after_s for name, output in found.items()} == {
         "broken": None, "moved": None, "nothing": None, "many": 7.0, "dated": pytest.approx(30, abs=5), "unsaid": None,
+        "absurd": None,
     }  # fmt: skip
     assert {output.text for output in found.values()} == {None}
     assert len(service.asked) == len(found)
@@ -242,6 +245,55 @@ async def test_credentials_go_where_the_operator_says_and_are_not_shown(
     assert "PATH may not be sent to 127.0.0.1" in other.error
     assert "EMPTY_TOKEN is not set" in unset.error
     assert len(service.asked) == 1
+
+
+async def test_a_credential_with_blanks_around_it_is_sent_without_them_and_never_told(
+    calling: Services, ctx: Context, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As variables from files have them. No header may, and whoever says so must not repeat it."""
+    settings = EvalsSettings(http_secrets=("HELP_TOKEN=127.0.0.1", "LONG_TOKEN=127.0.0.1"))
+    calling.register(Settings, Settings(evals=settings))
+    monkeypatch.setenv("HELP_TOKEN", "token-of-the-operator \n")
+    monkeypatch.setenv("LONG_TOKEN", "token-of-the-operator -and-more")
+    version = await version_of(ctx, service, secrets={"x-key": "$HELP_TOKEN", "x-long": "$LONG_TOKEN"})
+    service.reply = (200, {}, {"answer": "token-of-the-operator -and-more"})
+    good = await asked(ctx, version)
+    monkeypatch.setenv("HELP_TOKEN", "token-of\nthe-operator")
+    broken = await asked(ctx, version)
+
+    assert (good.error, good.text) == ("", "***")
+    assert service.headers[0]["x-key"] == "token-of-the-operator"
+    assert "line break" in broken.error
+    assert "Mend the variable" in broken.error
+    assert "token" not in broken.error
+
+
+async def test_what_came_is_paid_for_also_where_it_cannot_be_read(
+    calling: Services, evaluations: Evaluations, ctx: Context, service: Service
+) -> None:
+    """A service that answers nonsense at a price does not go past the cap."""
+    service.reply = (200, {}, {"reply": "nonsense"})
+    await version_of(ctx, service, price="0.5")
+    await store_suite(ctx, [Example(id=str(n), input={"question": f"{n}?"}) for n in range(6)])
+    body = StartEvaluation(suite="suite:help/questions", subject="http:help/answer", max_cost=Decimal(1), concurrency=1)
+    run = await evaluations.run(ctx, (await evaluations.start(ctx, body)).id)
+    service.reply = (500, {}, b"")
+    failed = await asked(ctx, await version_of(ctx, service, price="0.5"))
+
+    assert (run.status, run.done, run.cost, len(service.asked)) == ("stopped", 2, Decimal(1), 3)
+    assert failed.cost is None
+
+
+async def test_a_call_that_is_cut_off_says_so_in_its_trace(calling: Services, ctx: Context, service: Service) -> None:
+    """The run's own limit may be shorter than the service's."""
+    service.hang.clear()
+    version = await version_of(ctx, service)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await asked(ctx, version)
+    (span,) = (await ctx.get(Traces).get(ctx, service.headers[0]["traceparent"].split("-")[1])).spans
+
+    assert (span.status, span.status_message) == ("error", "The call was cut off before an answer came.")
 
 
 async def test_a_suite_is_put_through_a_service(

@@ -76,7 +76,8 @@ def secrets_of(
     Raise Forbidden for one that may not go to this host, NotReady for one that is not set.
     """
     _check_secrets(ctx.get(Settings), manifest, parts_of(manifest.url).hostname or "")
-    known = os.environ if environ is None else environ
+    # As a file has them, with a line break at the end, they could not be sent.
+    known = {name: value.strip() for name, value in (os.environ if environ is None else environ).items()}
     hidden: list[str] = []
     for name, variables in variables_of(manifest).items():
         missing = next((variable for variable in variables if not known.get(variable)), None)

@@ -77,7 +77,7 @@ class HttpTarget:
     async def __call__(self, ctx: Context, version: Version, example: Example) -> TargetOutput:
         """Ask the service one example; what goes wrong is in the output, because a failed call is missing, not wrong."""
         span = _Span(ctx, version, example)
-        output = TargetOutput(error="not asked")
+        output = TargetOutput(error="The call was cut off before an answer came.")
         try:
             output = await _asked(ctx, decode_manifest(version.manifest), example, span)
         except GimbalError as problem:
@@ -102,7 +102,11 @@ async def _asked(ctx: Context, manifest: HttpManifest, example: Example, span: "
         raise DeadlineExceeded(
             f"{request.host} gave no whole answer within {manifest.timeout_s:g} s.", where="timeout_s"
         ) from None
-    found = output_of(manifest.answer, body)
+    try:
+        found = output_of(manifest.answer, body)
+    except Upstream as problem:
+        # It came, so it is paid for.
+        return TargetOutput(error=str(problem), cost=manifest.price)
     return msgspec.structs.replace(found, cost=manifest.price if found.cost is None else found.cost)
 
 
@@ -112,7 +116,8 @@ def _request(ctx: Context, manifest: HttpManifest, given: Mapping[str, Any], spa
     secrets, hidden = secrets_of(ctx, manifest)
     try:
         target = target_of(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", given)
-        plain = {name: text_of(value, given) for name, value in manifest.headers.items()}
+        # Blanks around a value are no part of it (RFC 9110, section 5.5), and must not be sent.
+        plain = {name: text_of(value, given).strip(" \t") for name, value in manifest.headers.items()}
         body = b"" if manifest.method == "GET" else body_of(manifest.body, manifest.media_type, given)
         for value in (plain | secrets).values():
             value.encode()
@@ -120,11 +125,12 @@ def _request(ctx: Context, manifest: HttpManifest, given: Mapping[str, Any], spa
         raise BadInput(f"The example has text that is no Unicode: {problem.reason}.", where="input") from None
     for name, value in (plain | secrets).items():
         if BREAKS.search(value):
+            example = "Put the value into the body, or change the example."
             raise BadInput(
                 f"The header {name} would have a line break in it.",
-                where=f"headers.{name}",
+                where=f"{'secrets' if name in secrets else 'headers'}.{name}",
                 kept="nothing was sent",
-                todo="Put the value into the body, or change the example.",
+                todo="Mend the variable." if name in secrets else example,
             )
     fixed = {"accept-encoding": "identity", "traceparent": span.traceparent}
     if body:
@@ -152,7 +158,7 @@ async def _sent(ctx: Context, request: _Request) -> bytes:
             except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
                 problem = failure
             except (httpx.HTTPError, httpx.InvalidURL) as failure:
-                said = str(failure) or type(failure).__name__
+                said = _without(request.hidden, (str(failure) or type(failure).__name__).encode()).decode()
                 raise Upstream(f"The answer of {request.host} broke off: {said}.", where="url") from None
     raise Unavailable(
         f"{request.host} cannot be reached: {problem or 'it has no address'}.",
@@ -195,10 +201,14 @@ async def _read(reply: httpx.Response, request: _Request) -> bytes:
         raw += chunk
         if len(raw) > MOST_BYTES:
             raise Upstream(f"The answer of {request.host} has more than {MOST_BYTES} bytes, the most that is read.")
-    body = bytes(raw)
-    for secret in request.hidden:
-        body = body.replace(secret.encode(), b"***")
-    return body
+    return _without(request.hidden, bytes(raw))
+
+
+def _without(hidden: Sequence[str], said: bytes) -> bytes:
+    """Return what somebody said with stars for what must not be shown; of two that begin alike the longer one first."""
+    for secret in sorted(hidden, key=len, reverse=True):
+        said = said.replace(secret.encode(), b"***")
+    return said
 
 
 def _refused(reply: httpx.Response, body: bytes, host: str) -> GimbalError:
@@ -225,7 +235,7 @@ def _retry_after(text: str, said: str) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 

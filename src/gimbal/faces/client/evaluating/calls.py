@@ -60,7 +60,7 @@ class Calls:
         self._waiting: Iterator[Question] = iter(())
         self._stopped = threading.Event()
         self.failure: Exception | None = None
-        """What `keep` raised."""
+        """What `keep` raised, or what kept calls from being made."""
         self.done = 0
         """Answers that were kept."""
 
@@ -89,21 +89,29 @@ class Calls:
         try:
             self._keep(answer)
         except Exception as problem:  # noqa: BLE001 - whoever waits for the end raises it
-            self.failure = self.failure or problem
-            self.stop()
+            self._broke(problem)
         else:
             with self._lock:
                 self.done += 1
 
+    def _broke(self, problem: Exception) -> None:
+        self.failure = self.failure or problem
+        self.stop()
+
     def _work(self) -> None:
-        while (question := self._next()) is not None:
-            call = _Call(self, question)
-            # A thread for each call begins without the context of another, and can be left alone when it takes too long.
-            thread = threading.Thread(target=call.run, name="gimbal-call", daemon=True)
-            thread.start()
-            thread.join(self._timeout_s)
-            self._kept(call.answer or call.late(self._timeout_s))
-        self._end()
+        try:
+            while (question := self._next()) is not None:
+                call = _Call(self, question)
+                # A thread for each call begins without the context of another, and can be left alone when it takes too
+                # long.
+                thread = threading.Thread(target=call.run, name="gimbal-call", daemon=True)
+                thread.start()
+                thread.join(self._timeout_s)
+                self._kept(call.answer or call.late(self._timeout_s))
+        except Exception as problem:  # noqa: BLE001 - a process may have no more threads; whoever waits must hear of it
+            self._broke(problem)
+        finally:
+            self._end()
 
     def _end(self) -> None:
         with self._lock:
@@ -125,9 +133,13 @@ class Calls:
                 task.cancel()
                 await asyncio.to_thread(self._kept, answer)
 
-        await asyncio.gather(*(work() for _ in range(self._concurrency)))
-        # Not once the loop has closed: that waits for coroutines that were given up.
-        self._end()
+        try:
+            await asyncio.gather(*(work() for _ in range(self._concurrency)))
+        except Exception as problem:  # noqa: BLE001 - as above
+            self._broke(problem)
+        finally:
+            # Not once the loop has closed: that waits for coroutines that were given up.
+            self._end()
 
     def span(self, question: Question) -> Span:
         """Return a trace for a call; it has its input and says what it is for."""

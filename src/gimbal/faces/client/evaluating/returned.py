@@ -147,15 +147,20 @@ def _plain(value: Any, depth: int, where: str) -> Any:
             raise BadInput(f"{where} is an integer of more than 64 bits.")
         return int(value)
     if isinstance(value, str):
-        return text(str(value))
+        return _word(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Mapping):
         pairs = cast("Mapping[Any, Any]", value).items()
-        return {text(str(key)): _plain(item, depth - 1, f"{where}.{str(key)[:50]}") for key, item in pairs}
+        return {_word(key): _plain(item, depth - 1, f"{where}.{_word(key)[:50]}") for key, item in pairs}
     if isinstance(value, list | tuple | AbstractSet):
         return [_plain(item, depth - 1, f"{where}[…]") for item in cast("list[Any]", value)]
     return _plain(_opened(value, where), depth - 1, where)
+
+
+def _word(value: object) -> str:
+    """Return a value as text; the members of an enumeration that are texts are those, and not their names in it."""
+    return text(str.__str__(value) if isinstance(value, str) else str(value))
 
 
 def _opened(value: Any, where: str) -> Any:

@@ -117,9 +117,11 @@ class _Asking:
             calls.start(iter(questions))
             while not calls.wait(_LOOK_S) and self._refused is None:
                 self._report(before + calls.done)
-            if calls.failure is not None:
-                raise calls.failure  # noqa: TRY301 - the refusal, the interruption and this end alike
-            outbox.flush()
+            if calls.failure is None:
+                outbox.flush()
+            # A refusal is raised once: where a call has heard it, flushing says nothing.
+            if (problem := calls.failure or self._refused) is not None:
+                raise problem  # noqa: TRY301 - the refusal, the interruption and this end alike
             self._report(before + calls.done)
         except Conflict:
             # Cancelled from elsewhere, say: what became of it is in the run.

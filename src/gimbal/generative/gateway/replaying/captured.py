@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from gimbal.axis.evals.building.model import OWN_FEATURES
 from gimbal.axis.evals.building.reading import Refused, whole
 from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.traces.messages import messages_in
@@ -20,8 +21,6 @@ from gimbal.generative.gateway.target import TURNS, has_passages, without_marker
 from gimbal.generative.prompts.model import PROMPT_MESSAGES_ATTRIBUTE, VARIABLES_ATTRIBUTE
 
 _CHAIN = "answer prompt:"
-# What Gimbal itself asks while it judges and improves is nobody's traffic.
-OWN_FEATURES = frozenset({"evaluation", "scoring", "optimisation"})
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.answers import MOST_ANSWERS, OpenEvaluation, RecordAnswers, RecordedAnswer
 from gimbal.axis.evals.building.from_traces import filter_of
-from gimbal.axis.evals.building.model import TraceSelection
+from gimbal.axis.evals.building.model import OWN_FEATURES, TraceSelection
 from gimbal.axis.evals.building.sampling import Candidate, look
 from gimbal.axis.evals.model import (
     MOST_AT_ONCE,
@@ -34,7 +34,7 @@ from gimbal.axis.traces.service import Traces, arrived
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.stats import paired
 from gimbal.generative.gateway.foreseeing import foreseen
-from gimbal.generative.gateway.replaying.captured import OWN_FEATURES, Captured, captured
+from gimbal.generative.gateway.replaying.captured import Captured, captured
 from gimbal.generative.gateway.replaying.model import Answerer, Replay, ReplayPlan, ReplayRequest
 from gimbal.generative.prompts.model import PromptManifest, RetrievalSetting, decode_manifest, format_messages
 from gimbal.generative.prompts.service import as_prompt
