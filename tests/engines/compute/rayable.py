@@ -41,6 +41,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     catalog: str
     journal: str
     """Where it notes that it was opened."""
+    closed: str = ""
+    """File that keeps it from being opened as long as it is there."""
 
 
 def note(journal: str, line: str) -> None:
@@ -54,8 +56,8 @@ def note(journal: str, line: str) -> None:
 async def opened(given: str) -> AsyncIterator[Services]:
     """Open a catalog as a worker does, and note by which process."""
     where = msgspec.json.decode(given, type=Open)
-    if not where.catalog:
-        raise ConfigurationError("There is no catalog.", todo="Name one.")
+    if where.closed and Path(where.closed).exists():
+        raise ConfigurationError("The catalog is closed.", todo="Open it.")
     note(where.journal, f"opened {os.getpid()}")
     catalog, clock, services = Catalog.open(where.catalog), SystemClock(), Services()
     services.register(Clock, clock)
@@ -109,12 +111,10 @@ async def _step(jc: JobContext, payload: Told, number: int) -> str:
     return word
 
 
-def setup(catalog: str, journal: Path, address: str, *, most: int = 1) -> RaySetup:
+def setup(catalog: str, journal: Path, address: str, *, closed: str = "") -> RaySetup:
     """Return what a worker says to the cluster at an address."""
-    given = msgspec.json.encode(Open(catalog=catalog, journal=str(journal))).decode()
-    return RaySetup(
-        address=address, resources={"CPU": 1}, most=most, assembly="tests.engines.compute.rayable:opened", given=given
-    )
+    given = msgspec.json.encode(Open(catalog=catalog, journal=str(journal), closed=closed)).decode()
+    return RaySetup(address=address, resources={"CPU": 1}, assembly="tests.engines.compute.rayable:opened", given=given)
 
 
 async def _work(catalog: str, journal: Path, address: str) -> None:

@@ -1,9 +1,13 @@
-"""Jobs on a true Ray cluster of this machine: done as they are here, whoever is killed in their middle, never by two."""
+"""Jobs on a true Ray cluster of this machine: done as they are here, whoever is killed in their middle, never by two.
+
+To join a cluster takes seconds: one worker's side serves all tests that do not end it, over one catalog that is emptied.
+"""
 
 import asyncio
 import importlib.util
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +17,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from tests.engines.compute import rayable
 from tests.engines.compute.conftest import Crew
 from tests.engines.compute.rayable import LEASE_S, STEPS, Told
-from tests.sqlite import catalog_address
 
 import gimbal.engines.compute.ray_executor as executor_module
 import gimbal.engines.compute.worker as worker_module
@@ -27,17 +31,18 @@ from gimbal.engines.compute.ray_executor import RayExecutor
 from gimbal.engines.compute.ray_wire import RaySetup
 from gimbal.engines.compute.store import job_steps
 from gimbal.engines.compute.store import jobs as rows
-from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.catalog import Catalog, sqlite_url
 from gimbal.kernel.clock import SystemClock
-from gimbal.kernel.context import Context
+from gimbal.kernel.context import Context, Services
 from gimbal.kernel.errors import ConfigurationError, MissingExtra
 
 pytestmark = pytest.mark.slow
-__all__ = ["catalog_address"]
+ON_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
+"""What the shared executor waits for is the loop's that it was made on."""
 ROOT = Path(__file__).resolve().parents[3]
 HEAD = """
 import sys, time, ray
-ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, logging_level="ERROR")
+ray.init(num_cpus=3, object_store_memory=80_000_000, include_dashboard=False, logging_level="ERROR")
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
@@ -54,7 +59,7 @@ RAY = {
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Start a cluster of two cores, which our processes join as they would another's; give its address."""
+    """Start a cluster of three cores, which our processes join as they would another's; give its address."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in RAY.items():
             patch.setenv(name, value)
@@ -80,10 +85,43 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-@pytest.fixture
-async def executor(cluster: str, catalog_address: str, journal: Path) -> AsyncIterator[RayExecutor]:
-    """Give an executor on the cluster for one job at a time."""
-    found = RayExecutor(rayable.setup(catalog_address, journal, cluster))
+@pytest.fixture(scope="module")
+def catalog_address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the address of a catalog that processes of the cluster keep open from test to test."""
+    path = tmp_path_factory.mktemp("ray") / "catalog.sqlite"
+    shutil.copy(sqlite_template, path)
+    return sqlite_url(path)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def catalog(catalog_address: str) -> AsyncIterator[Catalog]:
+    """Open that catalog; what an earlier test left there is gone."""
+    store = Catalog.open(catalog_address)
+    async with store.write() as tx:
+        await tx.execute(sa.delete(job_steps))
+        await tx.execute(sa.delete(rows))
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def crew(services: Services, queue: Jobs, ctx: Context) -> AsyncIterator[Crew]:
+    """Give workers; those that still run after the test are stopped."""
+    found = Crew(services, queue, ctx)
+    yield found
+    await found.stop_all()
+
+
+@pytest.fixture(scope="module")
+def openings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file where processes of the cluster note that they opened and closed their services."""
+    return tmp_path_factory.mktemp("ray") / "openings"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def executor(cluster: str, catalog_address: str, openings: Path) -> AsyncIterator[RayExecutor]:
+    """Give the shared executor on the cluster, for one job at a time."""
+    found = RayExecutor(rayable.setup(catalog_address, openings, cluster))
     yield found
     await found.close()
 
@@ -122,8 +160,9 @@ async def drawn(catalog: Catalog) -> dict[str, str]:
         return {row.step: row.result for row in await tx.execute(sa.select(job_steps).order_by(job_steps.c.step))}
 
 
+@ON_ONE_LOOP
 async def test_jobs_are_done_as_here_by_one_process_after_another_job(
-    crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, executor: RayExecutor, journal: Path
+    crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, executor: RayExecutor, journal: Path, openings: Path
 ) -> None:
     """Results, checkpoints, progress, refusals, repeated failures: as from a worker. The services are opened once."""
     told = Told(journal=str(journal))
@@ -145,14 +184,12 @@ async def test_jobs_are_done_as_here_by_one_process_after_another_job(
     assert (tried.status, tried.attempt, tried.error and tried.error.code) == ("failed", 5, "ArithmeticError")
     assert (await until(crew, odd, "job.finished_at")).status == "failed"
 
-    by = {pid for (pid,) in lines(journal, "began")}
-    assert [[pid] for pid in by] == lines(journal, "opened")
-    assert str(os.getpid()) not in by
-    await crew.stop_all()
-    await executor.close()
-    assert lines(journal, "closed") == lines(journal, "opened")
+    (by,) = {pid for (pid,) in lines(journal, "began")}
+    assert lines(openings, "opened").count([by]) == 1
+    assert by != str(os.getpid())
 
 
+@ON_ONE_LOOP
 async def test_a_job_is_cancelled_and_tried_again(
     crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, executor: RayExecutor, journal: Path, tmp_path: Path
 ) -> None:
@@ -170,9 +207,10 @@ async def test_a_job_is_cancelled_and_tried_again(
     done = await until(crew, made, "job.finished_at")
     assert (done.status, list(done.result)[:2]) == ("succeeded", list(kept.values()))
     assert len(lines(journal, "step")) == STEPS
-    assert len(lines(journal, "opened")) == 1
+    assert len({pid for (pid,) in lines(journal, "began")}) == 1
 
 
+@ON_ONE_LOOP
 async def test_a_killed_process_of_the_cluster_costs_an_attempt(
     crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, executor: RayExecutor, journal: Path, tmp_path: Path
 ) -> None:
@@ -192,6 +230,7 @@ async def test_a_killed_process_of_the_cluster_costs_an_attempt(
     assert (lines(journal, "twice"), len(lines(journal, "step"))) == ([], STEPS)
 
 
+@ON_ONE_LOOP
 async def test_a_stopping_worker_parks(
     crew: Crew, queue: Jobs, ctx: Context, executor: RayExecutor, journal: Path, tmp_path: Path
 ) -> None:
@@ -210,23 +249,23 @@ async def test_a_stopping_worker_parks(
     assert (done.status, done.attempt, lines(journal, "twice")) == ("succeeded", 1, [])
 
 
+@ON_ONE_LOOP
 @pytest.mark.parametrize(("way", "attempt"), [("alone", 1), ("both", 2), ("unseen", 1)])
 async def test_a_killed_worker_leaves_no_job_to_two(
-    crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, catalog_address: str, cluster: str, journal: Path, tmp_path: Path,
-    way: str, attempt: int,
+    crew: Crew, queue: Jobs, ctx: Context, catalog: Catalog, catalog_address: str, cluster: str, executor: RayExecutor,
+    journal: Path, openings: Path, tmp_path: Path, way: str, attempt: int,
 ) -> None:  # fmt: skip
     """What speaks to Ray for it parks the job; killed too, the cluster ends the work; where nobody sees it, the work goes on."""
     permit = allow(tmp_path / "permit", 3)
     made = await queue.enqueue(ctx, "rayable.do", Told(journal=str(journal), permit=str(permit)))
     forks = multiprocessing.get_context("spawn")
-    killed = forks.Process(target=rayable.main, args=(catalog_address, journal, cluster), daemon=True)
+    killed = forks.Process(target=rayable.main, args=(catalog_address, openings, cluster), daemon=True)
     killed.start()
     await until(crew, made, "job.done == 3")
     kept = await drawn(catalog)
     (bridge,) = psutil.Process(killed.pid).children()
-    next_ = RayExecutor(rayable.setup(catalog_address, journal, cluster))
     async with asyncio.timeout(DEADLINE_S):
-        while not await next_.ready():  # noqa: ASYNC110 - another process
+        while not await executor.ready():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     node = psutil.Process(int(lines(journal, "began")[0][0]))
     if way == "both":
@@ -238,15 +277,13 @@ async def test_a_killed_worker_leaves_no_job_to_two(
     if way == "both":
         await asyncio.to_thread(node.wait, DEADLINE_S)
     # The next one has the dead one's name and could begin at once; it must not take a job back before it is let go.
-    crew.start("killed", executor=next_, concurrency=1)
+    crew.start("killed", executor=executor, concurrency=1)
     if way == "unseen":
         await renewed(catalog, made)
         behind = await queue.enqueue(ctx, "rayable.do", Told(journal=str(journal), do="refuse"))
         await until(crew, behind, "job.finished_at")
     allow(permit, STEPS)
     done = await until(crew, made, "job.finished_at")
-    await crew.stop_all()
-    await next_.close()
     if way == "unseen":
         bridge.kill()
 
@@ -265,8 +302,10 @@ async def renewed(catalog: Catalog, job: Job) -> None:
             await asyncio.sleep(0.05)
 
 
+@ON_ONE_LOOP
 async def test_jobs_wait_for_a_cluster_that_is_away(
-    crew: Crew, queue: Jobs, ctx: Context, catalog_address: str, cluster: str, journal: Path, monkeypatch: pytest.MonkeyPatch
+    crew: Crew, queue: Jobs, ctx: Context, catalog_address: str, executor: RayExecutor, journal: Path, openings: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """They say why, keep their attempts, can be cancelled, and begin when it is there."""
     monkeypatch.setattr(executor_module, "_AWAY_S", 0.2)
@@ -274,7 +313,7 @@ async def test_jobs_wait_for_a_cluster_that_is_away(
         nobody = f"127.0.0.1:{closed.getsockname()[1]}"
     made = await queue.enqueue(ctx, "rayable.do", Told(journal=str(journal)))
     other = await queue.enqueue(ctx, "rayable.do", Told(journal=str(journal)))
-    away = RayExecutor(rayable.setup(catalog_address, journal, nobody))
+    away = RayExecutor(rayable.setup(catalog_address, openings, nobody))
     crew.start(executor=away, concurrency=1)
     for row in (made, other):
         waiting = await until(crew, row, "job.status == 'parked'")
@@ -284,35 +323,44 @@ async def test_jobs_wait_for_a_cluster_that_is_away(
     await crew.stop_all()
     await away.close()
 
-    there = RayExecutor(rayable.setup(catalog_address, journal, cluster))
-    crew.start(executor=there, concurrency=1)
+    crew.start(executor=executor, concurrency=1)
     done = await until(crew, made, "job.finished_at")
-    await crew.stop_all()
-    await there.close()
     assert (done.status, done.attempt) == ("succeeded", 1)
     assert (await crew.state(other)).status == "cancelled"
 
 
+@ON_ONE_LOOP
 async def test_what_keeps_a_process_from_its_services_is_said(
-    crew: Crew, queue: Jobs, ctx: Context, cluster: str, journal: Path
-) -> None:
-    """Where the cluster does not reach the stores, jobs wait and say so."""
+    crew: Crew, queue: Jobs, ctx: Context, catalog_address: str, cluster: str, journal: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Where the cluster does not reach the stores, jobs wait and say so; they begin when it does. Who leaves closes them."""
+    monkeypatch.setattr(executor_module, "_AWAY_S", 0.2)
+    closed, openings = tmp_path / "closed", tmp_path / "openings"
+    closed.touch()
     made = await queue.enqueue(ctx, "rayable.do", Told(journal=str(journal)))
-    blind = RayExecutor(rayable.setup("", journal, cluster))
+    blind = RayExecutor(rayable.setup(catalog_address, openings, cluster, closed=str(closed)))
     crew.start(executor=blind, concurrency=1)
     waiting = await until(crew, made, "job.status == 'parked'")
+    assert "The catalog is closed. To do: Open it." in waiting.message
+    closed.unlink()
+    done = await until(crew, made, "job.finished_at")
     await crew.stop_all()
     await blind.close()
 
-    assert "There is no catalog. To do: Name one." in waiting.message
+    assert (done.status, done.attempt) == ("succeeded", 1)
+    assert lines(openings, "closed") == lines(openings, "opened")
+    assert len(lines(openings, "opened")) == 1
 
 
-async def test_an_idle_worker_starts_no_ray(crew: Crew, queue: Jobs, cluster: str, executor: RayExecutor) -> None:
+@ON_ONE_LOOP
+async def test_an_idle_worker_starts_no_ray(crew: Crew, catalog_address: str, openings: Path) -> None:
     """Not before a job is due."""
-    crew.start(executor=executor)
+    idle = RayExecutor(rayable.setup(catalog_address, openings, ""))
+    crew.start(executor=idle)
     await asyncio.sleep(0.3)
 
-    assert executor._process is None
+    assert idle._process is None
 
 
 async def test_without_ray_or_with_stores_out_of_reach_jobs_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,3 +155,16 @@ async def test_an_answer_becomes_an_example_and_the_address_the_set_up(
     await expect(shared.page.locator("[data-model]")).to_have_value("prompt:help/kind@v1")
     await expect(shared.page.locator("[data-value]")).to_have_value("What is a gate?")
     assert opened.complaints == shared.complaints == []
+
+
+@pytest.mark.browser
+async def test_a_model_that_is_not_named_yet_takes_no_parameters_from_the_next(playground, browser_page: OpenPage):
+    """The address counts the models that it names: opened again, each has what was set up for it."""
+    opened = await browser_page(f"{playground}?model=up/tiny&model=claude/tiny&temperature2=0.5")
+    page = opened.page
+    await column(page, 0).locator("[data-model]").fill("")
+    await expect(page).to_have_url(re.compile(r"model=claude%2Ftiny&temperature1=0.5$"))
+
+    await page.reload()
+    await expect(column(page, 0).locator("[data-model]")).to_have_value("claude/tiny")
+    await expect(column(page, 0).locator("[data-temperature]")).to_have_value("0.5")

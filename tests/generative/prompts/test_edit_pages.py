@@ -15,9 +15,11 @@ from tests.served import serve
 
 import gimbal.axis.assets.pages
 import gimbal.generative.prompts.pages  # noqa: F401 - importing these fills the tables
+from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.projects.model import CreateKey
 from gimbal.axis.projects.service import Projects
+from gimbal.generative.prompts import edit_pages
 from gimbal.generative.prompts.mlflow import TEXT, manifest_of
 from gimbal.generative.prompts.model import PromptFile, SeenPrompt
 from gimbal.generative.prompts.planning import plan_files
@@ -194,10 +196,31 @@ async def test_a_new_prompt_and_a_copy_begin_at_v1_and_take_no_name_that_is_take
     assert await stored(ctx, "prompt:help/copy") == TEXT_1.replace("\n", "\r\n").encode()
     taken = await site.post(NEW, data=form(fresh, base=0, name="help/answer"))
     assert (taken.status_code, in_form(taken)) == (409, fresh)
-    for name in ("", "Help/Answer", "<script>alert(1)</script>"):
+    for name in ("", "Help/Answer", "<script>alert(1)</script>", "a\0b"):
         refused = await site.post(NEW, data=form(fresh, base=0, name=name))
         assert (refused.status_code, in_form(refused)) == (400, fresh)
         assert "<script>alert" not in refused.text
+
+
+async def test_what_is_written_while_the_form_opens_is_a_conflict(
+    site: httpx.AsyncClient, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sync(ctx, TEXT_1)
+    opened = edit_pages.opened
+
+    async def slowly(ctx: Context, ref: Ref) -> tuple[Version, str]:
+        found = await opened(ctx, ref)
+        await sync(ctx, TEXT_1 + "Theirs.\n")
+        return found
+
+    monkeypatch.setattr(edit_pages, "opened", slowly)
+    shown = in_form(form_page := await site.get(EDIT))
+    monkeypatch.undo()
+    (base,) = re.findall(r'name="base" value="(\d+)"', form_page.text)
+    refused = await site.post(EDIT, data=form(shown + "Mine.\n", base=int(base)))
+
+    assert refused.status_code == 409
+    assert await stored(ctx) == (TEXT_1 + "Theirs.\n").encode()
 
 
 async def test_a_viewer_sees_the_file_and_commits_nothing(site: httpx.AsyncClient, ctx: Context) -> None:
@@ -226,11 +249,13 @@ async def test_another_tools_prompt_and_one_that_is_too_long_have_no_form(
 
     theirs = await site.get("/p/default/prompts/prompt:help%2Ftheirs/edit")
     long = await site.get(EDIT)
+    copy = await site.get(f"{NEW}?from=prompt:help/answer")
 
     assert "was registered by mlflow" in theirs.text
     assert "Another tool" in (await site.get("/p/default/prompts/prompt:help%2Ftheirs")).text
     assert "too long for a form" in long.text
-    assert "<textarea" not in theirs.text + long.text
+    assert "too long for a form" in copy.text
+    assert "<textarea" not in theirs.text + long.text + copy.text
 
 
 @pytest.mark.browser
@@ -260,6 +285,37 @@ async def test_the_form_is_checked_while_one_types_and_keeps_what_is_not_committ
     await expect(text).to_have_value(TEXT_1 + "\tMore <b>.\n")
     await expect(page.locator("[data-draft]")).to_be_hidden()
     assert opened.complaints == []
+
+
+@pytest.mark.browser
+async def test_a_draft_that_is_taken_up_again_stands_on_its_own_version_and_outlives_a_look_back(
+    site: httpx.AsyncClient, ctx: Context, browser_page: OpenPage
+) -> None:
+    """However often it is taken up, what others wrote meanwhile is a conflict; only its own commit drops it."""
+    await sync(ctx, TEXT_1)
+    opened = await browser_page(f"{site.base_url}{NEW}")
+    page = opened.page
+    text = page.locator("[name=text]")
+    await text.fill("A prompt that is to come")
+    await page.goto(f"{site.base_url}{EDIT}")
+    await text.fill(TEXT_1 + "Mine.\n")
+    await sync(ctx, TEXT_1 + "Theirs.\n")
+    for more in ("once", "twice"):
+        await page.goto(f"{site.base_url}{EDIT}")
+        await page.get_by_role("button", name="Take it up again").click()
+        await text.fill(f"{TEXT_1}Mine {more}.\n")
+        await expect(page.locator("[name=base]")).to_have_value("1")
+    await page.locator("[value=commit]").click()
+    await expect(page.locator("#check")).to_contain_text("this text stands on v1")
+    assert await stored(ctx) == (TEXT_1 + "Theirs.\n").encode()
+
+    await page.get_by_role("button", name="Go on from v2 with my text").click()
+    await page.get_by_role("button", name="Commit v3").click()
+    await expect(page.locator("[data-flash]")).to_contain_text("v3 is committed")
+    await expect(page).to_have_url(re.compile(r"prompt:help%2Fanswer$"))
+    await page.goto(f"{site.base_url}{NEW}")
+    await page.get_by_role("button", name="Take it up again").click()
+    await expect(text).to_have_value("A prompt that is to come")
 
 
 @pytest.mark.browser

@@ -83,6 +83,18 @@ async def test_two_versions_stand_side_by_side_with_what_it_means(site: httpx.As
     assert (await site.get(f"{PAGE}/compare?before=v9&after=v2")).status_code == 404
 
 
+async def test_versions_of_two_prompts_are_swapped_with_the_choices_of_the_one_that_stands_after(
+    site: httpx.AsyncClient, ctx: Context
+):
+    await sync(ctx, FIRST, path="pages/other.md")
+    shown = (await site.get(f"{PAGE}/compare?before=v2&after=prompt:pages/other@v1")).text
+
+    assert 'action="/p/default/prompts/prompt:pages%2Fother/compare"' in shown
+    after = shown.partition('name="after"')[2].partition("</select>")[0]
+    assert after.count("<option") == 1
+    assert "v2" not in after
+
+
 async def test_a_version_is_filled_by_typed_fields(site: httpx.AsyncClient):
     form = {"v.question": "Where?", "v.orders": '[{"name": "Kettle"}]'}
     filled = (await site.post(f"{PAGE}/try", data=form)).text

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import importlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ _OBJECTS = 80 * 1024 * 1024
 """Memory that Ray shares between processes, in bytes: nearly the least it takes, for jobs and results do not go through it."""
 _OWN = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 """Resources that Ray takes by names of their own."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Tell = Callable[[Report], None]
 
@@ -76,6 +78,9 @@ class Bridge:
         elif order.what == "carry_out" and order.claim is not None:
             # The one that answered last is at the end.
             node = self._idle.pop() if self._idle else None
+            if node is not None:
+                # At once: the order to park it may be the next one.
+                self._busy[order.claim.owner] = node
             self._spawn(self._carry_out(node, order.claim.owner, msgspec.json.encode(order.claim)))
         elif order.owner in self._busy:
             self._busy[order.owner].park.remote(order.owner, SHUTDOWN)
@@ -114,7 +119,7 @@ class Bridge:
         except TimeoutError:
             problem = f"The cluster has had no room for {self._setup.resources} for {_START_S:g} s."
         except Exception as found:  # noqa: BLE001 - told, whatever it is
-            problem = _first_line(found)
+            problem = words_of(found)
         if not self._busy:
             self._failure = problem
         elif problem:
@@ -138,11 +143,10 @@ class Bridge:
     async def _carry_out(self, node: Any, owner: str, claim: bytes) -> None:
         why = "There was no process for it."
         if node is not None:
-            self._busy[owner] = node
             try:
                 await node.carry_out.remote(claim)
             except Exception as problem:  # noqa: BLE001 - the job's own errors are noted by its attempt: this is Ray's
-                why = _first_line(problem)
+                why = words_of(problem)
             else:
                 why = ""
                 self._idle.append(node)
@@ -161,16 +165,20 @@ class Bridge:
             await asyncio.wait(closing)
 
 
-def _first_line(problem: Exception) -> str:
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0][:500]
+def words_of(problem: Exception) -> str:
+    """Return the first line of what Ray says and, of a trace, the last, which names what went wrong; without colours."""
+    lines = _COLOUR.sub("", str(problem)).strip().splitlines() or [type(problem).__name__]
+    return " … ".join(line.strip()[:400] for line in dict.fromkeys((lines[0], lines[-1])))
 
 
-async def _serve(ray: Any, setup: RaySetup, tell: Tell) -> None:
+async def serve(ray: Any, setup: RaySetup, tell: Tell) -> None:
+    """Take orders from the standard input until it ends; park then what is under way."""
     reader = asyncio.StreamReader(limit=1 << 26)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     bridge = Bridge(ray, setup, tell)
     tell(Report(what="up"))
-    while line := await reader.readline():
+    # A line without its end is what a worker wrote as it died.
+    while (line := await reader.readline()).endswith(b"\n"):
         bridge.take(msgspec.json.decode(line, type=Order))
     await bridge.close()
 
@@ -196,12 +204,12 @@ def main() -> None:
     try:
         ray = connect(setup)
     except Exception as problem:  # noqa: BLE001 - Ray raises all kinds of errors when its cluster is away
-        tell(Report(what="away", why=_first_line(problem)))
+        tell(Report(what="away", why=words_of(problem)))
         return
     # Who stops a whole group of processes means the worker: that parks its jobs first, and closes our input then.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        asyncio.run(_serve(ray, setup, tell))
+        asyncio.run(serve(ray, setup, tell))
     finally:
         ray.shutdown()
 

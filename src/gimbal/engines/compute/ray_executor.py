@@ -166,6 +166,10 @@ class RayExecutor:
 
     async def carry_out(self, claim: Claim) -> None:
         """Have the attempt made by a process of the cluster; when that dies, leave the job to its lease."""
+        if self._process is None:
+            # It died since it said that there is room: nobody would ever answer.
+            _log.warning("nobody carries job %s out any more: what speaks to Ray has ended", claim.job.id)
+            return
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._under_way[claim.owner] = ended
         self._write(msgspec.json.encode(Order(what="carry_out", claim=claim)))

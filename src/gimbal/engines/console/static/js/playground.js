@@ -68,9 +68,9 @@ class Playground {
 
   address() {
     const query = new URLSearchParams();
-    this.columns.forEach((column, index) => {
+    const named = this.columns.filter((column) => column.querySelector("[data-model]").value.trim());
+    (named.length ? named : this.columns.slice(0, 1)).forEach((column, index) => {
       const value = (name) => column.querySelector(`[data-${name}]`).value.trim();
-      if (!value("model") && this.columns.length > 1) return;
       query.append("model", value("model"));
       for (const [name, field] of [["temperature", "temperature"], ["max_tokens", "max-tokens"]]) {
         if (value(field)) query.set(`${name}${index + 1}`, value(field));

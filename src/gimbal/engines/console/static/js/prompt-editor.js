@@ -5,6 +5,7 @@ const WAIT_MS = 600;
 const LONGEST = 200_000;
 // What a form may have as it is sent, with room for its other fields.
 const LONGEST_FORM = 1_000_000;
+const TOO_LONG = "The text is too long for a form: save it as a file, and sync that.";
 const key = (name) => `gimbal prompt ${location.pathname.split("/")[2]} ${name}`;
 
 const read = (name) => {
@@ -39,7 +40,7 @@ class Editor {
     form.addEventListener("submit", (event) => {
       if (new URLSearchParams({ text: this.text.value.replaceAll("\n", "\r\n") }).toString().length <= LONGEST_FORM) return;
       event.preventDefault();
-      form.querySelector("[data-checking]").textContent = "The text is too long for a form: save it as a file, and sync that.";
+      form.querySelector("[data-checking]").textContent = TOO_LONG;
     });
     this.dress();
     if (!document.getElementById("check").children.length && this.text.value.length <= LONGEST && this.name) this.check();
@@ -49,7 +50,7 @@ class Editor {
 
   keep() {
     const note = this.form.elements.note.value;
-    const held = { text: this.text.value, note, base: this.form.dataset.base, at: Date.now() };
+    const held = { text: this.text.value, note, base: this.form.elements.base.value, at: Date.now() };
     try {
       sessionStorage.setItem(key(this.name), JSON.stringify(held));
     } catch {
@@ -114,6 +115,10 @@ class Editor {
     said.textContent = "Checking …";
     const reply = await fetch(this.form.getAttribute("action"), { method: "POST", body, headers: { accept: "text/html" } }).catch(() => null);
     if (mine !== this.asked) return;
+    if (reply?.status === 413) {
+      said.textContent = TOO_LONG;
+      return;
+    }
     if (!reply || reply.status === 401) {
       said.textContent = reply ? "You are signed out: sign in in another tab, and go on here." : "The server does not answer; your text is kept in this tab.";
       return;
@@ -139,7 +144,10 @@ class Editor {
 }
 
 for (const form of document.querySelectorAll("[data-prompt-editor]")) new Editor(form);
-// It is committed: nothing is left to keep.
+// It is committed: nothing is left to keep. Said once: who comes back to this page may have typed something since.
 for (const made of document.querySelectorAll("[data-prompt-made]")) {
-  for (const name of [made.dataset.promptMade, ""]) sessionStorage.removeItem(key(name));
+  sessionStorage.removeItem(key("promptFresh" in made.dataset ? "" : made.dataset.promptMade));
+  const address = new URL(location.href);
+  address.searchParams.delete("made");
+  history.replaceState(history.state, "", address);
 }
