@@ -1,10 +1,11 @@
 """The lines of a text difference, for the component that shows them."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
+
+from gimbal.engines.text.lines import matcher
 
 Mark = Literal["same", "add", "del", "gap"]
 
@@ -24,10 +25,9 @@ class DiffLine(msgspec.Struct, frozen=True, kw_only=True):
 def lines(before: str, after: str, context: int = 3) -> list[DiffLine]:
     """Return the differing lines of two texts with `context` lines around; empty when the texts are equal."""
     left, right = before.splitlines(), after.splitlines()
-    matcher = difflib.SequenceMatcher(a=left, b=right, autojunk=False)
     found: list[DiffLine] = []
     end = 0
-    for group in matcher.get_grouped_opcodes(context):
+    for group in matcher(left, right).get_grouped_opcodes(context):
         start = group[0][1]
         if start > end:
             found.append(DiffLine(mark="gap", text=f"{start - end} equal lines"))

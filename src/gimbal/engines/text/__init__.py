@@ -5,4 +5,6 @@ made of detectors that `registry` knows by name and of custom patterns, finds, a
 `emails`, `phones`, `cards`, `ibans`, `national_ids`, `addresses`, `secrets`, `entropy`, `custom`. Each finds candidates
 with the patterns of `matching` and keeps those that their `checksums` and their neighbours allow: a missed number costs
 the person whose it is, a false alarm costs the trace that is read for it.
+
+Beside these stand what compares texts: `near` finds those that are nearly the same, by `words`, and `lines` which lines two share.
 """

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gimbal.generative.prompts.lines import matcher
+from gimbal.engines.text.lines import matcher
 from gimbal.generative.prompts.typed import shown
 
 MOST_LINES = 5_000

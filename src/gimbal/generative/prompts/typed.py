@@ -8,7 +8,7 @@ it had.
 import re
 from collections.abc import Sequence
 
-from gimbal.generative.prompts.lines import matcher
+from gimbal.engines.text.lines import matcher
 
 BOM = "\ufeff"
 _END = re.compile(r"\r\n|\r|\n")

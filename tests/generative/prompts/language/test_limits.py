@@ -5,6 +5,7 @@ import pytest
 from gimbal.generative.prompts.language import Included, compile_template, render
 from gimbal.generative.prompts.language.parse import MAX_INCLUDES, MAX_NESTING
 from gimbal.generative.prompts.language.run import MAX_ITERATIONS, MAX_OUTPUT
+from gimbal.generative.prompts.model import PromptManifest, PromptMessage, format_messages
 from gimbal.kernel.errors import BadInput
 
 
@@ -81,3 +82,12 @@ def test_huge_texts_are_filled():
 
 def test_a_template_is_compiled_once():
     assert compile_template("once {{x}}") is compile_template("once {{x}}")
+
+
+def test_all_messages_together_are_bounded() -> None:
+    """Each alone would fit."""
+    messages = (PromptMessage(role="user", content="{{x}}"),) * 3
+    manifest = PromptManifest(model="local/extractive", messages=messages, variables=("x",))
+    assert len(format_messages(manifest, {"x": "y" * (MAX_OUTPUT // 3)})) == 3
+    with pytest.raises(BadInput, match="more than 10,000,000 characters"):
+        format_messages(manifest, {"x": "y" * (MAX_OUTPUT // 3 + 1)})

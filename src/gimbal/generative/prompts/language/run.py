@@ -27,14 +27,15 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
             for part in cast("tuple[str | Path, ...]", template.operations)
         ]
         if sum(map(len, parts)) > MAX_OUTPUT:
-            raise _too_long()
+            raise too_long()
         return "".join(parts)
     run = _Run(values)
     run.all(template.operations)
     return "".join(run.parts)
 
 
-def _too_long() -> BadInput:
+def too_long() -> BadInput:
+    """Return the error of a filled text that is beyond `MAX_OUTPUT`."""
     return BadInput(
         f"The filled text has more than {MAX_OUTPUT:,} characters.", where="variables", todo="Give shorter values."
     )
@@ -67,7 +68,7 @@ class _Run:
     def _say(self, text: str) -> None:
         self._size += len(text)
         if self._size > MAX_OUTPUT:
-            raise _too_long()
+            raise too_long()
         self.parts.append(text)
 
     def _choose(self, branches: Branches) -> None:

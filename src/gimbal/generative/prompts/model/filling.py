@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gimbal.generative.prompts.language import Included, Template, compile_template, render
+from gimbal.generative.prompts.language.run import MAX_OUTPUT, too_long
 from gimbal.generative.prompts.model.exchange import RenderedMessage
 from gimbal.generative.prompts.model.manifest import (
     IncludedPrompt,
@@ -102,10 +103,15 @@ def format_messages(manifest: PromptManifest, values: Mapping[str, Any]) -> list
             todo=f"It takes exactly: {', '.join(manifest.variables) or 'none'}.",
         )
     given = _included(manifest.includes)
-    return [
-        RenderedMessage(role=message.role, content=render(compile_template(message.content, given), values))
-        for message in manifest.messages
-    ]
+    found: list[RenderedMessage] = []
+    left = MAX_OUTPUT
+    for message in manifest.messages:
+        content = render(compile_template(message.content, given), values)
+        left -= len(content)
+        if left < 0:
+            raise too_long()
+        found.append(RenderedMessage(role=message.role, content=content))
+    return found
 
 
 def _typed(manifest: PromptManifest, values: Mapping[str, Any]) -> dict[str, Any]:
