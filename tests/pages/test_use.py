@@ -60,7 +60,7 @@ async def test_the_menu_of_a_phone(places: Places, phone: BrowserContext, opened
     page = (await opened(phone, f"{places.url}/p/default/traces")).page
     assert not await page.locator(".bar .nav-link").first.is_visible()
     await page.locator(".bar-menu > summary").tap()
-    assert await page.locator(".bar .nav-link:visible").count() == 19
+    assert await page.locator(".bar .nav-link:visible").count() == 20
     assert await page.locator(".bar .nav-link[aria-current=page]").inner_text() == "Traces"
     assert await page.evaluate(looks.CUT) == []
     await page.get_by_role("link", name="Gates").tap()
