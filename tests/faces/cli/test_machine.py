@@ -24,7 +24,7 @@ GIMBAL = [sys.executable, "-m", "gimbal"]
 def test_settings_say_value_source_and_meaning(alone: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them, on 80 columns; what comes from a file or a variable says so; passwords are masked."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "gimbal.toml").write_text('[server]\nport = 9000\n[catalog]\nurl = "postgresql://u:secret@db/g"\n')
+    (tmp_path / "gimbal.toml").write_text('[server]\nport = 9000\n[catalog]\nurl = "postgresql://u:opensesame@db/g"\n')
     monkeypatch.setenv("GIMBAL_LOG_LEVEL", "debug")
     monkeypatch.setenv("GIMBAL_SERVER_PROT", "1")
 
@@ -35,7 +35,7 @@ def test_settings_say_value_source_and_meaning(alone: Cli, tmp_path: Path, monke
     assert "log.level = debug   (from GIMBAL_LOG_LEVEL)" in done.lines
     assert "server.grpc_port = 4317" in done.lines
     assert "server.max_body_bytes = 67108864 (67.1 MB)" in done.lines
-    assert "secret" not in done.out
+    assert "opensesame" not in done.out
     assert "GIMBAL_SERVER_PROT names no setting" in done.out
     for row in load_settings(environ={}).values():
         assert any(line.startswith(f"{row.path} = ") for line in done.lines)
