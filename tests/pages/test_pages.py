@@ -206,10 +206,10 @@ async def test_no_page_links_to_nothing(places: Places, desktop: BrowserContext)
             continue
         for href in re.findall(r'<a[^>]+href="(/[^"#]*)', await reply.text()):
             link = html.unescape(href)
-            kind = re.sub(r"[0-9a-f]{8,}[-0-9a-f]*|@v\d+|cursor=[^&]*", "…", link)
-            if "/costs?" in link or "since=" in link or "until=" in link:
-                # What a cost is told by, and when, is without end: of each set of parameters one.
-                kind = re.sub(r"=[^&]*", "", link)
+            path, _, query = link.partition("?")
+            # What things are told by, and when, is without end: of each set of parameters one, and of each tab.
+            given = sorted(one if one.startswith("tab=") else one.partition("=")[0] for one in query.split("&"))
+            kind = f"{re.sub(r'[0-9a-f]{8,}[-0-9a-f]*|@v[0-9]+', '…', path)}?{'&'.join(given)}"
             if link not in seen and kind not in followed:
                 seen.add(link)
                 followed.add(kind)
