@@ -187,7 +187,9 @@ NEEDED = {"toxicity": {"classifier": "model:moderation/toxicity"}}
 """What a scorer cannot do without."""
 
 
-@pytest.mark.parametrize("name", [name for name in SCORERS if getattr(SCORERS.get(name), "module", "").startswith("gimbal.")])
+@pytest.mark.parametrize(
+    "name", [name for name in SCORERS if getattr(SCORERS.get(name), "module", "").startswith("gimbal.")]
+)
 async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Context) -> None:
     """Whichever of the three shapes it has; one that asks a classifier or an embedder is given one."""
 
