@@ -29,7 +29,9 @@ def operation(op: Operation) -> list[str]:
     lines = [f"## {op.name}", "", op.summary, *(["", op.description] if op.description else []), ""]
     lines.append(f"`{op.method} {PREFIX}{op.path}` · needs {op.allow.name.lower()}{', audited' if op.audited else ''}")
     faces = [f"SDK `client.{op.group}.{method_name(op)}`"]
-    faces += [f"CLI `gimbal {op.group.replace('_', '-')} {op.verb}`"] if "cli" not in op.absent else []
+    faces += (
+        [f"CLI `gimbal {op.group.replace('_', '-')} {op.verb.replace('_', '-')}`"] if "cli" not in op.absent else []
+    )
     faces += [f"MCP `{mcp.tool_name(op)}`"] if not op.streams and "mcp" not in op.absent else []
     lines += ["", " · ".join(faces), *[f"\nNo {face}: {why}" for face, why in op.absent.items()], ""]
     rows = [(p.name, p.place, type_name(p.type), p.required, p.doc) for p in op.parameters if p.place != "body"]

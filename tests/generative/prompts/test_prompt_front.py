@@ -110,7 +110,9 @@ def test_defaults_stand_in_and_types_are_held_to():
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ('type = "integer"', 'type = "whole"', 17, "invalid enum value"),
+        ('type = "integer"', 'type = "whole"', 17, "variables.limit.type: invalid enum value"),
+        ('type = "integer"', 'name = "most"', 17, "called as its table is"),
+        ('[variables.tone]\ndefault = "friendly"', '[variables]\ntone = "friendly"', 10, "'tone' is no table"),
         ('default = "friendly"', "default = 1", 10, "is not a text"),
         ('default = "friendly"', "default = 1979-05-27", 10, "nothing that JSON has"),
         ("[variables.limit]", "[variables.most]", 16, "no message uses"),

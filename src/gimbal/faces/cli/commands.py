@@ -27,7 +27,7 @@ _TYPES: dict[str, Any] = {
 
 def add(app: App, command: Command) -> None:
     """Add one command to the app of its group."""
-    app.command(_function(command), name=command.verb)
+    app.command(_function(command), name=command.verb.replace("_", "-"))
 
 
 def _annotation(argument: Argument) -> Any:

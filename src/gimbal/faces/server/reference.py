@@ -45,7 +45,7 @@ def row(op: Operation) -> dict[str, Any]:
             for f in body_fields(op)
         ]
     faces = {"SDK": f"client.{op.group}.{method_name(op)}(…)" if "sdk" not in op.absent else ""}
-    faces["CLI"] = f"gimbal {op.group.replace('_', '-')} {op.verb}" if "cli" not in op.absent else ""
+    faces["CLI"] = f"gimbal {op.group.replace('_', '-')} {op.verb.replace('_', '-')}" if "cli" not in op.absent else ""
     faces["MCP"] = mcp.tool_name(op) if not op.streams and "mcp" not in op.absent else ""
     return {
         "op": op,

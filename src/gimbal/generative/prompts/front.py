@@ -6,7 +6,7 @@ A mistake is told with the line that it is on. What TOML cannot say (null inside
 import math
 import re
 import tomllib
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -18,6 +18,7 @@ from gimbal.generative.prompts.model import (
     PromptVariable,
     ResponseSchema,
     RetrievalSetting,
+    VariableType,
 )
 from gimbal.kernel.errors import BadInput
 
@@ -29,6 +30,7 @@ _TODO = (
     "[retrieval] (index, k, query, into), [variables.NAME] (type, default, description), [[tools]] (name, description, "
     "parameters) and [response] (name, schema, strict)."
 )
+_VARIABLE = f"A variable may have type ({', '.join(get_args(VariableType))}), default and description."
 
 
 class FrontMatter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +40,7 @@ class FrontMatter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     description: str = ""
     owners: tuple[str, ...] = ()
     notes: str = ""
-    variables: tuple[str, ...] | dict[str, dict[str, Any]] | None = None
+    variables: tuple[str, ...] | dict[str, Any] | None = None
     """A list of the placeholders that are used, or what is declared of each."""
     params: PromptParams = PromptParams()
     retrieval: RetrievalSetting | None = None
@@ -91,11 +93,11 @@ def read_front(lines: Lines) -> Front:
     declared: list[PromptVariable] = []
     if isinstance(matter.variables, dict):
         for name in sorted(matter.variables):
-            row = dict(matter.variables[name])
+            row = _declaration(matter.variables[name], name, lines)
             if row.get("type") in {"list", "object"} and isinstance(row.get("default"), str):
                 row["default"] = _json_text(row["default"], f"variables.{name}.default", lines)
             _check_json(row.get("default"), f"variables.{name}.default", lines)
-            declared.append(_convert({"name": name, **row}, PromptVariable, f"variables.{name}", lines))
+            declared.append(_convert({**row, "name": name}, PromptVariable, f"variables.{name}", lines, _VARIABLE))
     tools = tuple(
         _convert(_with_schema(row, "parameters", f"tools[{index}]", lines), PromptTool, f"tools[{index}]", lines)
         for index, row in enumerate(matter.tools)
@@ -125,7 +127,18 @@ def _tree(lines: Lines) -> dict[str, Any]:
         ) from None
 
 
-def _convert(tree: Any, kind: Any, table: str, lines: Lines) -> Any:
+def _declaration(found: Any, name: str, lines: Lines) -> dict[str, Any]:
+    """Return what is declared of a variable."""
+    if not isinstance(found, dict):
+        told = f"What is declared of the variable {name!r} is no table."
+        raise lines.problem(f"variables.{name}", told, f"Write [variables.{name}]. {_VARIABLE}")
+    row = dict(cast("dict[str, Any]", found))
+    if "name" in row:
+        raise lines.problem(f"variables.{name}.name", "A variable is called as its table is.", "Leave `name` out.")
+    return row
+
+
+def _convert(tree: Any, kind: Any, table: str, lines: Lines, todo: str = _TODO) -> Any:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as problem:
@@ -133,7 +146,9 @@ def _convert(tree: Any, kind: Any, table: str, lines: Lines) -> Any:
         named = _FIELD.search(what)
         inner = place.strip("`").removeprefix("$").removeprefix(".")
         key = ".".join(filter(None, [table, inner, named[1] if named else ""]))
-        raise lines.problem(key, f"The front matter does not fit: {what[:1].lower()}{what[1:]}.", _TODO) from None
+        # Of a value that is none of some, its field is in the place, not in the words.
+        about = f"{key}: " if key and not named else ""
+        raise lines.problem(key, f"The front matter does not fit: {about}{what[:1].lower()}{what[1:]}.", todo) from None
 
 
 def _with_schema(row: dict[str, Any], key: str, table: str, lines: Lines) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from gimbal.generative.prompts.model.manifest import (
     ResponseSchema,
     RetrievalSetting,
     Role,
+    VariableType,
 )
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.refs import Ref
@@ -77,6 +78,7 @@ __all__ = [
     "SyncPrompts",
     "SyncReport",
     "SyncedPrompt",
+    "VariableType",
     "check_declared",
     "check_manifest",
     "check_retrieval",
