@@ -64,6 +64,16 @@ def test_an_id_is_made_from_the_content_and_stays(read: Read) -> None:
     assert any("says the same" in note and "b.jsonl:3" in note for note in second.notes)
 
 
+def test_a_context_beside_a_question_is_part_of_the_input_and_alone_is_none(read: Read) -> None:
+    found = read("a.csv", "question,context,expected\nHow many legs?,A spider has eight legs.,eight\nWhy?,,so\n")
+
+    assert found.examples[0].input == {"question": "How many legs?", "context": "A spider has eight legs."}
+    assert found.examples[1].input == {"question": "Why?", "context": ""}
+    assert found.notes == []
+    with pytest.raises(BadInput, match="No column is the input"):
+        read("b.csv", "context,expected\nA spider has eight legs.,eight\n")
+
+
 def test_what_is_not_known_is_kept_as_metadata_and_told(read: Read) -> None:
     """Nothing is dropped in silence."""
     found = read("a.jsonl", '{"question":"x","answer":"y","difficulty":3}')

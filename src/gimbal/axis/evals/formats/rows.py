@@ -17,6 +17,8 @@ _SINGLE = {
     "weight": ("weight",),
 }
 _QUESTIONS = ("input", "question", "prompt", "query", "instruction")
+_BESIDE = ("context",)
+"""What is part of the input where it stands beside a question."""
 _ANSWERS = ("expected", "expected_output", "answer", "reference", "ideal", "target", "ground_truth")
 _EXPECTATIONS = (
     "answers", "contains", "contains_any", "excludes", "regex", "number", "label", "sources", "relevance", "claims",
@@ -82,7 +84,11 @@ class RowReader:
         """Note what holds over all rows."""
         if self._kept:
             names = ", ".join(list(self._kept)[:30])
-            self._into.note(f"kept as metadata, for nothing says what else they are: {names}", str(path))
+            self._into.note(
+                f"kept as metadata, for nothing says what else they are: {names}; "
+                "columns tell it: input=NAME, expected.FIELD=NAME, metadata=NAME",
+                str(path),
+            )
         for field, kinds in self._kinds.items():
             if len(kinds) > 1:
                 told = ", ".join(f"{kind} at {where}" for kind, where in kinds.items())
@@ -128,8 +134,8 @@ class RowReader:
             elif isinstance(value, list) and field in {"answer", "question"}:
                 found["answers" if field == "answer" else "messages"] = value
             else:
-                found[field or column] = "" if value is None and keep_empty and self._texts else value
-                self._kinds.setdefault(field or column, {}).setdefault(kind_of(value), where)
+                kept = found[field or column] = "" if value is None and keep_empty and self._texts else value
+                self._kinds.setdefault(field or column, {}).setdefault(kind_of(kept), where)
         return found
 
     def _value(self, value: Any, field: str, where: str) -> Any:
@@ -187,8 +193,10 @@ def _planned(names: tuple[str, ...], columns: tuple[Column, ...]) -> _Plan:
             taken.add(name)
     if not parts["input"]:
         asked = [free[guess] for guess in _QUESTIONS if guess in free and free[guess] not in taken]
+        beside = [free[name] for name in _BESIDE if asked and name in free and free[name] not in taken]
         parts["input"] = [("question" if len(asked) == 1 else column, column) for column in asked]
-        taken |= set(asked)
+        parts["input"] += [(column, column) for column in beside]
+        taken |= {*asked, *beside}
     if "expected" not in told:
         rest = [free[guess] for guess in _ANSWERS if guess in free and free[guess] not in taken]
         parts["expected"] += [("answer", column) for column in rest[:1]]
