@@ -1,13 +1,20 @@
 """MLflow's own clients, as the callers that judge our dialect: scripts that run in a process of their own.
 
+Each is forked from a process that has imported the client (`warm_client.py`), which would take seconds each time.
+
 `mlflow-skinny` is of the dev environment. `make` puts the versions of MLflow that judge, and the training libraries that
 they judge with, into `.judges`; tests that need what is not there are skipped.
 """
 
+import atexit
 import importlib.util
+import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +23,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 JUDGES = ROOT / ".judges"
+_TIMEOUT_S = 180
 VERSIONS = ("3.18", "3.17")
 """Minor versions of MLflow that judge, the newest first."""
 
@@ -56,7 +64,11 @@ class MlflowClient(NamedTuple):
 
     def run(self, script: Path | str, url: str, *args: str, ends: int = 0, **environment: str) -> str:
         """Run a script with MLFLOW_TRACKING_URI set; return what it printed, fail unless it `ends` with this status."""
-        return self.asked([str(script), *args], url, ends=ends, **environment)
+        given = self.environment(url, **environment)
+        # Python itself looks at its own variables before anything is imported.
+        own = tuple(sorted((name, value) for name, value in given.items() if name.startswith("PYTHON")))
+        done = warm(self, own).run([str(script), *args], given)
+        return checked(done, [str(script), *args], ends)
 
     def asked(self, words: list[str], url: str, *, ends: int = 0, cwd: Path | None = None, **environment: str) -> str:
         """Run its Python with these words; as `run`."""
@@ -66,11 +78,63 @@ class MlflowClient(NamedTuple):
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=_TIMEOUT_S,
             check=False,
         )
-        assert done.returncode == ends, f"{words[:3]}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
+        return checked(done, words, ends)
+
+
+def checked(done: subprocess.CompletedProcess[str], words: list[str], ends: int) -> str:
+    """Return what a process printed; fail unless it ended with this status."""
+    assert done.returncode == ends, f"{words[:3]}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+class Warm:
+    """A process that has imported a client, and others that are forked from it, one for each script."""
+
+    def __init__(self, client: MlflowClient, own: tuple[tuple[str, str], ...]) -> None:
+        environment = client.environment("", **dict(own))
+        command = [client.python, str(ROOT / "tests" / "warm_client.py")]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self._one_at_a_time = threading.Lock()
+        atexit.register(self.close)
+
+    def run(self, words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a script under these variables and no others."""
+        with self._one_at_a_time, tempfile.TemporaryDirectory(prefix="gimbal-warm-") as folder:
+            out, err = Path(folder) / "out", Path(folder) / "err"
+            out.touch()
+            err.touch()
+            job = {"words": words, "environment": environment, "out": str(out), "err": str(err)}
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{json.dumps(job)}\n")
+            too_long = threading.Timer(_TIMEOUT_S, os.kill, (self._answer(), signal.SIGKILL))
+            too_long.start()
+            try:
+                code = self._answer()
+            finally:
+                too_long.cancel()
+            return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"MLflow's client could not be imported: status {self._process.wait()}"
+        return int(line)
+
+    def close(self) -> None:
+        """End it; what it forked has ended."""
+        self._process.kill()
+        self._process.wait()
+
+
+@cache
+def warm(client: MlflowClient, own: tuple[tuple[str, str], ...]) -> Warm:
+    """Return the process that forks for a client; Python's own variables are those with which it was started."""
+    return Warm(client, own)
 
 
 def missing(name: str) -> str:

@@ -32,6 +32,12 @@ def server() -> Iterator[Running]:
         yield running
 
 
+def reader(url: str) -> dict[str, str]:
+    """Return the environment of a reader who activated the one that Gimbal is installed in: `gimbal` and `python` are that one's."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"GIMBAL_URL": url, "PATH": path}
+
+
 def blocks(page: Path, language: str) -> list[str]:
     return [text for found, text in _BLOCK.findall(page.read_text()) if found == language]
 
@@ -46,7 +52,7 @@ def test_python_snippets_run_in_order(page: Path, server: Running, tmp_path: Pat
     script = tmp_path / "page.py"
     # What ends the process half-way ends it without an error.
     script.write_text("\n".join([*blocks(page, "python"), f"print({_END!r})"]))
-    environment = os.environ | {"GIMBAL_URL": server.url}
+    environment = reader(server.url)
     # In a folder of its own: what a page writes, it does not write into the repository.
     done = subprocess.run(
         [sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
@@ -81,10 +87,7 @@ def test_shell_snippets_run(page: Path, server: Running, tmp_path: Path) -> None
     for text in (text for language in ("toml", "yaml", "python") for text in blocks(page, language)):
         if head := re.match(r"# (\S+\.(?:toml|yaml|py))\n", text):
             (tmp_path / head[1]).write_text(text)
-    # As where the environment that Gimbal is installed in is activated: a page's `python` is that one's.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"GIMBAL_URL": server.url, "PATH": path}
-    environment["GIMBAL_SERVER_PORT"] = server.url.rpartition(":")[2]
+    environment = reader(server.url) | {"GIMBAL_SERVER_PORT": server.url.rpartition(":")[2]}
     for line in "\n".join(blocks(page, "sh")).splitlines():
         words = shlex.split(line, comments=True)
         if not words:

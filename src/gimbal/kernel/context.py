@@ -103,6 +103,12 @@ class Services:
                 f"This process has no {kind.__name__}.", todo="Send the request to a process with the role that has it."
             ) from None
 
+    def having(self, kind: type[T], instance: T) -> "Services":
+        """Return the same with another instance of one kind; what is registered later is in one of the two only."""
+        made = Services()
+        made._by_kind = {**self._by_kind, kind: instance}
+        return made
+
     def has(self, kind: type) -> bool:
         """Tell whether this process has a `kind`."""
         return kind in self._by_kind
@@ -188,6 +194,11 @@ class Context:
         hooks, self.after_commit = self.after_commit, []
         for hook in hooks:
             await hook()
+
+    def having(self, kind: type[T], instance: T) -> "Context":
+        """Return a context of the same principal and project with another instance of one service."""
+        services = self.services.having(kind, instance)
+        return Context(services, self.principal, self.project, origin=self.origin, client=self.client)
 
     def within(self, project: str | None) -> "Context":
         """Return a context of the same principal and services in another project (None: the installation)."""

@@ -1,5 +1,6 @@
 """The overview of each kind shows what its owner says a version is, and stays a page whatever the manifest holds."""
 
+import asyncio
 import html
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -248,7 +249,8 @@ async def test_an_overview_fits_its_window(
 ) -> None:
     """At 1280 and 390 pixels, light and dark: nothing wider, cut off, faint or without a name."""
     path = await add(ctx, blobs, kind, FULL[kind])
-    for width, theme in ((1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")):
+
+    async def look(width: int, theme: str) -> None:
         opened = await browser_page(site + path, width=width, theme=theme)
         assert opened.complaints == []
         assert await opened.overflow() == []
@@ -256,3 +258,5 @@ async def test_an_overview_fits_its_window(
         assert await opened.page.evaluate(looks.FAINT) == []
         assert await opened.page.evaluate(looks.NAMELESS) == []
         assert await opened.page.evaluate("window.pwned") is None
+
+    await asyncio.gather(*(look(width, theme) for width in (1280, 390) for theme in ("light", "dark")))

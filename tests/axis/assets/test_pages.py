@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.browser import OpenPage, browser_page
+from tests.browser import OpenPage, at_both_widths, browser_page
 from tests.served import serve
 from tests.sqlite import catalog_address  # noqa: F401 - a fixture
 
@@ -154,7 +154,10 @@ async def test_an_alias_is_moved_from_the_page(site: str, assets: Assets, ctx: C
 @pytest.mark.parametrize("name", PATHS)
 async def test_pages_fit_their_window_and_nothing_complains(site: str, browser_page: OpenPage, name: str) -> None:
     """At 1280 pixels in the light and 390 in the dark: no overflow, no error in the browser's console."""
-    for width, theme in ((1280, "light"), (390, "dark")):
+
+    async def look(width: int, theme: str) -> None:
         opened = await browser_page(f"{site}/p/default{PATHS[name]}", width=width, theme=theme)
         assert opened.complaints == []
         assert await opened.overflow() == []
+
+    await at_both_widths(look)

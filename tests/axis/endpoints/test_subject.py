@@ -41,7 +41,8 @@ async def test_an_evaluation_of_an_endpoint_is_one_of_the_version_that_it_serves
     )
 
     assert (str(by_task.subject), str(planned.subject)) == ("model:a@v1", "model:a@v2")
-    assert str((await evaluations.get(ctx, by_task.id)).subject) == "model:a@v1"
+    kept = await evaluations.runs.get(ctx, by_task.id)
+    assert (str(kept.subject), kept.asked, planned.asked) == ("model:a@v1", "endpoint:delay", "endpoint:delay")
 
 
 @pytest.mark.parametrize(

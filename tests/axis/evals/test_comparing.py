@@ -6,9 +6,10 @@ from tests.axis.evaluating import SUITE, Answers, evaluate, examples, store_subj
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.comparing import compare_runs
-from gimbal.axis.evals.model import EvaluationRun, Example, ScorerComparison, StartEvaluation
+from gimbal.axis.evals.model import EvaluationRun, Example, StartEvaluation
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.target import TargetOutput
+from gimbal.axis.evals.verdicts import ScorerComparison
 from gimbal.engines.stats import estimates, paired
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Conflict, NotFound
@@ -110,7 +111,7 @@ async def test_a_flickering_version_is_not_better_than_itself(
 
     assert [row.verdict for row in rows] == ["underpowered"] * 3
     assert any(row.difference.value for row in rows)
-    assert (await evaluations.latest(ctx, runs[0].suite, subject.ref)) == (runs[-1], 6)
+    assert (await evaluations.runs.latest(ctx, runs[0].suite, subject.ref)) == (runs[-1], 6)
 
 
 async def test_a_run_compared_with_itself_is_equivalent(evaluations: Evaluations, ctx: Context) -> None:

@@ -35,7 +35,7 @@ async def worker(evaluations: Evaluations, services: Services) -> AsyncIterator[
 
 async def ended(ctx: Context, run_id: str) -> EvaluationRun:
     async with asyncio.timeout(20):
-        while (run := await ctx.get(Evaluations).get(ctx, run_id)).status == "running":  # noqa: ASYNC110 - nor does the run
+        while (run := await ctx.get(Evaluations).runs.get(ctx, run_id)).status == "running":  # noqa: ASYNC110 - nor does the run
             await asyncio.sleep(0.02)
     return run
 
@@ -65,11 +65,11 @@ async def test_a_run_is_what_its_job_is(evaluations: Evaluations, ctx: Context) 
     job = (await jobs.page(ctx)).items[0]
 
     await jobs.cancel(ctx, job.id)
-    cancelled = (await evaluations.page(ctx)).items[0]
+    cancelled = (await evaluations.runs.page(ctx)).items[0]
     await jobs.retry(ctx, job.id)
 
     assert (run.status, cancelled.status) == ("running", "cancelled")
-    assert (await evaluations.get(ctx, run.id)).status == "running"
+    assert (await evaluations.runs.get(ctx, run.id)).status == "running"
 
 
 async def test_a_run_is_there_exactly_when_its_job_is(evaluations: Evaluations, ctx: Context) -> None:
@@ -85,7 +85,7 @@ async def test_a_run_is_there_exactly_when_its_job_is(evaluations: Evaluations, 
     with pytest.raises(Unavailable):
         await evaluations.start(ctx, StartEvaluation(suite=SUITE, subject=SUBJECT), full)
 
-    assert (await evaluations.page(ctx)).items == []
+    assert (await evaluations.runs.page(ctx)).items == []
 
 
 async def test_cancelling_keeps_what_is_done_and_it_goes_on(
@@ -109,7 +109,7 @@ async def test_cancelling_keeps_what_is_done_and_it_goes_on(
             await asyncio.sleep(0.02)
     await evaluations.cancel(ctx, run.id, jobs)
     async with asyncio.timeout(20):
-        while (cut := await evaluations.get(ctx, run.id)).status == "running" or not cut.summaries:  # noqa: ASYNC110
+        while (cut := await evaluations.runs.get(ctx, run.id)).status == "running" or not cut.summaries:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     asked = len(answers.asked)
     with pytest.raises(Conflict, match="is cancelled"):

@@ -15,7 +15,6 @@ from gimbal.axis.evals.functions import RegisterFunction, register
 from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
-from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context, Services
@@ -26,9 +25,7 @@ HOSTILE = "<script>alert(1)</script>"
 async def test_an_open_run_and_its_function_are_shown(
     evaluations: Evaluations, axis: Services, ctx: Context, tmp_path: Path
 ) -> None:
-    recorder = AnswerRecorder(
-        axis.get(Catalog), axis.get(Columns), axis.get(Writer), axis.get(Assets), axis.get(Suites), evaluations
-    )
+    recorder = AnswerRecorder(axis.get(Columns), axis.get(Writer), axis.get(Assets), axis.get(Suites), evaluations)
     await store_suite(ctx, examples(3))
     code = f'def answer(question):\n    return "{HOSTILE}"\n'
     version = await register(ctx, RegisterFunction(name="help/mine", function="answer", module="shop", source=code))

@@ -53,9 +53,7 @@ SCORERS.add("test_slow", AskingScorer(ScorerCard(name="test_slow", title="Slow")
 @pytest.fixture
 def recorder(evaluations: Evaluations, axis: Services) -> AnswerRecorder:
     """Give what takes answers from outside."""
-    found = AnswerRecorder(
-        axis.get(Catalog), axis.get(Columns), axis.get(Writer), axis.get(Assets), axis.get(Suites), evaluations
-    )
+    found = AnswerRecorder(axis.get(Columns), axis.get(Writer), axis.get(Assets), axis.get(Suites), evaluations)
     axis.register(AnswerRecorder, found)
     return found
 
@@ -135,15 +133,15 @@ async def test_what_can_be_called_from_here_is_believed_when_it_was(
     brought = await opened(ctx, subject=str(version))
     await record(ctx, brought, [right(number) for number in range(3)])
     assert (await finished(ctx, brought)).status == "done"
-    assert await evaluations.latest(ctx, suite, version) == (None, 0)
+    assert await evaluations.runs.latest(ctx, suite, version) == (None, 0)
     asked = await evaluate(ctx, subject)
-    found, looks = await evaluations.latest(ctx, suite, version)
+    found, looks = await evaluations.runs.latest(ctx, suite, version)
     assert (found and found.id, looks) == (asked.id, 1)
 
     function = await opened(ctx)
     await record(ctx, function, [right(number) for number in range(3)])
     await finished(ctx, function)
-    found, looks = await evaluations.latest(ctx, suite, function.subject)
+    found, looks = await evaluations.runs.latest(ctx, suite, function.subject)
     assert (found and found.id, looks) == (function.id, 1)
 
 
@@ -155,7 +153,7 @@ async def test_an_open_run_says_that_it_is_open_and_when_it_was_last_answered(
     run = await opened(ctx)
     clock.advance(minutes=5)
     await record(ctx, run, [right(0)])
-    shown = await evaluations.get(ctx, run.id)
+    shown = await evaluations.runs.get(ctx, run.id)
     rows = await evaluations.results(ctx, run.id)
 
     assert (run.answered_at, shown.answered_at) == (None, ctx.now())
@@ -226,7 +224,7 @@ async def test_what_does_not_fit_is_named_and_nothing_is_stored(
         with pytest.raises(BadInput, match=told):
             await record(ctx, run, answers)
     assert await evaluations.results(ctx, run.id) == []
-    assert (await evaluations.get(ctx, run.id)).answered_at is None
+    assert (await evaluations.runs.get(ctx, run.id)).answered_at is None
 
 
 async def test_a_run_takes_answers_only_while_it_is_open(
@@ -237,7 +235,7 @@ async def test_a_run_takes_answers_only_while_it_is_open(
     own = await evaluate(ctx, await store_subject(ctx, 1))
     run = await opened(ctx)
     await recorder.finish(ctx, run.id, ctx.get(Jobs))
-    being_judged = await evaluations.get(ctx, run.id)
+    being_judged = await evaluations.runs.get(ctx, run.id)
 
     for refused, told in ((own, "asked for by the server"), (run, "being judged")):
         with pytest.raises(Conflict, match=told):
@@ -287,14 +285,14 @@ async def test_a_judging_that_was_cut_off_goes_on_where_it_was(
         while len(seen) <= 100:  # noqa: ASYNC110 - the scorer tells no one
             await asyncio.sleep(0.02)
         await evaluations.cancel(ctx, run.id, ctx.get(Jobs))
-        while (cut := await evaluations.get(ctx, run.id)).status == "running" or not cut.summaries:  # noqa: ASYNC110
+        while (cut := await evaluations.runs.get(ctx, run.id)).status == "running" or not cut.summaries:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     before = len(seen)
     judging.set()
     await evaluations.resume(ctx, run.id, ResumeEvaluation(), ctx.get(Jobs))
     await recorder.finish(ctx, run.id, ctx.get(Jobs))
     async with asyncio.timeout(20):
-        while (done := await evaluations.get(ctx, run.id)).status == "running":  # noqa: ASYNC110
+        while (done := await evaluations.runs.get(ctx, run.id)).status == "running":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     assert (cut.status, cut.done, cut.summaries[0].estimate.n) == ("cancelled", 120, 100)
@@ -371,4 +369,4 @@ async def test_a_suite_or_subject_that_does_not_fit_opens_nothing(
     ):
         with pytest.raises(error):
             await opened(ctx, **options)
-    assert (await evaluations.page(ctx)).items == []
+    assert (await evaluations.runs.page(ctx)).items == []

@@ -20,7 +20,6 @@ from gimbal.axis.pricing.service import PriceBook, PriceSource
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.compute.jobs import Jobs
-from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Rows, Writer
 from gimbal.kernel.context import Context, Services
@@ -49,16 +48,17 @@ class Held:
 
 def beside(axis: Services, evaluations: Evaluations, writer: Any) -> AnswerRecorder:
     """Return a recorder with a writer of its own, as another process has."""
-    return AnswerRecorder(axis.get(Catalog), axis.get(Columns), writer, axis.get(Assets), axis.get(Suites), evaluations)
+    return AnswerRecorder(axis.get(Columns), writer, axis.get(Assets), axis.get(Suites), evaluations)
 
 
-async def test_an_answer_that_waited_until_its_run_was_judged_is_not_stored(
-    recorder: AnswerRecorder, evaluations: Evaluations, axis: Services, ctx: Context
+@pytest.mark.parametrize("busy", [True, False])
+async def test_an_answer_that_arrives_after_its_run_was_judged_undoes_nothing(
+    recorder: AnswerRecorder, evaluations: Evaluations, axis: Services, ctx: Context, *, busy: bool
 ) -> None:
-    """Sent twice because nobody answered, and judged meanwhile: the one that waits would undo the judgement."""
+    """Sent twice because nobody answered, and judged meanwhile; the one that waits is told that it came too late."""
     await store_suite(ctx, examples(2))
     run = await opened(ctx)
-    held = Held(axis.get(Writer), busy=True)
+    held = Held(axis.get(Writer), busy=busy)
     axis.register(AnswerRecorder, beside(axis, evaluations, held))
     late = asyncio.create_task(record(ctx, run, [right(0, text="late"), right(1)]))
     await held.asked.wait()
@@ -176,7 +176,7 @@ async def test_a_run_is_gone_on_with_once(evaluations: Evaluations, ctx: Context
     queued = await ctx.get(Jobs).page(ctx, status="queued")
 
     assert sorted(type(one).__name__ for one in both) == ["Conflict", "EvaluationRun"]
-    assert [job.id for job in queued.items] == [(await evaluations.get(ctx, run.id)).job_id]
+    assert [job.id for job in queued.items] == [(await evaluations.runs.get(ctx, run.id)).job_id]
 
 
 async def test_a_run_that_somebody_finishes_meanwhile_is_cancelled_with_its_job(
@@ -185,15 +185,15 @@ async def test_a_run_that_somebody_finishes_meanwhile_is_cancelled_with_its_job(
     """Whoever cancels has seen it open; it must not be judged all the same."""
     await store_suite(ctx, examples(2))
     run = await opened(ctx)
-    look = evaluations.get
+    look = evaluations.runs.get
 
     async def before_it_was_finished(ctx: Context, run_id: str) -> EvaluationRun:
         found = await look(ctx, run_id)
-        monkeypatch.setattr(evaluations, "get", look)
+        monkeypatch.setattr(evaluations.runs, "get", look)
         await recorder.finish(ctx, run_id, ctx.get(Jobs))
         return found
 
-    monkeypatch.setattr(evaluations, "get", before_it_was_finished)
+    monkeypatch.setattr(evaluations.runs, "get", before_it_was_finished)
     cancelled = await evaluations.cancel(ctx, run.id, ctx.get(Jobs))
     jobs = await ctx.get(Jobs).page(ctx)
 

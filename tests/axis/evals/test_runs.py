@@ -174,7 +174,7 @@ async def test_a_cut_off_run_goes_on_where_it_was(
     first.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await first
-    cut = await evaluations.get(ctx, run.id)
+    cut = await evaluations.runs.get(ctx, run.id)
     asked = len(answers.asked)
     hang.set()
     done = await evaluations.run(ctx, run.id)
@@ -250,7 +250,7 @@ async def test_a_run_that_cannot_go_on_says_why_and_can_be_tried_again(evaluatio
     broken = Evaluations(ctx.get(Catalog), ctx.get(Columns), closed, ctx.get(Assets), ctx.get(Suites))
     with pytest.raises(Unavailable, match="Gimbal is stopping"):
         await broken.run(ctx, run.id)
-    failed = await evaluations.get(ctx, run.id)
+    failed = await evaluations.runs.get(ctx, run.id)
     done = await evaluations.run(ctx, run.id)
 
     assert failed.status == "failed"
@@ -274,7 +274,7 @@ async def test_what_cannot_be_evaluated_is_refused_before(evaluations: Evaluatio
     ):
         with pytest.raises(error, match=told):
             await evaluations.start(ctx, StartEvaluation(suite=suite_text, subject=subject, concurrency=concurrency))
-    assert (await evaluations.page(ctx)).items == []
+    assert (await evaluations.runs.page(ctx)).items == []
 
 
 async def test_pages_are_newest_first_and_narrowed(evaluations: Evaluations, ctx: Context) -> None:
@@ -286,19 +286,19 @@ async def test_pages_are_newest_first_and_narrowed(evaluations: Evaluations, ctx
     found: list[str] = []
     cursor = None
     while True:
-        page = await evaluations.page(ctx, cursor=cursor, limit=3)
+        page = await evaluations.runs.page(ctx, cursor=cursor, limit=3)
         found += [run.id for run in page.items]
         cursor = page.next
         if cursor is None:
             break
 
     assert found == made[::-1]
-    assert [r.id for r in (await evaluations.page(ctx, subject=f"{SUBJECT}@v1")).items] == [made[3], made[0]]
-    assert len((await evaluations.page(ctx, subject="answerer:help", suite=f"{SUITE}@v1")).items) == 4
-    assert (await evaluations.page(ctx, subject="answerer:%")).items == []
+    assert [r.id for r in (await evaluations.runs.page(ctx, subject=f"{SUBJECT}@v1")).items] == [made[3], made[0]]
+    assert len((await evaluations.runs.page(ctx, subject="answerer:help", suite=f"{SUITE}@v1")).items) == 4
+    assert (await evaluations.runs.page(ctx, subject="answerer:%")).items == []
     for forged in ("x", encode_cursor({"id": 3}), encode_cursor({})):
         with pytest.raises(BadInput, match="not made by this list"):
-            await evaluations.page(ctx, cursor=forged)
+            await evaluations.runs.page(ctx, cursor=forged)
 
 
 async def test_a_run_of_another_project_is_not_there(evaluations: Evaluations, ctx: Context) -> None:
@@ -307,10 +307,10 @@ async def test_a_run_of_another_project_is_not_there(evaluations: Evaluations, c
     other = ctx.within("flights")
 
     with pytest.raises(NotFound):
-        await evaluations.get(other, run.id)
+        await evaluations.runs.get(other, run.id)
     assert await evaluations.results(other, run.id) == []
     with pytest.raises(NotFound):
-        await evaluations.get(ctx, new_id())
+        await evaluations.runs.get(ctx, new_id())
 
 
 async def test_a_viewer_looks_and_a_developer_starts(

@@ -46,10 +46,10 @@ async def test_a_plan_comes_before_the_start(http: httpx.AsyncClient, evaluation
     planned = await http.get("/evaluations/new", params=asked)
     assert planned.status_code == 200
     assert "24, 2 of each example" in planned.text
-    assert (await evaluations.page(ctx)).items == []
+    assert (await evaluations.runs.page(ctx)).items == []
 
     started = await http.post("/evaluations/new", data=asked)
-    (run,) = (await evaluations.page(ctx)).items
+    (run,) = (await evaluations.runs.page(ctx)).items
     assert (started.status_code, started.headers["location"]) == (303, f"/p/default/evaluations/{run.id}")
     assert (run.total, run.options.repeats, run.job_id is not None) == (24, 2, True)
 
@@ -77,7 +77,7 @@ async def test_what_is_wrong_is_told_and_the_form_stays_filled(
         assert said in answer.text
         assert SUBJECT in answer.text or "subject" in wrong
         assert "<script>alert" not in answer.text
-    assert (await evaluations.page(ctx)).items == []
+    assert (await evaluations.runs.page(ctx)).items == []
 
 
 async def test_a_run_is_stopped_and_gone_on_with(
@@ -87,28 +87,28 @@ async def test_a_run_is_stopped_and_gone_on_with(
     unpriced = await http.post("/evaluations/new", data={"suite": SUITE, "subject": SUBJECT, "max_cost": "1"})
     assert "Give the model a price" in unpriced.text
     await http.post("/evaluations/new", data={"suite": SUITE, "subject": SUBJECT})
-    (run,) = (await evaluations.page(ctx)).items
+    (run,) = (await evaluations.runs.page(ctx)).items
     here = f"/evaluations/{run.id}"
     page = (await http.get(here)).text
     assert (f"{here}/cancel" in page, f"{here}/resume" in page) == (True, False)
 
     await http.post(f"{here}/cancel", headers=FORM)
-    assert (await evaluations.get(ctx, run.id)).status == "cancelled"
+    assert (await evaluations.runs.get(ctx, run.id)).status == "cancelled"
     page = (await http.get(here)).text
     assert (f"{here}/cancel" in page, f"{here}/resume" in page) == (False, True)
 
     refused = await http.post(f"{here}/resume", data={"max_cost": "lots"})
     assert refused.status_code == 303
-    assert (await evaluations.get(ctx, run.id)).status == "cancelled"
+    assert (await evaluations.runs.get(ctx, run.id)).status == "cancelled"
     await http.post(f"{here}/resume", headers=FORM)
-    assert (await evaluations.get(ctx, run.id)).status == "running"
+    assert (await evaluations.runs.get(ctx, run.id)).status == "running"
 
     await evaluations.run(ctx, run.id)
     page = (await http.get(here)).text
     assert "/evaluations/new?suite=" in page
     late = await http.post(f"{here}/cancel", headers=FORM)
     assert late.status_code == 303
-    assert (await evaluations.get(ctx, run.id)).status == "done"
+    assert (await evaluations.runs.get(ctx, run.id)).status == "done"
 
 
 async def test_assets_of_all_kinds_that_can_be_called_are_offered(http: httpx.AsyncClient, ctx: Context) -> None:

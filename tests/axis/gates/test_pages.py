@@ -14,7 +14,7 @@ from tests.axis.evaluating import (
     store_subject,
     store_suite,
 )
-from tests.browser import OpenPage, browser_page
+from tests.browser import OpenPage, at_both_widths, browser_page
 from tests.served import serve
 from tests.sqlite import catalog_address
 
@@ -112,8 +112,12 @@ async def test_what_is_not_there_is_told_as_a_page(empty: str) -> None:
 @pytest.mark.browser
 async def test_pages_fit_their_window_and_nothing_complains(site: Site, browser_page: OpenPage) -> None:
     """At 1280 pixels in the light and 390 in the dark: no overflow, no error in the browser's console."""
-    for name in ("list", "first", "better", "gap"):
-        for width, theme in ((1280, "light"), (390, "dark")):
-            opened = await browser_page(f"{site.url}{site.paths[name]}", width=width, theme=theme)
-            assert opened.complaints == [], name
-            assert await opened.overflow() == [], name
+
+    async def look(width: int, theme: str) -> None:
+        tab = None
+        for name in ("list", "first", "better", "gap"):
+            tab = await browser_page(f"{site.url}{site.paths[name]}", width=width, theme=theme, tab=tab)
+            assert tab.complaints == [], name
+            assert await tab.overflow() == [], name
+
+    await at_both_widths(look)

@@ -73,7 +73,7 @@ async def test_every_number_is_in_the_decision(ready: Gates, ctx: Context) -> No
     assert better.p_value is not None
     assert better.p_value < 0.05
     assert better.detectable is not None
-    run = (await ctx.get(Evaluations).page(ctx, subject=f"{SUBJECT}@v2")).items[0]
+    run = (await ctx.get(Evaluations).runs.page(ctx, subject=f"{SUBJECT}@v2")).items[0]
     assert better.source == f"{SUITE}@v1, evaluation {run.id}"
     assert "difference 0.5000" in decision.text
     again = msgspec.json.decode(msgspec.json.encode(decision), type=Decision)

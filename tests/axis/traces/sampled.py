@@ -96,3 +96,16 @@ def check_unbiased(found: Activity, happened: Sequence[Happened], policy: SetSam
         told = getattr(found, f"{name}_error", None)
         assert told is None or amid or float(told) == pytest.approx(error, rel=0.15), (name, told, error)
         assert abs(float(getattr(found, name)) - sum(values)) <= slack, (name, getattr(found, name), sum(values), error)
+
+
+def check_weighted(found: Activity, kept: Sequence[Happened], policy: SetSampling) -> None:
+    """Assert that each trace that was kept counts for one over its chance, and none for anything else."""
+    for name, values in {
+        "traces": [1.0 for _ in kept],
+        "errors": [float(one.error) for one in kept],
+        "calls": [float(one.calls) for one in kept],
+        "cost": [float(one.cost) for one in kept],
+    }.items():
+        told = sum(value / share(one, policy) for one, value in zip(kept, values, strict=True))
+        # Counts are told as whole numbers.
+        assert float(getattr(found, name)) == pytest.approx(told, abs=1e-3 if name == "cost" else 0.51), name

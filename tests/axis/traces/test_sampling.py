@@ -24,6 +24,7 @@ from gimbal.axis.traces.sampling import (
 )
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.catalog import Catalog
+from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.clock import Clock
 from gimbal.kernel.context import Context
 from gimbal.kernel.counters import Counters
@@ -87,7 +88,7 @@ async def test_by_default_everything_is_kept(policies: SamplingPolicies, here: C
 
 
 async def test_collectors_agree_on_whole_traces(
-    policies: SamplingPolicies, here: Context, catalog: Catalog, counters: Counters
+    policies: SamplingPolicies, here: Context, catalog: Catalog, columns: Columns, counters: Counters
 ) -> None:
     """Spans of a trace that come by several requests to several servers are all kept or all left out, and counted."""
     await policies.set(here, SetSampling(head_rate=0.3))
@@ -102,10 +103,15 @@ async def test_collectors_agree_on_whole_traces(
         assert await ingest(other, wire.request(*spans[first : first + 100])) == []
 
     expected = {one.id: 1 + one.calls for one in happened if randomness(one.id) >= threshold(0.3)}
-    for one in happened:
-        found = await here.get(Traces)._store.spans(str(here.project), one.id, 100)
-        assert len(found) == expected.get(one.id, 0)
-        assert all(span.weight == pytest.approx(1 / 0.3) for span in found)
+    found = await columns.query(
+        "SELECT trace_id, uniqExact(span_id) AS spans, min(weight) AS least, max(weight) AS most FROM spans "
+        "WHERE project = {p:String} GROUP BY trace_id",
+        {"p": here.project},
+    )
+    assert {row["trace_id"]: row["spans"] for row in found} == expected
+    assert [row["least"] for row in found] + [row["most"] for row in found] == pytest.approx(
+        [1 / 0.3] * 2 * len(expected)
+    )
     left_out = next(s for s in counters.samples() if s.name == "gimbal_ingest_spans_sampled_total")
     assert (left_out.labels, left_out.value) == ({"reason": "head"}, len(spans) - sum(expected.values()))
 

@@ -9,10 +9,18 @@ from gimbal.engines.stats import estimates, paired, resampled
 from gimbal.kernel.errors import BadInput
 
 RUNS, DRAWS = 400, 199
+# Intervals over units hold the truth in 53 % of the runs: in more than 98 of 150 but once in a thousand seeds, and 80 %
+# would be at least 101.
+NAIVE = 150
 
 
 def median_of(x: np.ndarray) -> resampled.Statistic:
-    return lambda places: float(np.median(x[places]))
+    def median(places: NDArray[np.int64]) -> float:
+        # As np.median has it, in a fifth of the time: it is called for each of 80,000 draws.
+        ordered = np.sort(x[places])
+        return float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2
+
+    return median
 
 
 def test_it_covers_the_median_of_single_units() -> None:
@@ -35,13 +43,15 @@ def test_it_covers_a_share_of_clustered_units_where_single_draws_would_not() -> 
         x, group = clustered(rng, [10] * 40, 0.7, 0.5)
         value = lambda places, x=x: float(x[places].mean())
         found = resampled.estimate(value, x.size, [str(g) for g in group], draws=DRAWS, seed=seed)
-        alone = resampled.estimate(value, x.size, draws=DRAWS, seed=seed)
-        assert None not in (found.low, found.high, alone.low, alone.high)
+        assert None not in (found.low, found.high)
         hits += found.low <= 0.5 <= found.high  # type: ignore[operator]
-        naive += alone.low <= 0.5 <= alone.high  # type: ignore[operator]
+        if seed < NAIVE:
+            alone = resampled.estimate(value, x.size, draws=DRAWS, seed=seed)
+            assert None not in (alone.low, alone.high)
+            naive += alone.low <= 0.5 <= alone.high  # type: ignore[operator]
 
     assert at_least(hits, RUNS, 0.91)
-    assert not at_least(naive, RUNS, 0.8)
+    assert not at_least(naive, NAIVE, 0.8)
 
 
 def test_no_difference_is_seldom_called_one_and_a_large_one_is_found() -> None:
@@ -102,7 +112,9 @@ def test_a_weighted_mean_covers_what_it_estimates() -> None:
             estimates.weighted_mean([1, 2, 3], bad)
 
 
-def test_weighted_pairs_keep_their_level_and_find_what_is_there() -> None:
+def test_weighted_pairs_keep_their_level_and_find_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A test by permutations keeps its level with any number of them (Phipson and Smyth 2010).
+    monkeypatch.setattr(paired, "_PERMUTATIONS", 999)
     rng = np.random.default_rng(5)
     weights = rng.choice([1.0, 5.0], size=120)
     wrong = sum(

@@ -53,6 +53,23 @@ def place(up: Running) -> Place:
         return Place(client)
 
 
+def test_an_alias_is_named_beside_the_version_that_it_stands_for(cli: Cli, place: Place, up: Running) -> None:
+    """Before it is asked, in the verdict, and on the run."""
+    with gimbal.Client(up.url) as client:
+        client.assets.move_alias(place.good, "production", to="v1")
+        words = ("eval", "run", place.suite, "--margin", "0.05", "--target", f"{place.good}@production")
+        alone = cli(*words)
+        both = cli(*words, "--against", f"{place.good}@v1")
+        runs = client.evaluations.list(subject=f"{place.good}@v1").items
+
+    said = f"{place.good}@v1 (asked as {place.good}@production)"
+    assert [alone.code, both.code] == [0, 0], (alone.out, both.out)
+    assert f"{said}: 120 examples" in alone.err
+    assert said in alone.out
+    assert f"{said} is equivalent to {place.good}@v1." in both.out
+    assert runs[-1].asked == f"{place.good}@production"
+
+
 def test_the_exit_code_is_the_verdict(cli: Cli, place: Place, tmp_path: Path) -> None:
     """Better and equivalent are 0, worse is 1; the files for CI say the same."""
     junit, summary = tmp_path / "r.xml", tmp_path / "r.md"

@@ -25,7 +25,9 @@ async def test_a_question_is_answered_and_traced(ctx, upstream):
 async def test_texts_become_vectors_of_length_one(ctx, upstream):
     found = await embedded(ctx, "up/vec", ["a", "b"])
 
-    assert found == [[0.6, 0.8], [1.0, 0.0]]
+    assert found.vectors == [[0.6, 0.8], [1.0, 0.0]]
+    assert found.cost is None, "up/vec has no price"
+    assert (await embedded(ctx, "openai/text-embedding-3-small", ["a", "b"])).cost > 0
 
 
 async def test_what_makes_no_vectors_says_so(ctx, upstream):

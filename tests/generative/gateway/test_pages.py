@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from tests.browser import OpenPage, browser_page
+from tests.browser import OpenPage, at_both_widths, browser_page
 from tests.served import serve
 
 import gimbal.axis.evals.operations
@@ -288,14 +288,17 @@ async def test_pages_fit_their_window_and_nothing_complains(site, ctx, browser_p
     await routes.publish(ctx, PublishRoute(text=ROUTE))
     await asyncio.gather(*(call(site, "route:support") for _ in range(12)))
 
-    for path in (
-        "",
-        "/routes",
-        "/routes/route:support?try=1",
-        "/providers",
-        "/playground?model=up/tiny&model=a&model=b",
-    ):
-        for width, theme in ((1280, "light"), (390, "dark")):
-            opened = await browser_page(f"{site.base_url}{at(site, path)}", width=width, theme=theme)
-            assert opened.complaints == [], path
-            assert await opened.overflow() == [], path
+    async def look(width: int, theme: str) -> None:
+        tab = None
+        for path in (
+            "",
+            "/routes",
+            "/routes/route:support?try=1",
+            "/providers",
+            "/playground?model=up/tiny&model=a&model=b",
+        ):
+            tab = await browser_page(f"{site.base_url}{at(site, path)}", width=width, theme=theme, tab=tab)
+            assert tab.complaints == [], path
+            assert await tab.overflow() == [], path
+
+    await at_both_widths(look)

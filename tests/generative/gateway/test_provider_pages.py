@@ -5,7 +5,7 @@ import re
 
 import msgspec
 import pytest
-from tests.browser import OpenPage, browser_page
+from tests.browser import OpenPage, at_both_widths, browser_page
 from tests.generative.gateway.test_pages import KEY, at, ctx, page, post, site, words
 
 from gimbal.axis.projects.model import CreateKey
@@ -154,8 +154,12 @@ def test_every_identity_has_words_of_its_own():
 @pytest.mark.browser
 async def test_the_page_of_one_provider_fits_its_window(site, browser_page: OpenPage):
     await post(site, "/providers", **AWS)
-    for path in ("/providers?show=aws", "/providers?change=aws"):
-        for width, theme in ((1280, "light"), (390, "dark")):
-            opened = await browser_page(f"{site.base_url}{at(site, path)}", width=width, theme=theme)
-            assert opened.complaints == [], path
-            assert await opened.overflow() == [], path
+
+    async def look(width: int, theme: str) -> None:
+        tab = None
+        for path in ("/providers?show=aws", "/providers?change=aws"):
+            tab = await browser_page(f"{site.base_url}{at(site, path)}", width=width, theme=theme, tab=tab)
+            assert tab.complaints == [], path
+            assert await tab.overflow() == [], path
+
+    await at_both_widths(look)

@@ -122,10 +122,11 @@ async def test_a_version_without_an_alias_that_was_removed_is_still_there(site: 
 async def test_every_page_can_be_read_and_named(
     site: httpx.AsyncClient, browser_page: OpenPage, width: int, theme: str
 ):
+    tab = None
     for path in (PAGE, f"{PAGE}?by=users", f"{PAGE}/compare", f"{PAGE}/try", f"{PAGE}/edit", "/p/default/prompts/new"):
-        opened = await browser_page(f"{site.base_url}{path}", width=width, theme=theme)
-        page = opened.page
-        assert opened.status == 200, path
+        tab = await browser_page(f"{site.base_url}{path}", width=width, theme=theme, tab=tab)
+        page = tab.page
+        assert tab.status == 200, path
         assert [await page.evaluate(look) for look in (NAMELESS, FAINT, CUT)] == [[], [], []], path
-        assert await opened.overflow() == [], path
-        assert opened.complaints == [], path
+        assert await tab.overflow() == [], path
+        assert tab.complaints == [], path

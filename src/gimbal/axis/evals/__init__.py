@@ -5,7 +5,6 @@ as evidence.
 """
 
 from gimbal.axis.evals.model import (
-    Comparison,
     CreateSuite,
     EvaluationResult,
     EvaluationRun,
@@ -14,6 +13,7 @@ from gimbal.axis.evals.model import (
     StartEvaluation,
 )
 from gimbal.axis.evals.target import TargetOutput
+from gimbal.axis.evals.verdicts import Comparison
 
 __all__ = [
     "Comparison",

@@ -4,10 +4,11 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from gimbal.axis.evals.model import Comparison, EvaluationResult, ScorerComparison, verdict_of
+from gimbal.axis.evals.model import EvaluationResult
 from gimbal.axis.evals.samples import Samples
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.summing import by_example
+from gimbal.axis.evals.verdicts import Comparison, ScorerComparison, verdict_of
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.stats import estimates, paired, resampled
 from gimbal.kernel.context import Context
@@ -20,7 +21,7 @@ async def compare_runs(
     """Compare two finished runs on the same suite version; raise Conflict when they cannot be paired, BadInput for a margin."""
     if not 0 <= margin < math.inf:
         raise BadInput("A margin is a number from 0.", where="margin", todo="Use 0.02, or 0 for none.")
-    before, after = await evaluations.get(ctx, before_id), await evaluations.get(ctx, after_id)
+    before, after = await evaluations.runs.get(ctx, before_id), await evaluations.runs.get(ctx, after_id)
     for run in (before, after):
         if run.status != "done":
             raise Conflict(f"The evaluation {run.id} is {run.status}.", where="id", todo="Wait until it is done.")

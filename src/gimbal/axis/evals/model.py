@@ -1,7 +1,6 @@
-"""Records of suites, evaluation runs and comparisons; the asset kind `suite`."""
+"""Records of suites and evaluation runs; the asset kind `suite`."""
 
 import codecs
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -80,7 +79,8 @@ class EvaluationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 300.0
     """Seconds after which a call counts as timed out."""
     max_cost: Decimal | None = None
-    """US dollars that the run may cost; it stops before a call that could pass them. Null for no cap."""
+    """US dollars that the run may cost, judges and all; it stops before an answer that could pass them. What judging costs is
+    known from the answers before: one that is dearer may pass the cap by that much. Null for no cap."""
     cache: bool = True
     """Whether an answer that an earlier run got for the same content and the same repeat is taken instead of asking."""
 
@@ -92,6 +92,8 @@ class StartEvaluation(EvaluationOptions, frozen=True, kw_only=True, forbid_unkno
     """Reference of the suite: `suite:help/questions`."""
     subject: str = ""
     """Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task."""
+    asked: str = ""
+    """The name that `subject` was looked up by before, to be noted with the run; without one `subject` itself."""
 
 
 class ResumeEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +114,8 @@ class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     suite: ResolvedRef
     subject: ResolvedRef
+    asked: str = ""
+    """The name that stands for the subject now, such as `endpoint:help/answer`; empty where the version itself was named."""
     examples: int
     repeats: int
     cached: int
@@ -124,6 +128,10 @@ class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars that they can cost at most; null when unknown."""
     unpriced: str
     """Why the cost is unknown."""
+    judges: list[str]
+    """Models and embedders that scorers ask; what they are asked is in neither `calls` nor `cost`."""
+    judge_cost: Decimal | None
+    """US dollars of that for all answers, about: as in the newest run of the suite that tells; null when unknown."""
     detectable: float | None
     """Smallest difference of a share that this many examples find with 80 % power, if answers of two versions agree as
     half correlated ones do; null with fewer than two clusters."""
@@ -168,6 +176,9 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     suite: ResolvedRef
     subject: ResolvedRef
+    asked: str = ""
+    """The name that stood for the subject when it began: `endpoint:help/answer`, `prompt:help/answer@production`; empty where
+    the version itself was named, and of runs of before that was noted."""
     status: str
     """`running`, `done`, `failed`, `cancelled`, or `stopped` at its cost cap."""
     done: int
@@ -184,6 +195,8 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     """What brings the answers from outside: `gimbal for Python`, `promptfoo`; empty where this server asks for them."""
     answered_at: datetime | None = None
     """When the last answer from outside came; null before there is one, and where this server asks."""
+    generation: int = 0
+    """How often it was gone on with, and, where answers come from outside, finished: results replace none of a later one."""
     started_at: datetime
     started_by: str
     finished_at: datetime | None = None
@@ -192,6 +205,12 @@ class EvaluationRun(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars of all calls that this run made and whose price is known."""
     unpriced: int = 0
     """Calls whose price is not known."""
+    judge_calls: int = 0
+    """Calls of models and embedders that scorers made to judge the answers."""
+    judge_cost: Decimal | None = None
+    """US dollars of those whose price is known; null where there is none."""
+    judge_unpriced: int = 0
+    """How many of them have no price that is known."""
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     error: str = ""
@@ -237,60 +256,18 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars that the answer cost when it was made; null when unknown."""
     cached: bool = False
     """Whether the answer was made by an earlier run; the trace is of then."""
+    judge_calls: int = 0
+    """Calls of models and embedders that scorers made to judge it."""
+    judge_cost: Decimal | None = None
+    """US dollars of those whose price is known; null where there is none."""
+    judge_unpriced: int = 0
+    """How many of them have no price that is known."""
     error: str
     failure: str = ""
     """Of what kind: `error`, `refused` or `timed_out`; empty when nothing went wrong."""
     judged: bool = True
-    """Whether the suite's scorers have seen it: an answer from outside waits for that until its run is finished."""
-
-
-class ScorerComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One scorer, two subjects, the same examples."""
-
-    scorer: str
-    before: Estimate
-    after: Estimate
-    difference: Estimate
-    """After minus before, paired by example."""
-    verdict: str
-    """`better`, `worse`, `equivalent` or `underpowered`; `neither` of a scorer whose values are neither good nor bad."""
-    p_value: float | None
-    detectable: float | None
-    """Smallest difference that this many examples would find with 80 % power."""
-    unit: str = ""
-    """Of the value: `ms`, `USD`; empty for a share or a mark."""
-    paired: int
-    unpaired: int
-    """Examples that only one side has a value for."""
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two evaluation runs on the same suite."""
-
-    before: EvaluationRun
-    after: EvaluationRun
-    margin: float
-    """Differences within ± this count as equivalent."""
-    verdict: str
-    """Of all scorers of marks together, see `verdict_of`: what is counted in `ms` or `USD` is shown, and decides nothing."""
-    scorers: list[ScorerComparison]
-
-
-_VERDICTS = ("worse", "underpowered", "better")
-"""The first of these that a scorer says is the verdict of all."""
-
-
-def verdict_of(rows: Sequence[ScorerComparison], scorers: Sequence[str] = ()) -> str:
-    """Return what scorers say together: `worse` where one does, else `underpowered`, else `better`, else `equivalent`.
-
-    Of those that are named; without names of all that give marks (a margin is one of marks, not of milliseconds) and had
-    something to judge. Where none is left nothing was shown: `underpowered`.
-    """
-    chosen = [row for row in rows if row.scorer in scorers]
-    if not scorers:
-        chosen = [row for row in rows if not row.unit and row.verdict != "neither" and (row.paired or row.unpaired)]
-    said = {row.verdict for row in chosen}
-    return next((verdict for verdict in _VERDICTS if verdict in said), "equivalent" if said else "underpowered")
+    """Whether the suite's scorers have seen it: an answer from outside waits for that until its run is finished, one whose
+    judging the cap cut off until the run goes on."""
 
 
 def check_examples(examples: list[Example]) -> None:

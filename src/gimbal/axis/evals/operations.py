@@ -10,7 +10,6 @@ from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.functions import RegisterFunction
 from gimbal.axis.evals.model import (
     AddExamples,
-    Comparison,
     CreateSuite,
     EvaluationPlan,
     EvaluationResult,
@@ -22,6 +21,7 @@ from gimbal.axis.evals.model import (
 from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.evals.verdicts import Comparison
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.operations import describe, operation
@@ -111,13 +111,13 @@ async def list_evaluations(
     limit: int = 50,
 ) -> Page[EvaluationRun]:
     """List evaluation runs, newest first."""
-    return await ctx.get(Evaluations).page(ctx, suite=suite, subject=subject, cursor=cursor, limit=limit)
+    return await ctx.get(Evaluations).runs.page(ctx, suite=suite, subject=subject, cursor=cursor, limit=limit)
 
 
 @operation("GET", "/projects/{project}/evaluations/{id}", name="evaluations.show", allow=Permission.VIEW)
 async def show_evaluation(ctx: Context, project: str, id: str) -> EvaluationRun:  # noqa: A002 - the name in the path
     """Show an evaluation run with its estimates."""
-    return await ctx.get(Evaluations).get(ctx, id)
+    return await ctx.get(Evaluations).runs.get(ctx, id)
 
 
 @operation("GET", "/projects/{project}/evaluations/{id}/results", name="evaluations.results", allow=Permission.VIEW)
@@ -133,7 +133,7 @@ async def evaluation_results(
 ) -> Page[EvaluationResult]:
     """List what came of each example, in the order of the suite or the worst first."""
     evaluations = ctx.get(Evaluations)
-    run = await evaluations.get(ctx, id)
+    run = await evaluations.runs.get(ctx, id)
     return await evaluations.results_page(ctx, run, scorer=scorer, only=only, order=order, cursor=cursor, limit=limit)
 
 

@@ -22,7 +22,7 @@ _LEAST_MOVE = 1e-9
 @page("/evaluations", title="Evaluations", nav="Evaluations", order=40, icon="evaluations")
 async def evaluations_page(ctx: Context, request: PageRequest) -> View:
     """Show evaluation runs, newest first."""
-    found = await ctx.get(Evaluations).page(
+    found = await ctx.get(Evaluations).runs.page(
         ctx,
         suite=request.query.get("suite"),
         subject=request.query.get("subject"),
@@ -88,7 +88,7 @@ def _changed(
 async def evaluation_page(ctx: Context, request: PageRequest) -> View:
     """Show one run: what each scorer found, what is missing, and the answers."""
     evaluations = ctx.get(Evaluations)
-    run = await evaluations.get(ctx, request.path["id"])
+    run = await evaluations.runs.get(ctx, request.path["id"])
     scorers = await evaluations.scorers(ctx, run)
     names = [one.name for one in scorers]
     only, scorer = request.query.get("only", ""), request.query.get("scorer", "")
@@ -101,7 +101,7 @@ async def evaluation_page(ctx: Context, request: PageRequest) -> View:
         cursor=request.query.get("cursor"),
         limit=_ROWS,
     )
-    others = await evaluations.page(ctx, suite=str(run.suite), limit=20)
+    others = await evaluations.runs.page(ctx, suite=str(run.suite), limit=20)
     data = {
         "run": run,
         "results": results,

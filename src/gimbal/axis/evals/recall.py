@@ -12,7 +12,7 @@ import blake3
 import msgspec
 
 from gimbal.axis.evals.model import Example
-from gimbal.axis.evals.results import COLUMNS, TABLE, Ask, from_row, output_of
+from gimbal.axis.evals.results import COLUMNS, TABLE, WRITTEN, Ask, from_row, output_of
 from gimbal.axis.evals.target import TargetOutput
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context
@@ -55,7 +55,7 @@ class Recall:
     async def _of(self, keys: Sequence[str]) -> dict[str, TargetOutput]:
         rows = await self._columns.query(
             f"SELECT cache_key, {COLUMNS} FROM {TABLE} WHERE project = {{project:String}} "
-            "AND cache_key IN {keys:Array(String)} AND error = '' ORDER BY written_us",
+            f"AND cache_key IN {{keys:Array(String)}} AND error = '' ORDER BY {WRITTEN}",
             {"project": self._project, "keys": list(keys)},
         )
         return {row["cache_key"]: output_of(from_row(_without_key(row))) for row in rows}

@@ -2,6 +2,9 @@
 
 A run is opened, gets answers, and is finished; from then on it is one like all others. What is stored without a judgement
 is marked so, and that mark is where a judging that was cut off goes on.
+
+Finishing a run and opening it again each begin a generation of it, and rows are stored as of the generation that their writer
+saw: an answer that arrives after its judgement, held up on its way, does not undo it.
 """
 
 import asyncio
@@ -21,11 +24,14 @@ from gimbal.axis.evals.answers import (
     RecordedAnswer,
     check_answer,
 )
-from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, EvaluationRun, Example, RunEvaluation
+from gimbal.axis.evals.metering import Tally, metered
+from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, EvaluationRun, Example
 from gimbal.axis.evals.results import TABLE, Answer, output_of, said_elsewhere, to_rows
 from gimbal.axis.evals.running import judged
+from gimbal.axis.evals.runs import JUDGE_JOB
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.store import evaluations
+from gimbal.axis.evals.subject import asked_as
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
 from gimbal.axis.evals.target import TargetOutput
 from gimbal.axis.scores.model import ScoreValue
@@ -33,7 +39,6 @@ from gimbal.axis.scores.scorer import Applied
 from gimbal.axis.traces.model import TraceSummary
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.compute.jobs import Jobs
-from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context
@@ -41,7 +46,6 @@ from gimbal.kernel.errors import BadInput, Busy, Conflict
 from gimbal.kernel.ids import new_id
 from gimbal.kernel.refs import Ref
 
-JUDGE_JOB = "evals.judge"
 OnJudged = Callable[[int, int], Awaitable[None]]
 _PART = 100
 """Answers that are judged and stored together: so many are judged again after a crash, at most."""
@@ -66,14 +70,14 @@ class AnswerRecorder:
     """Takes answers from outside and has them judged."""
 
     def __init__(
-        self, catalog: Catalog, columns: Columns, writer: Writer, assets: Assets, suites: Suites, runs: Evaluations
+        self, columns: Columns, writer: Writer, assets: Assets, suites: Suites, evaluations: Evaluations
     ) -> None:
-        self._catalog = catalog
         self._columns = columns
         self._writer = writer
         self._assets = assets
         self._suites = suites
-        self._runs = runs
+        self._evaluations = evaluations
+        self._runs = evaluations.runs
         # A run of ten thousand answers comes in a hundred calls: its examples are not read anew for each.
         self._known: dict[str, _Suite] = {}
 
@@ -89,6 +93,7 @@ class AnswerRecorder:
             id=new_id(),
             suite=suite.ref,
             subject=subject.ref,
+            asked=asked_as(body.subject, subject.ref),
             status="running",
             done=0,
             total=int(suite.manifest["examples"]) * repeats,
@@ -110,15 +115,19 @@ class AnswerRecorder:
         _check_open(run)
         suite = await self._suite(ctx, run)
         _check(body.answers, suite, run.repeats)
-        await self._write(ctx, run, [_unjudged(one, suite, run.repeats) for one in body.answers], while_open=True)
+        await self._write(ctx, run, [_unjudged(one, suite, run.repeats) for one in body.answers])
         done = await reading.count(self._columns, ctx, run.id)
         # Not before they are stored. Whoever finishes a run while answers are on their way hears that it is finished.
-        of_run = (evaluations.c.id == run.id, evaluations.c.status == "running", evaluations.c.job_id.is_(None))
+        of_run = (evaluations.c.status == "running", evaluations.c.job_id.is_(None))
         at_least = sa.case((evaluations.c.done < done, done), else_=evaluations.c.done)
-        async with self._catalog.write(ctx) as tx:
-            await tx.execute(evaluations.update().where(*of_run).values(done=at_least, answered_at=ctx.now()))
+        await self._runs.note(run.id, *of_run, done=at_least, answered_at=ctx.now())
         found = await self._runs.get(ctx, run.id)
         _check_open(found)
+        if found.generation != run.generation:
+            # What was stored is of before, and whatever was judged since then counts instead.
+            raise Conflict(
+                "The evaluation was finished and opened again meanwhile.", where="id", todo="Send the same again."
+            )
         return found
 
     async def finish(self, ctx: Context, run_id: str, jobs: Jobs) -> EvaluationRun:
@@ -130,21 +139,16 @@ class AnswerRecorder:
         if run.client and run.status in {"running", "done"} and not run.open:
             return run
         _check_open(run)
-        async with self._catalog.write(ctx) as tx:
-            project = ctx.project or "default"
-            job = await jobs.enqueue_in(tx, project, ctx.principal, JUDGE_JOB, RunEvaluation(evaluation_id=run.id))
-            same = (evaluations.c.id == run.id, evaluations.c.status == "running", evaluations.c.job_id.is_(None))
-            changed = await tx.execute(evaluations.update().where(*same).values(job_id=job.id))
-            if not changed.rowcount:
-                raise Conflict("The evaluation was finished or cancelled meanwhile.", where="id", todo="Look at it.")
-        return await self._runs.get(ctx, run_id)
+        running = evaluations.c.status == "running"
+        following = run.generation + 1
+        return await self._runs.hand_on(ctx, run, running, job=JUDGE_JOB, jobs=jobs, generation=following)
 
     async def judge(self, ctx: Context, run_id: str, *, progress: OnJudged | None = None) -> EvaluationRun:
         """Judge what is stored and not judged, note what nobody answered, and sum up; cut off, it goes on where it was."""
-        return await self._runs.carry(ctx, run_id, lambda run: self._judge(ctx, run, progress))
+        return await self._evaluations.carry(ctx, run_id, lambda run: self._judge(ctx, run, progress))
 
     async def _judge(self, ctx: Context, run: EvaluationRun, progress: OnJudged | None) -> None:
-        scorers = await self._runs.scorers(ctx, run)
+        scorers = await self._evaluations.scorers(ctx, run)
         suite = await self._suite(ctx, run)
         for _ in range(_ROUNDS):
             await self._judge_stored(ctx, run, suite, scorers, progress)
@@ -152,7 +156,7 @@ class AnswerRecorder:
             # An answer whose sender hears only now that the run was finished may have come between.
             if not await reading.count(self._columns, ctx, run.id, judged=False):
                 break
-        await self._runs.finish(ctx, run.id, scorers, status="done")
+        await self._evaluations.finish(ctx, run, scorers, status="done")
 
     async def _judge_stored(
         self, ctx: Context, run: EvaluationRun, suite: _Suite, scorers: Sequence[Applied], progress: OnJudged | None
@@ -167,14 +171,16 @@ class AnswerRecorder:
                 position: int, row: EvaluationResult, output: TargetOutput, asking: asyncio.Semaphore = asking
             ) -> Answer:
                 example = suite.examples[suite.places[row.example_id]]
+                tally = Tally()
                 async with asking:
-                    scores = await judged(ctx, scorers, example, output)
+                    scores = await judged(metered(ctx, scorers, tally), scorers, example, output)
                 return Answer(
                     position=position,
                     repeat=row.repeat,
                     example=example,
                     output=output,
                     scores=scores | said_elsewhere(row),
+                    tally=tally,
                 )
 
             answers = await asyncio.gather(
@@ -216,15 +222,10 @@ class AnswerRecorder:
             del self._known[next(iter(self._known))]
         return known
 
-    async def _write(
-        self, ctx: Context, run: EvaluationRun, answers: Sequence[Answer], *, while_open: bool = False
-    ) -> None:
-        """Store answers; with `while_open` raise Conflict, and store nothing, once the run takes none."""
-        rows = to_rows(ctx.project or "default", run.id, answers)
+    async def _write(self, ctx: Context, run: EvaluationRun, answers: Sequence[Answer]) -> None:
+        """Store answers as of the generation of `run`: however late they arrive, they replace nothing of a later one."""
+        rows = to_rows(ctx.project or "default", run.id, answers, generation=run.generation)
         for attempt in range(1, _WRITES + 1):
-            if while_open:
-                # Each time: what has waited until its run was judged would undo the judgement.
-                _check_open(await self._runs.get(ctx, run.id))
             try:
                 return await self._writer.write(TABLE, rows)
             except Busy as problem:

@@ -8,22 +8,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import EvaluationOptions, Example
+from gimbal.axis.evals.metering import Tally, judges_of, metered
+from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, Example
+from gimbal.axis.evals.purse import Purse
 from gimbal.axis.evals.recall import Recall
-from gimbal.axis.evals.results import TABLE, Answer, Ask, seen_of, to_rows
+from gimbal.axis.evals.results import TABLE, Answer, Ask, output_of, seen_of, tally_of, to_rows
 from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
 from gimbal.axis.scores.model import Missing, ScoreValue
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.storage.writer import Rows, Writer
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Busy, GimbalError, Unpriced
-from gimbal.kernel.money import ZERO, format_money
+from gimbal.kernel.money import ZERO
 
 _log = logging.getLogger(__name__)
 _LONGEST_ERROR = 2_000
@@ -67,8 +69,15 @@ class Running:
         recall: Recall | None,
         tell: Tell,
         spent: Decimal = ZERO,
+        judging: Decimal | None = None,
+        kept: Mapping[int, EvaluationResult] | None = None,
+        generation: int = 0,
     ) -> None:
-        """`spent` is what earlier attempts cost: the cap is of the whole run."""
+        """`spent` is what earlier attempts cost: the cap is of the whole run.
+
+        `judging` is what judging an answer cost them at most, None where nobody knows. `kept` are answers by place that they
+        got and could not judge any more.
+        """
         self._ctx = ctx
         self._run_id = run_id
         self._subject = subject
@@ -78,11 +87,14 @@ class Running:
         self._recall = recall
         self._tell = tell
         self._writer = writer
-        self._spent = spent
-        self._dearest = max(foreseen.most or ZERO, foreseen.cost or ZERO)
-        self._reserved = 0
-        """Calls that money is kept for."""
-        self._settled = asyncio.Event()
+        self._kept = kept or {}
+        self._generation = generation
+        self._purse = Purse(
+            options.max_cost,
+            spent=spent,
+            dearest=max(foreseen.most or ZERO, foreseen.cost or ZERO),
+            judging=judging if judges_of(scorers) else ZERO,
+        )
         self._next_at = 0.0
         self._storing: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_UNSTORED)
@@ -90,8 +102,16 @@ class Running:
         self._done = self._fresh = self.cached = 0
         self._total = 0
         self._failure: BaseException | None = None
-        self.stopped = ""
+
+    @property
+    def stopped(self) -> str:
         """Why it stopped before its end; empty when it did not."""
+        return self._purse.stopped or ("" if self._failure is None else "An answer could not be stored.")
+
+    @property
+    def spent(self) -> Decimal:
+        """US dollars, those of earlier attempts among them."""
+        return self._purse.spent
 
     async def go(self, asks: Sequence[Ask], stored: int) -> None:
         """Have every answer asked for, judged and stored; raise what keeps the run from going on.
@@ -113,15 +133,27 @@ class Running:
         for ask in waiting:
             if self.stopped:
                 return
-            known = None if self._recall is None else await self._recall.find(ask)
-            if known is None:
-                if not await self._may_spend():
-                    return
-                output = await self._asked(ask.example)
-            else:
-                output = known
-                self.cached += 1
-            await self._keep(ask, output, cached=known is not None)
+            known, cached, tally = await self._known(ask)
+            if not await self._purse.keep(asking=known is None):
+                return
+            try:
+                output = await self._asked(ask.example) if known is None else known
+                ctx = metered(self._ctx, self._scorers, tally, self._purse)
+                scores = await judged(ctx, self._scorers, ask.example, output)
+            finally:
+                self._purse.judged(tally)
+            self.cached += cached
+            if tally.refused:
+                # It is judged when the run goes on; what was asked of it is paid for.
+                scores = {}
+            await self._keep(ask, output, scores, tally, cached=cached)
+
+    async def _known(self, ask: Ask) -> tuple[TargetOutput | None, bool, Tally]:
+        """Return an answer that is there already, whether another run made it, and what judging it has cost so far."""
+        if (row := self._kept.get(ask.position)) is not None:
+            return output_of(row), row.cached, tally_of(row)
+        known = None if self._recall is None else await self._recall.find(ask)
+        return known, known is not None, Tally()
 
     async def _asked(self, example: Example) -> TargetOutput:
         """Call the target, again where it was only too early; settle what it cost."""
@@ -135,13 +167,7 @@ class Running:
                 # Those who wait for the same second do not all come again in it.
                 await asyncio.sleep(min(output.retry_after_s, _LONGEST_WAIT_S) * random.uniform(1, 1.25))  # noqa: S311
         finally:
-            self._reserved -= 1
-            if output.cost is not None:
-                self._spent += output.cost
-                self._dearest = max(self._dearest, output.cost)
-            self._settled.set()
-        if output.cost is None and not output.error and self._options.max_cost is not None:
-            self.stopped = "What an answer cost is not known, so the cap cannot be held."
+            self._purse.answered(output.cost, failed=bool(output.error))
         return output
 
     async def _called(self, example: Example) -> TargetOutput:
@@ -167,35 +193,21 @@ class Running:
         if turn > now:
             await asyncio.sleep(turn - now)
 
-    async def _may_spend(self) -> bool:
-        """Keep money for one call; False where the cap leaves none, once no call is under way that could cost less."""
-        cap = self._options.max_cost
-        while cap is not None and self._spent + self._dearest * (self._reserved + 1) > cap:
-            if self.stopped:
-                return False
-            if not self._reserved:
-                left = max(cap - self._spent, ZERO)
-                self.stopped = (
-                    f"The cap of {format_money(cap)} is reached: {format_money(left)} is left of it, "
-                    f"and a call may cost {format_money(self._dearest)}."
-                )
-                return False
-            self._settled.clear()
-            await self._settled.wait()
-        self._reserved += 1
-        return True
-
-    async def _keep(self, ask: Ask, output: TargetOutput, *, cached: bool) -> None:
-        """Judge an answer and hand it to the writer; whoever asked goes on while it is stored."""
+    async def _keep(
+        self, ask: Ask, output: TargetOutput, scores: dict[str, ScoreValue], tally: Tally, *, cached: bool
+    ) -> None:
+        """Hand an answer to the writer; whoever asked goes on while it is stored."""
         key = "" if self._recall is None or output.error else self._recall.key(ask)
         answer = Answer(
             position=ask.position,
             repeat=ask.repeat,
             example=ask.example,
             output=output,
-            scores=await judged(self._ctx, self._scorers, ask.example, output),
+            scores=scores,
             cache_key=key,
             cached=cached,
+            tally=tally,
+            judged=not tally.refused,
         )
         await self._room.acquire()
         storing = asyncio.create_task(self._store(answer))
@@ -207,7 +219,8 @@ class Running:
 
     async def _store(self, answer: Answer) -> None:
         try:
-            await self._write(to_rows(self._ctx.project or "default", self._run_id, [answer]))
+            rows = to_rows(self._ctx.project or "default", self._run_id, [answer], generation=self._generation)
+            await self._write(rows)
             self._done += 1
             await self._report()
         finally:
@@ -228,7 +241,6 @@ class Running:
         self._storing.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             self._failure = problem
-            self.stopped = self.stopped or "An answer could not be stored."
 
     def check(self) -> None:
         """Raise what kept an answer from being stored."""
@@ -243,7 +255,7 @@ class Running:
         pace = (now - self._begun) / self._fresh if self._fresh else None
         left = None if pace is None else pace * (self._total - self._done)
         await self._tell(
-            Progress(done=self._done, total=self._total, cached=self.cached, spent=self._spent, left_s=left)
+            Progress(done=self._done, total=self._total, cached=self.cached, spent=self._purse.spent, left_s=left)
         )
 
 

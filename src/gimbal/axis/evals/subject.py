@@ -5,7 +5,7 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.target import NAMED, TARGETS
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import NotFound
-from gimbal.kernel.refs import Ref
+from gimbal.kernel.refs import AtAlias, Ref, ResolvedRef
 
 
 async def subject_of(ctx: Context, assets: Assets, text: str) -> Version:
@@ -22,6 +22,12 @@ async def subject_of(ctx: Context, assets: Assets, text: str) -> Version:
         version = await assets.resolve(ctx, ref)
     _check_kind(version.kind)
     return version
+
+
+def asked_as(text: str, version: ResolvedRef) -> str:
+    """Return the name by which a version was asked for: an endpoint's, an alias; empty where it is that of the version."""
+    ref = Ref.parse(text)
+    return "" if ref.asset == version.asset and not isinstance(ref.selector, AtAlias) else str(ref)
 
 
 def _check_kind(kind: str) -> None:

@@ -1,14 +1,15 @@
 """The jobs that carry evaluations out and judge answers from outside; they go on where a killed worker left off."""
 
 from gimbal.axis.evals.model import EvaluationRun, RunEvaluation
-from gimbal.axis.evals.recording import JUDGE_JOB, AnswerRecorder
+from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.running import Progress
-from gimbal.axis.evals.service import JOB, Evaluations
+from gimbal.axis.evals.runs import JUDGE_JOB, RUN_JOB
+from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.compute.jobs import JobContext, job
 from gimbal.kernel.money import format_money
 
 
-@job(JOB, retries=3)
+@job(RUN_JOB, retries=3)
 async def run_evaluation(jc: JobContext, payload: RunEvaluation) -> EvaluationRun:
     """Put the subject through the suite."""
     ctx = jc.context()

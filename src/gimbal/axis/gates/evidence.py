@@ -58,7 +58,7 @@ async def evaluation_evidence(ctx: Context, rule: Rule, version: Version) -> tup
     """Return the scores of the newest finished evaluation of a version on the rule's suite; raise NotReady."""
     evaluations = ctx.get(Evaluations)
     suite = await ctx.get(Assets).resolve(ctx, Ref.parse(rule.source, kind="suite"))
-    run, looks = await evaluations.latest(ctx, suite.ref, version.ref)
+    run, looks = await evaluations.runs.latest(ctx, suite.ref, version.ref)
     if run is None:
         raise NotReady(
             f"{version.ref} has not been evaluated on {suite.ref}.",

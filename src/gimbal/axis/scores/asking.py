@@ -21,6 +21,15 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars; null when unknown."""
 
 
+class Embedded(msgspec.Struct, frozen=True, kw_only=True):
+    """Vectors of texts."""
+
+    vectors: list[list[float]]
+    """One per text, of length 1."""
+    cost: Decimal | None = None
+    """US dollars; null when unknown."""
+
+
 class Complete(Protocol):
     """One call of a model, through the gateway: priced, limited and traced like any other."""
 
@@ -34,8 +43,8 @@ class Complete(Protocol):
 class Embed(Protocol):
     """Vectors of texts."""
 
-    async def __call__(self, ctx: Context, embedder: str, texts: Sequence[str]) -> list[list[float]]:
-        """Return a vector per text, of length 1; raise NotFound for an embedder that is not there."""
+    async def __call__(self, ctx: Context, embedder: str, texts: Sequence[str]) -> Embedded:
+        """Return a vector per text; raise NotFound for an embedder that is not there."""
         ...
 
 

@@ -147,6 +147,11 @@ class Applied:
             self._given = {}
 
     @property
+    def asks(self) -> str:
+        """The model or the embedder that it asks for each answer; empty where it asks none."""
+        return str(self._given.get("model") or self._given.get("embedder") or "")
+
+    @property
     def metric(self) -> SuiteMetric | None:
         """The metric over all outputs that this is; None for a scorer of single ones."""
         return self._scorer if isinstance(self._scorer, SuiteMetric) else None

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gimbal.faces.cli import functions, importing_answers, show, watching
-from gimbal.kernel.errors import BadInput, GimbalError
+from gimbal.kernel.errors import BadInput
 
 if TYPE_CHECKING:
     from gimbal.axis.evals.model import EvaluationPlan, EvaluationRun
@@ -59,20 +59,10 @@ def run(
         "repeats": repeats, "concurrency": concurrency, "per_minute": per_minute, "timeout_s": timeout,
         "max_cost": max_cost, "cache": cache,
     }  # fmt: skip
-    try:
-        with Client(project=project) as client:
-            code = _Evaluation(client, suite, options, resume=resume, quiet=json).verdict(
-                target, against, margin, scorers=scorer or [], fresh=fresh, yes=yes, files=(junit, markdown)
-            )
-    except GimbalError as problem:
-        show.error(problem)
-        code = watching.ERROR
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        # As an error of any other command it would exit with 1, which says worse here.
-        show.error(BadInput(f"{problem}.", todo="Check the path and the permissions."))
-        code = watching.ERROR
+    with watching.errors_exit(), Client(project=project) as client:
+        code = _Evaluation(client, suite, options, resume=resume, quiet=json).verdict(
+            target, against, margin, scorers=scorer or [], fresh=fresh, yes=yes, files=(junit, markdown)
+        )
     raise SystemExit(code)
 
 
@@ -128,7 +118,9 @@ class _Evaluation:
     def _known(self, plan: "EvaluationPlan") -> "EvaluationRun | None":
         """Return the newest finished run of exactly this version on exactly this suite."""
         found = self._client.evaluations.list(suite=str(plan.suite), subject=str(plan.subject), limit=20)
-        return next((r for r in found.items if r.status == "done" and r.repeats == plan.repeats and not r.client), None)
+        fitting = (r for r in found.items if r.status == "done" and r.repeats == plan.repeats and not r.client)
+        # The verdict speaks of what is asked for here, by whatever name it was asked then.
+        return next((msgspec.structs.replace(r, asked=plan.asked) for r in fitting), None)
 
     def _agree(self, plans: "Sequence[EvaluationPlan]", *, yes: bool) -> None:
         """Say what it will cost; ask before money is spent, or raise BadInput where nobody can be asked."""
@@ -136,19 +128,23 @@ class _Evaluation:
             times = f" × {plan.repeats}" if plan.repeats > 1 else ""
             cached = f" ({plan.cached:,} answers are known)" if plan.cached else ""
             asked = f"{plan.examples:,} examples{times}, {plan.calls:,} calls{cached}"
-            self._watch.say(f"{plan.subject}: {asked}, {watching.money(plan.cost, plan.most)}")
+            self._watch.say(f"{watching.named(plan)}: {asked}, {watching.money(plan.cost, plan.most)}")
             if plan.unpriced:
                 self._watch.say(f"  {plan.unpriced}")
+            if plan.judges:
+                self._watch.say(f"  judged by {', '.join(plan.judges)}, {watching.judging(plan.judge_cost)}")
         if plans and plans[0].detectable is not None:
             self._watch.say(
                 f"A difference of {plans[0].detectable:.3f} in a share would be found, smaller ones may not."
             )
-        costs = any(plan.calls and plan.cost != 0 for plan in plans)
+        costs = any((plan.calls and plan.cost != 0) or plan.judge_cost != 0 for plan in plans)
         watching.agree(costs=costs, sure=yes or "max_cost" in self._options)
 
     def _watched(self, plan: "EvaluationPlan") -> "EvaluationRun":
         """Start a run and show how far it is, until it has ended; Ctrl-C stops it."""
-        begun = self._client.evaluations.start(suite=str(plan.suite), subject=str(plan.subject), **self._options)
+        begun = self._client.evaluations.start(
+            suite=str(plan.suite), subject=str(plan.subject), asked=plan.asked, **self._options
+        )
         return self._watch.follow(begun)
 
     def _check_resume(self, function: "Callable[..., Any] | None") -> None:

@@ -13,7 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from gimbal.faces.cli import show, watching
-from gimbal.kernel.errors import BadInput, GimbalError
+from gimbal.kernel.errors import BadInput
 from gimbal.kernel.money import format_money
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def replay(
     from gimbal.faces.client.client import Client
 
     now = datetime.now(UTC)
-    try:
+    with watching.errors_exit():
         asked: dict[str, Any] = {
             "candidate": candidate, "since": moment(since, now, "--since"), "sample": sample, "seed": seed, "of": of,
             "until": moment(until, now, "--until") if until else None, "feature": feature, "user": user,
@@ -87,15 +87,6 @@ def replay(
             found = client.replays.start(**asked)
             runs = [watch.follow(run) for run in (found.after, found.before)]
             code = _ended(client, watch, runs, margin, (junit, markdown))
-    except GimbalError as problem:
-        show.error(problem)
-        code = watching.ERROR
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        # As an error of any other command it would exit with 1, which says worse here.
-        show.error(BadInput(f"{problem}.", todo="Check the path and the permissions."))
-        code = watching.ERROR
     raise SystemExit(code)
 
 

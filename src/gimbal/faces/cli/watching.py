@@ -3,6 +3,7 @@
 `evaluating` and `replaying` are the commands.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gimbal.faces.cli import show, values
-from gimbal.kernel.errors import BadInput
+from gimbal.kernel.errors import BadInput, GimbalError
 from gimbal.kernel.money import format_money
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gimbal.axis.evals.model import Comparison, EvaluationResult, EvaluationRun
+    from gimbal.axis.evals.model import EvaluationPlan, EvaluationResult, EvaluationRun
+    from gimbal.axis.evals.verdicts import Comparison
     from gimbal.faces.client.client import Client
 
 WORSE, UNDERPOWERED, ERROR = 1, 2, 3
@@ -103,9 +105,12 @@ class Watch:
             show.result(msgspec.to_builtins(comparison or runs[0], enc_hook=str), as_json=True)
         elif comparison is not None:
             show.table([_compared(row) for row in comparison.scorers])
-            show.line(f"{runs[0].subject} is {_WORDS[comparison.verdict]} {runs[1].subject}.", style="bold")
+            after, before = map(named, runs)
+            show.line(f"{after} is {_WORDS[comparison.verdict]} {before}.", style="bold")
         else:
             show.table([_scored(row) for row in runs[0].summaries])
+            if runs[0].asked:
+                show.line(named(runs[0]))
 
     def write(
         self, run: "EvaluationRun", comparison: "Comparison | None", junit: Path | None, markdown: Path | None
@@ -132,6 +137,19 @@ class Watch:
                 return
 
 
+@contextlib.contextmanager
+def errors_exit() -> Iterator[None]:
+    """Tell what goes wrong, and exit with 3: with 1, as any other command, it would say worse."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (GimbalError, OSError) as problem:
+        of_disk = BadInput(f"{problem}.", todo="Check the path and the permissions.")
+        show.error(problem if isinstance(problem, GimbalError) else of_disk)
+        raise SystemExit(ERROR) from None
+
+
 def check_files(files: Sequence[Path | None]) -> None:
     """Raise BadInput where a report could not be written because its folder is not there."""
     for folder in (path.parent for path in files if path is not None):
@@ -139,10 +157,22 @@ def check_files(files: Sequence[Path | None]) -> None:
             raise BadInput(f"There is no folder {folder}.", kept="nothing was asked", todo="Make it first.")
 
 
+def named(found: "EvaluationPlan | EvaluationRun") -> str:
+    """Return the version that is judged, and the name it was asked as where that was another."""
+    return f"{found.subject} (asked as {found.asked})" if found.asked else str(found.subject)
+
+
 def money(cost: Decimal | None, most: Decimal | None) -> str:
     """Return what something will cost, in words."""
     about = "for an unknown amount" if cost is None else f"about {format_money(cost)}" if cost else "free"
     return about if not most else f"{about}, at most {format_money(most)}"
+
+
+def judging(cost: Decimal | None) -> str:
+    """Return what judges will cost, in words."""
+    if cost is None:
+        return "at a cost that is known after the first run of this suite"
+    return f"about {format_money(cost)} as in the newest run" if cost else "free"
 
 
 def agree(*, costs: bool, sure: bool) -> None:
@@ -157,7 +187,7 @@ def agree(*, costs: bool, sure: bool) -> None:
 
 def decided(comparison: "Comparison", scorers: Sequence[str]) -> "Comparison":
     """Return a comparison with the verdict of the scorers that decide; raise BadInput for one that the suite has not."""
-    from gimbal.axis.evals.model import verdict_of
+    from gimbal.axis.evals.verdicts import verdict_of
 
     known = [row.scorer for row in comparison.scorers]
     unknown = next((name for name in scorers if name not in known), None)

@@ -8,7 +8,8 @@ from typing import Any, overload
 
 import msgspec
 
-from gimbal.axis.evals.model import Comparison, EvaluationRun
+from gimbal.axis.evals.model import EvaluationRun
+from gimbal.axis.evals.verdicts import Comparison
 from gimbal.axis.gates.model import Decision
 from gimbal.axis.monitors.model import MonitorReport
 from gimbal.axis.scores.model import NewScore, Score, ScoreSource, ScoreTarget

@@ -34,7 +34,7 @@ async def home(ctx: Context, request: PageRequest) -> View:
         ctx.get(Assets).moves(ctx, limit=_RECENT),
         ctx.get(Gates).decisions(ctx, limit=_RECENT),
         ctx.get(Runs).page(ctx, limit=5),
-        ctx.get(Evaluations).page(ctx, limit=5),
+        ctx.get(Evaluations).runs.page(ctx, limit=5),
     )
     fresh = not (production or runs.items or evaluations.items or cost.traces)
     data = {

@@ -162,7 +162,7 @@ def _axis(services: Services, stores: Stores, clock: Clock) -> None:
     services.register(Suites, suites)
     evaluations = Evaluations(stores.catalog, stores.columns, stores.writer, assets, suites)
     services.register(Evaluations, evaluations)
-    recorder = AnswerRecorder(stores.catalog, stores.columns, stores.writer, assets, suites, evaluations)
+    recorder = AnswerRecorder(stores.columns, stores.writer, assets, suites, evaluations)
     services.register(AnswerRecorder, recorder)
     gates = Gates(stores.catalog, assets)
     services.register(Gates, gates)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gimbal.axis.scores.asking import Said
+from gimbal.axis.scores.asking import Embedded, Said
 from gimbal.generative.gateway.call import Attribution, Call
 from gimbal.generative.gateway.complete import complete
 from gimbal.generative.gateway.flight import EMBEDDINGS, Flight
@@ -36,7 +36,7 @@ async def said(ctx: Context, model: str, messages: Sequence[Mapping[str, str]], 
     return Said(text=found.text, trace_id=found.trace_id, cost=found.cost)
 
 
-async def embedded(ctx: Context, embedder: str, texts: Sequence[str]) -> list[list[float]]:
+async def embedded(ctx: Context, embedder: str, texts: Sequence[str]) -> Embedded:
     """Return a vector of length 1 per text, by a model for embeddings; implements `Embed` of the scores.
 
     Raise the GimbalError of what failed, Upstream for vectors that are not one per text.
@@ -51,7 +51,7 @@ async def embedded(ctx: Context, embedder: str, texts: Sequence[str]) -> list[li
         raise Upstream(f"{embedder} gave no vectors: {problem}.", todo="Use another embedder.") from None
     if len(rows) != len(texts):
         raise Upstream(f"{embedder} gave {len(rows)} vectors for {len(texts)} texts.", todo="Use another embedder.")
-    return [_unit(row.embedding) for row in rows]
+    return Embedded(vectors=[_unit(row.embedding) for row in rows], cost=flight.cost)
 
 
 def _unit(vector: list[float]) -> list[float]:

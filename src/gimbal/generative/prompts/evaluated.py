@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from gimbal.axis.evals.comparing import compare_runs
-from gimbal.axis.evals.model import Comparison, EvaluationRun
+from gimbal.axis.evals.model import EvaluationRun
 from gimbal.axis.evals.service import Evaluations
+from gimbal.axis.evals.verdicts import Comparison
 from gimbal.generative.prompts.model import KIND
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import GimbalError
@@ -65,7 +66,7 @@ async def _runs(ctx: Context, name: str) -> tuple[list[EvaluationRun], bool]:
     found: list[EvaluationRun] = []
     cursor: str | None = None
     for _ in range(_MOST_READS):
-        page = await ctx.get(Evaluations).page(ctx, subject=f"{KIND.name}:{name}", cursor=cursor, limit=_AT_ONCE)
+        page = await ctx.get(Evaluations).runs.page(ctx, subject=f"{KIND.name}:{name}", cursor=cursor, limit=_AT_ONCE)
         # Names that begin with this one are asked for by it, too.
         found += [run for run in page.items if run.subject.name == name]
         cursor = page.next

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gimbal.axis.evals.formats import junit, markdown
 from gimbal.axis.evals.formats.wording import cell
-from gimbal.axis.evals.model import Comparison, EvaluationResult, EvaluationRun, ScorerComparison, ScorerSummary
+from gimbal.axis.evals.model import EvaluationResult, EvaluationRun, ScorerSummary
+from gimbal.axis.evals.verdicts import Comparison, ScorerComparison
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.refs import ResolvedRef
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gimbal.axis.scores.asking import Embed
+from gimbal.axis.scores.asking import Embed, Embedded
 from gimbal.axis.scores.builtin.embedding_similarity import embedding_similarity
 from gimbal.axis.scores.builtin.relevance import answer_relevance_embedding
 from gimbal.kernel.context import NOBODY, Context, Services
@@ -22,10 +22,10 @@ VECTORS = {
 
 
 def with_vectors(vectors: dict[str, list[float]] = VECTORS) -> Context:
-    async def embed(ctx: Context, embedder: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(ctx: Context, embedder: str, texts: Sequence[str]) -> Embedded:
         if embedder == "absent":
             raise NotFound("There is no embedder 'absent'.")
-        return [vectors.get(text, [1.0, 1.0]) for text in texts]
+        return Embedded(vectors=[vectors.get(text, [1.0, 1.0]) for text in texts])
 
     ctx = Context(Services(), NOBODY)
     ctx.services.register(Embed, embed)

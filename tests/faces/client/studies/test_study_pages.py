@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from bench.bar import Running
-from tests.browser import OpenPage, browser_page  # noqa: F401 - a fixture
+from tests.browser import OpenPage, at_both_widths, browser_page  # noqa: F401 - a fixture
 
 import gimbal
 
@@ -42,7 +42,7 @@ def fill(client: gimbal.Client) -> tuple[int, int, int]:
         storage=storage, study_name="Größe <b>&amp; Rate</b>", sampler=optuna.samplers.TPESampler(seed=3),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )  # fmt: skip
-    one.optimize(objective, n_trials=40, catch=ValueError)
+    one.optimize(objective, n_trials=24, catch=ValueError)
     one.enqueue_trial({"depth": 3})
     two = optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
     two.set_metric_names(["latency", "accuracy"])
@@ -51,7 +51,7 @@ def fill(client: gimbal.Client) -> tuple[int, int, int]:
         x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
         return x + y * 0.2, x**0.5 + 0.1 * y
 
-    two.optimize(both, n_trials=25)
+    two.optimize(both, n_trials=14)
     empty = optuna.create_study(storage=storage, study_name="empty")
     return one._study_id, two._study_id, empty._study_id
 
@@ -71,16 +71,19 @@ async def test_pages_of_studies(up: Running, own: gimbal.Client, browser_page: O
         "", f"/{one}", f"/{one}?tab=params&across=depth", f"/{one}?tab=trials&sort=value&state=pruned",
         f"/{two}?objective=accuracy", f"/{two}?tab=params", f"/{empty}",
     ]  # fmt: skip
-    for number, path in enumerate(paths):
-        for width, theme in ((1280, "light"), (390, "dark")):
-            opened = await browser_page(base + path, width=width, theme=theme)
-            assert opened.status == 200
-            await drawn(opened.page)
+
+    async def look(width: int, theme: str) -> None:
+        tab = None
+        for number, path in enumerate(paths):
+            tab = await browser_page(base + path, width=width, theme=theme, tab=tab)
+            assert tab.status == 200
+            await drawn(tab.page)
             if folder := os.environ.get("GIMBAL_PICTURES"):
-                await opened.shoot(Path(folder) / f"{number}-{width}-{theme}.png")
-            assert await opened.overflow() == []
-            assert opened.complaints == []
-            await opened.page.context.close()
+                await tab.shoot(Path(folder) / f"{number}-{width}-{theme}.png")
+            assert await tab.overflow() == []
+            assert tab.complaints == []
+
+    await at_both_widths(look)
 
     opened = await browser_page(f"{base}/{one}")
     words = await opened.page.inner_text("main")

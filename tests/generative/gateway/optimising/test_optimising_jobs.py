@@ -52,7 +52,10 @@ async def test_a_worker_carries_it_out(optimisations, worker, ctx, upstream):
     assert plan.most == 1
     assert 0 < found.spent < plan.cost < 1
     assert (found.status, found.proof.verdict) == ("done", "better")
-    job = (await ctx.get(Jobs).page(ctx, name="prompts.optimise")).items[0]
+    async with asyncio.timeout(60):
+        # The worker notes that a job is done after the job has noted what it did.
+        while (job := (await ctx.get(Jobs).page(ctx, name="prompts.optimise")).items[0]).status == "running":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert (job.status, job.done, job.total) == ("succeeded", 3, 3)
     assert (await optimisations.page(ctx, prompt=PROMPT)).items == [found]
     assert (await optimisations.page(ctx, prompt="prompt:help/ans")).items == []

@@ -26,7 +26,7 @@ def ctx(ctx: Context, gateway: Services, catalog: Catalog, blobs: Blobs, columns
     evaluations = Evaluations(catalog, columns, writer, assets, suites)
     gateway.register(Suites, suites)
     gateway.register(Evaluations, evaluations)
-    gateway.register(AnswerRecorder, AnswerRecorder(catalog, columns, writer, assets, suites, evaluations))
+    gateway.register(AnswerRecorder, AnswerRecorder(columns, writer, assets, suites, evaluations))
     gateway.register(Jobs, Jobs(catalog, SystemClock()))
     if "prompt" not in TARGETS:
         TARGETS.add("prompt", PROMPTS)

@@ -277,7 +277,7 @@ async def test_the_form_of_answers_is_held_to(
     upstream.words = ['{"a": 1}']
     replay = await service.start(ctx, wanted())
     await done(ctx, replay)
-    runs = [await ctx.get(Evaluations).get(ctx, one.id) for one in (replay.before, replay.after)]
+    runs = [await ctx.get(Evaluations).runs.get(ctx, one.id) for one in (replay.before, replay.after)]
     before, after = ({row.scorer: row for row in run.summaries}["json_schema"] for run in runs)
     assert (before.missing, before.worst) == ({"unparseable": 1}, 0)
     assert (after.missing, after.estimate.value) == ({}, 1)
@@ -311,5 +311,5 @@ async def test_bad_requests_change_nothing(
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"candidate": "x", "since": wanted().since, "sample": 0}, ReplayRequest)
     assert (await ctx.get(Assets).page(ctx, kind="suite")).items == []
-    assert (await ctx.get(Evaluations).page(ctx)).items == []
+    assert (await ctx.get(Evaluations).runs.page(ctx)).items == []
     assert upstream.received == []

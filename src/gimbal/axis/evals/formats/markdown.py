@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from gimbal.axis.evals.formats.wording import cell
-from gimbal.axis.evals.model import Comparison, EvaluationResult, EvaluationRun, ScorerSummary
+from gimbal.axis.evals.model import EvaluationResult, EvaluationRun, ScorerSummary
+from gimbal.axis.evals.verdicts import Comparison
 from gimbal.engines.stats.model import Estimate
 from gimbal.kernel.money import format_money
 
@@ -92,6 +93,9 @@ def _run_line(run: EvaluationRun) -> str:
     parts = [f"{run.done} of {run.total} answers, {run.status}", cost]
     if run.unpriced:
         parts.append(f"{run.unpriced} calls without a price")
+    if run.judge_calls:
+        judging = "an unknown cost" if run.judge_cost is None else format_money(run.judge_cost)
+        parts.append(f"judges {judging}" + (f", {run.judge_unpriced} calls unpriced" if run.judge_unpriced else ""))
     if run.cached:
         parts.append(f"{run.cached} from earlier runs")
     if run.latency_p50_ms is not None and run.latency_p95_ms is not None:

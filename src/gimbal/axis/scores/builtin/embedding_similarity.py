@@ -20,7 +20,7 @@ async def cosines(ctx: Context, embedder: str, text: str, others: Sequence[str])
             Missing.JUDGE_FAILED, "This process has no embedders: gimbal.axis.scores.asking.Embed is not bound."
         )
     try:
-        vectors = await ctx.get(Embed)(ctx, embedder, [text, *others])
+        vectors = (await ctx.get(Embed)(ctx, embedder, [text, *others])).vectors
     except GimbalError as problem:
         return missing(Missing.JUDGE_FAILED, f"{problem.code}: {problem.message}")
     found = [_cosine(vectors[0], other) for other in vectors[1:]] if len(vectors) == 1 + len(others) else []

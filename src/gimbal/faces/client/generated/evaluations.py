@@ -7,7 +7,8 @@ from decimal import Decimal
 from msgspec import UNSET, UnsetType
 
 from gimbal.axis.evals.answers import RecordedAnswer
-from gimbal.axis.evals.model import Comparison, EvaluationPlan, EvaluationResult, EvaluationRun
+from gimbal.axis.evals.model import EvaluationPlan, EvaluationResult, EvaluationRun
+from gimbal.axis.evals.verdicts import Comparison
 from gimbal.faces.client.group import Group
 from gimbal.kernel.pages import Page
 
@@ -112,6 +113,7 @@ class Evaluations(Group):
         cache: bool | UnsetType = UNSET,
         suite: str,
         subject: str | UnsetType = UNSET,
+        asked: str | UnsetType = UNSET,
         project: str | None = None,
     ) -> EvaluationPlan:
         """Tell what an evaluation would ask and cost, and what it could find, without asking anything.
@@ -121,12 +123,15 @@ class Evaluations(Group):
             concurrency: Calls under way at the same time, 1 to 64.
             per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
             timeout_s: Seconds after which a call counts as timed out.
-            max_cost: US dollars that the run may cost; it stops before a call that could pass them. Null for no
-                cap.
+            max_cost: US dollars that the run may cost, judges and all; it stops before an answer that could
+                pass them. What judging costs is known from the answers before: one that is dearer may pass the cap
+                by that much. Null for no cap.
             cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
                 instead of asking.
             suite: Reference of the suite: `suite:help/questions`.
             subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
+            asked: The name that `subject` was looked up by before, to be noted with the run; without one
+                `subject` itself.
         """
         return self._transport.call(
             "POST",
@@ -142,6 +147,7 @@ class Evaluations(Group):
                 "cache": cache,
                 "suite": suite,
                 "subject": subject,
+                "asked": asked,
             },
         )
 
@@ -227,6 +233,7 @@ class Evaluations(Group):
         cache: bool | UnsetType = UNSET,
         suite: str,
         subject: str | UnsetType = UNSET,
+        asked: str | UnsetType = UNSET,
         project: str | None = None,
     ) -> EvaluationRun:
         """Put a version through a suite, as a job; follow it with evaluations.show. What it would cost says evaluations.plan.
@@ -236,12 +243,15 @@ class Evaluations(Group):
             concurrency: Calls under way at the same time, 1 to 64.
             per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
             timeout_s: Seconds after which a call counts as timed out.
-            max_cost: US dollars that the run may cost; it stops before a call that could pass them. Null for no
-                cap.
+            max_cost: US dollars that the run may cost, judges and all; it stops before an answer that could
+                pass them. What judging costs is known from the answers before: one that is dearer may pass the cap
+                by that much. Null for no cap.
             cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
                 instead of asking.
             suite: Reference of the suite: `suite:help/questions`.
             subject: Reference of the version under test: `prompt:help/answer@v2`; without one the suite's task.
+            asked: The name that `subject` was looked up by before, to be noted with the run; without one
+                `subject` itself.
         """
         return self._transport.call(
             "POST",
@@ -257,5 +267,6 @@ class Evaluations(Group):
                 "cache": cache,
                 "suite": suite,
                 "subject": subject,
+                "asked": asked,
             },
         )

@@ -17,7 +17,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.evals import reading
 from gimbal.axis.evals.model import MOST_REPEATS, EvaluationOptions, EvaluationResult, Example
 from gimbal.axis.evals.recall import Recall
-from gimbal.axis.evals.results import TABLE, Ask
+from gimbal.axis.evals.results import SPENT, TABLE, Ask
 from gimbal.axis.evals.running import Progress, Running, check_cap
 from gimbal.axis.evals.target import TARGETS, Foreseen
 from gimbal.engines.storage.catalog import Catalog
@@ -92,6 +92,8 @@ class Desk:
         self._touched: set[tuple[str, str, int]] = set()
         self._reflected: set[str] = set()
         self._usual = self._most = ZERO
+        self._judging: Decimal | None = None
+        """US dollars that judging an answer cost at most; None before one was judged."""
         self.spent = ZERO
         """US dollars, those of earlier attempts among them."""
         self.costs: dict[str, Decimal | None] = {}
@@ -100,8 +102,8 @@ class Desk:
     async def open(self) -> None:
         """Read what earlier attempts have spent."""
         rows = await self._ctx.get(Columns).query(
-            f"SELECT evaluation_id, sum(cost) AS spent FROM {TABLE} FINAL WHERE project = {{project:String}} "
-            "AND startsWith(evaluation_id, {id:String}) AND NOT cached AND cost IS NOT NULL GROUP BY evaluation_id",
+            f"SELECT evaluation_id, sum({SPENT}) AS spent FROM {TABLE} FINAL "
+            "WHERE project = {project:String} AND startsWith(evaluation_id, {id:String}) GROUP BY evaluation_id",
             {"project": self._ctx.project or "default", "id": f"{self._of.id}."},
         )
         async with self._ctx.get(Catalog).read() as tx:
@@ -151,7 +153,8 @@ class Desk:
 
     async def _read(self, run_id: str, made: Made) -> None:
         rows = await reading.every(self._ctx.get(Columns), self._ctx, run_id)
-        self._known[run_id] = {(row.example_id, row.repeat): row for row in rows}
+        # What the cap kept from being judged is asked for again, and taken from there.
+        self._known[run_id] = {(row.example_id, row.repeat): row for row in rows if row.judged}
         asked = [row for row in rows if not row.cached]
         costs = [row.cost for row in asked if row.cost is not None]
         # What failed was most often not billed, and says nothing; a part of what was is no cost.
@@ -175,6 +178,7 @@ class Desk:
         running = Running(
             ctx, run_id, version, self._objective.scorers, options, writer=ctx.get(Writer), foreseen=foreseen,
             recall=Recall(ctx, foreseen.identity, asks) if foreseen.identity else None, tell=tell, spent=self.spent,
+            judging=self._judging,
         )  # fmt: skip
         before = set(self._known[run_id])
         try:
@@ -182,11 +186,14 @@ class Desk:
             running.check()
         finally:
             await self._read(run_id, made)
-            fresh = [row for key, row in self._known[run_id].items() if key not in before and not row.cached]
-            costs = [row.cost for row in fresh if row.cost is not None]
-            self.spent += sum(costs, ZERO)
-            if costs:
-                self._usual = max(self._usual, sum(costs, ZERO) / len(costs))
+            fresh = [row for key, row in self._known[run_id].items() if key not in before]
+            costs = [row.cost for row in fresh if row.cost is not None and not row.cached]
+            judges = [row.judge_cost or ZERO for row in fresh]
+            self.spent = running.spent
+            if fresh:
+                self._judging = max(self._judging or ZERO, *judges)
+                answer = sum(costs, ZERO) / len(costs) if costs else ZERO
+                self._usual = max(self._usual, answer + sum(judges, ZERO) / len(fresh))
         if running.stopped:
             raise Exhausted(running.stopped)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gimbal.axis.evals.model import ScorerComparison
+from gimbal.axis.evals.verdicts import ScorerComparison
 from gimbal.engines.stats.model import Estimate
 from gimbal.generative.prompts.model import PromptChange, PromptMessage
 from gimbal.kernel.refs import ResolvedRef

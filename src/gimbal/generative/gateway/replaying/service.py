@@ -133,8 +133,9 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
     )
     before = await _recorded(ctx, suite.ref, drawn)
     options = {name: getattr(body, name) for name in EvaluationOptions.__struct_fields__}
-    asked = StartEvaluation(suite=str(suite.ref), subject=str(drawn.candidate.ref), **options)
-    after = await ctx.get(Evaluations).start(ctx, asked, ctx.get(Jobs))
+    asked = str(Ref.parse(body.candidate, kind="prompt"))
+    evaluation = StartEvaluation(suite=str(suite.ref), subject=str(drawn.candidate.ref), asked=asked, **options)
+    after = await ctx.get(Evaluations).start(ctx, evaluation, ctx.get(Jobs))
     return Replay(suite=suite.ref, before=before, after=after)
 
 
