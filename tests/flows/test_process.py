@@ -63,7 +63,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 
 def refused(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, cwd=folder)
+    return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False, cwd=folder)
 
 
 def test_a_second_instance_is_refused_by_name(up: Up, tmp_path: Path) -> None:

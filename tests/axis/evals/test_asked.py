@@ -1,6 +1,7 @@
 """By which name a version was asked: kept with its evaluation, whatever the name means later."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ async def two_versions(ctx: Context) -> None:
     await ctx.get(Assets).move_alias(ctx, "answerer", "help/answer", "production", "v1")
 
 
-async def start(ctx: Context, subject: str, **more: str) -> EvaluationRun:
+async def start(ctx: Context, subject: str, **more: Any) -> EvaluationRun:
     return await ctx.get(Evaluations).start(ctx, StartEvaluation(suite=SUITE, subject=subject, **more))
 
 
