@@ -81,7 +81,8 @@ def replay(
                     watch.say(line)
             if plan:
                 return
-            watching.agree(costs=bool(planned.calls) and planned.cost != 0, sure=yes or max_cost is not None)
+            costs = bool(planned.calls) and (planned.cost != 0 or bool(planned.judges))
+            watching.agree(costs=costs, sure=yes or max_cost is not None)
             # What was agreed to is what is asked, also when calls come in meanwhile.
             asked["until"] = asked["until"] or now
             found = client.replays.start(**asked)
@@ -144,6 +145,8 @@ def _told(plan: "ReplayPlan") -> list[str]:
     lines.append(f"{plan.calls:,} calls, {watching.money(plan.cost, plan.most)}{spent}")
     if plan.unpriced:
         lines.append(f"  {plan.unpriced}")
+    if plan.judges:
+        lines.append(f"  judged by {', '.join(plan.judges)} on both sides, which is not in that")
     if plan.detectable is not None:
         lines.append(f"A difference of {plan.detectable:.3f} in a share would be found, smaller ones may not.")
     return lines

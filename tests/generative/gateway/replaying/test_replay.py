@@ -15,6 +15,7 @@ from gimbal.axis.evals.comparing import compare_runs
 from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.axis.traces.model import Span
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway import target
@@ -282,6 +283,9 @@ async def test_the_form_of_answers_is_held_to(
     assert (before.missing, before.worst) == ({"unparseable": 1}, 0)
     assert (after.missing, after.estimate.value) == ({}, 1)
 
+    judge = ScorerSetting(scorer="groundedness", params={"check": "model", "model": "up/tiny"})
+    assert (await service.plan(ctx, wanted())).judges == []
+    assert (await service.plan(ctx, wanted(scorers=[judge]))).judges == ["up/tiny"]
     chosen = await service.start(ctx, wanted(scorers=["readability"]))
     summary = await ctx.get(AnswerRecorder).judge(ctx, chosen.before.id)
     assert [one.scorer for one in summary.summaries] == ["readability"]

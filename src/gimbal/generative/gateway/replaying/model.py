@@ -88,6 +88,8 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars that it can cost at most; null when unknown."""
     unpriced: str
     """Why the cost is unknown."""
+    judges: list[str]
+    """Models and embedders that scorers ask, of the answers of then as well; what they cost is not in `cost`."""
     detectable: float | None
     """Smallest difference of a share that so many calls find with 80 % power; null with fewer than two clusters."""
 

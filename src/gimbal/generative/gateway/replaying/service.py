@@ -14,6 +14,7 @@ from gimbal.axis.evals.answers import MOST_ANSWERS, OpenEvaluation, RecordAnswer
 from gimbal.axis.evals.building.from_traces import filter_of
 from gimbal.axis.evals.building.model import OWN_FEATURES, TraceSelection
 from gimbal.axis.evals.building.sampling import Candidate, look
+from gimbal.axis.evals.metering import judges_of
 from gimbal.axis.evals.model import (
     MOST_AT_ONCE,
     CreateSuite,
@@ -110,6 +111,7 @@ async def plan(ctx: Context, body: ReplayRequest) -> ReplayPlan:
         cost=None if cost is None else cost * count,
         most=None if most is None else most * count,
         unpriced=drawn.foreseen.unpriced,
+        judges=judges_of(applied(_scorers(drawn, body))),
         detectable=paired.detectable_share(drawn.clusters),
     )
 
@@ -126,7 +128,7 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
         CreateSuite(
             name=f"replays/{drawn.candidate.name}",
             examples=drawn.examples,
-            scorers=list(body.scorers) or _scorers(drawn.manifest),
+            scorers=_scorers(drawn, body),
             task=str(drawn.candidate.ref),
             note=_note(drawn, body),
         ),
@@ -245,8 +247,8 @@ def _refused(one: Captured) -> dict[str, Any]:
     return {} if found.value is None else {"refuses": bool(found.value)}
 
 
-def _scorers(manifest: PromptManifest) -> list[str | ScorerSetting]:
-    return [*_SCORERS, *([_FORM] if manifest.response is not None else [])]
+def _scorers(drawn: _Drawn, body: ReplayRequest) -> list[str | ScorerSetting]:
+    return list(body.scorers) or [*_SCORERS, *([_FORM] if drawn.manifest.response is not None else [])]
 
 
 def _note(drawn: _Drawn, body: ReplayRequest) -> str:
