@@ -17,6 +17,7 @@ from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
 from gimbal.axis.evals.target import TARGETS
 from gimbal.axis.gates.service import Gates
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.engines.storage.catalog import Catalog
@@ -131,7 +132,7 @@ def examples(count: int) -> list[Example]:
 
 
 async def store(
-    ctx: Context, rows: Sequence[Example], text: str = FILE, scorers: Sequence[str] = ("exact_match",)
+    ctx: Context, rows: Sequence[Example], text: str = FILE, scorers: Sequence[str | ScorerSetting] = ("exact_match",)
 ) -> Version:
     """Store a suite and a prompt; return the prompt's version."""
     await ctx.get(Suites).create(ctx, CreateSuite(name="help/questions", examples=list(rows), scorers=list(scorers)))

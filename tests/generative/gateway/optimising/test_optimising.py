@@ -1,7 +1,9 @@
 """Prompts improved by a suite: what helps is found and proven, what does not is not, and nothing of the proof leaks."""
 
 import random
+from decimal import Decimal
 
+import msgspec
 import pytest
 from tests.generative.gateway.optimising.conftest import (
     BETTER,
@@ -17,8 +19,11 @@ from tests.generative.gateway.optimising.conftest import (
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.gates.model import Rule, SetGate
 from gimbal.axis.gates.service import Gates
+from gimbal.axis.scores.asking import Complete
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.service import Traces
+from gimbal.generative.gateway.asking import said
 from gimbal.generative.prompts.model import PromptFile
 from gimbal.generative.prompts.planning import plan_files
 from gimbal.generative.prompts.service import source
@@ -162,3 +167,26 @@ async def test_calls_are_recorded_as_those_of_an_optimisation(optimisations, ctx
     assert len(page.items) == asked
     assert found.spent == sum(row.cost for row in page.items) > 0
     assert all(row.start >= found.started_at for row in page.items)
+
+
+async def test_what_judges_ask_is_paid_from_the_same_purse(optimisations, ctx, upstream):
+    """Answers, judgements and reflections together are what was spent, and no more than the cap."""
+    rows = [msgspec.structs.replace(row, expected={**row.expected, "goals": ["says it"]}) for row in examples(24)]
+    judge = ScorerSetting(scorer="goals", params={"check": "model", "model": "openai/gpt-4o-mini"})
+    await store(ctx, rows, scorers=["exact_match", judge])
+    ctx.services.register(Complete, said)
+    rule, judged = upstream.rule, []
+
+    def answer(messages):
+        if "reached a goal" not in messages[0]["content"]:
+            return rule(messages)
+        judged.append(messages)
+        return "met"
+
+    upstream.rule = answer
+    marks = [{"scorer": "exact_match"}, {"scorer": "goals"}]
+    found = await optimised(ctx, methods=["reflection"], rounds=1, max_cost="0.01", marks=marks)
+
+    each = Decimal("0.0000078")  # of any call: 40 tokens, 8 of them cached, and 4 that are said
+    assert len(judged) > 24
+    assert found.spent == each * (len(upstream.asked) + len(upstream.reflected)) <= Decimal("0.01")
