@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.axis.scores.builtin.examples import examples_of
 
 import gimbal.axis.scores.builtin
-from gimbal.axis.scores.asking import Classify, Embed
+from gimbal.axis.scores.asking import Classify, Embed, Embedded
 from gimbal.axis.scores.builtin.exact_match import exact_match
 from gimbal.axis.scores.builtin.source_hit import source_hit
 from gimbal.axis.scores.builtin.texts import words
@@ -196,8 +196,9 @@ async def test_every_scorer_with_a_card_keeps_the_promises(name: str, ctx: Conte
     async def unlikely(ctx: Context, classifier: str, label: str, texts: list[str]) -> list[float]:
         return [0.25 for _ in texts]
 
-    async def letters(ctx: Context, embedder: str, texts: list[str]) -> list[list[float]]:
-        return [[1.0, *(float(text.casefold().count(letter)) for letter in "aeiou")] for text in texts]
+    async def letters(ctx: Context, embedder: str, texts: list[str]) -> Embedded:
+        vectors = [[1.0, *(float(text.casefold().count(letter)) for letter in "aeiou")] for text in texts]
+        return Embedded(vectors=vectors)
 
     ctx.services.register(Classify, unlikely)
     ctx.services.register(Embed, letters)
