@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gimbal.faces.client.studies.callback import OptunaCallback
     from gimbal.faces.client.studies.storage import OptunaStorage
     from gimbal.faces.client.tracing import carry, current_span, flush, span, trace
+    from gimbal.faces.client.waiting import wait
     from gimbal.kernel.errors import GimbalError
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "score",
     "span",
     "trace",
+    "wait",
 ]
 
 _HOMES = {
@@ -73,6 +75,7 @@ _HOMES = {
     "score": "gimbal.faces.client.session",
     "span": "gimbal.faces.client.tracing",
     "trace": "gimbal.faces.client.tracing",
+    "wait": "gimbal.faces.client.waiting",
 }
 
 

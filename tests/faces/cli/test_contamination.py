@@ -29,6 +29,9 @@ def test_the_exit_code_says_whether_something_was_found(cli: Cli, client: gimbal
 
     assert (found.code, none.code, wrong.code, mistyped.code) == (1, 0, 3, 3)
     assert found.out.startswith("suite:seen/own@v1")
+    assert "/p/default/jobs/" in found.err
+    assert "1 of 1 versions, 2 texts compared" in found.err
+    assert none.err == ""
     assert "1 of 1 examples (100.0%)" in found.out
     assert "exact" in found.out
     assert json.loads(none.out)["findings"] == []

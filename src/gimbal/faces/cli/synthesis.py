@@ -1,6 +1,5 @@
 """`gimbal suites synthesise guide.md --name help/written --model …`: a suite that a model writes, watched to its end."""
 
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,16 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from gimbal.faces.cli import show
-from gimbal.kernel.errors import BadInput, Conflict
+from gimbal.faces.cli import following, show
+from gimbal.kernel.errors import BadInput
 from gimbal.kernel.money import format_money
 
 if TYPE_CHECKING:
-    from gimbal.axis.evals.synthesis.model import Passage, Synthesis
-    from gimbal.faces.client.client import Client
-
-_LOOK_S = 0.5
-_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+    from gimbal.axis.evals.synthesis.model import Passage, Synthesis, SynthesisReport
 
 
 def synthesise(
@@ -55,6 +50,7 @@ def synthesise(
     First it says what that costs. Ctrl-C leaves the job running; `gimbal jobs cancel` ends it.
     """
     # Only who asks pays for the HTTP client.
+    from gimbal.axis.evals.synthesis.model import SynthesisReport
     from gimbal.faces.client.client import Client
 
     body: dict[str, Any] = {
@@ -74,9 +70,10 @@ def synthesise(
             return
         if planned.plan.cost != 0 and max_cost is None and not yes:
             raise BadInput("This may cost money.", where="--max-cost", todo="Give --max-cost to bound it, or --yes.")
-        found = _waited(client, client.suites.synthesise(**body))
+        begun = client.suites.synthesise(**body)
+        found = following.followed(client, begun.job_id or "", SynthesisReport, quiet=json)
     if json:
-        show.result(found, as_json=True)
+        show.result(msgspec.to_builtins(found, enc_hook=str), as_json=True)
         return
     _tell(found)
 
@@ -111,39 +108,17 @@ def _tell_plan(planned: "Synthesis") -> None:
         show.remark(f"the cost is unknown: {plan.unpriced}")
 
 
-def _waited(client: "Client", begun: "Synthesis") -> dict[str, Any]:
-    """Follow the job to its end and return its report; raise Conflict where there is none."""
-    job_id = begun.job_id or ""
-    show.remark(f"{client.transport.url}/p/{client.project}/jobs/{job_id}")
-    told = -1
-    while True:
-        job = client.jobs.show(job_id)
-        if job.done != told and job.total:
-            told = job.done
-            show.remark(f"{job.done:,} of {job.total:,} {job.message}")
-        if job.status in _ENDED:
-            break
-        time.sleep(_LOOK_S)
-    if job.status != "succeeded":
-        why = job.error.message if job.error is not None else ""
-        raise Conflict(
-            f"The job has {job.status}. {why}".strip(),
-            where="job",
-            todo=f"`gimbal jobs retry {job_id}` goes on with it.",
-        )
-    return job.result
-
-
-def _tell(found: dict[str, Any]) -> None:
-    ref = found["ref"]
-    name = f"suite:{ref['name']}@v{ref['number']}" if isinstance(ref, dict) else str(ref or "nothing is stored")
-    unpriced = f", {found['unpriced']:,} calls without a known price" if found["unpriced"] else ""
-    show.line(f"{name}: {found['examples']:,} examples, {format_money(Decimal(found['cost']))}{unpriced}", style="bold")
+def _tell(found: "SynthesisReport") -> None:
+    unpriced = f", {found.unpriced:,} calls without a known price" if found.unpriced else ""
+    show.line(
+        f"{found.ref or 'nothing is stored'}: {found.examples:,} examples, {format_money(found.cost)}{unpriced}",
+        style="bold",
+    )
     for what in ("dropped", "failed"):
-        for reason, count in found[what].items():
+        for reason, count in getattr(found, what).items():
             show.remark(f"{what}: {count:,} {reason}")
-    if found["stopped"]:
-        show.remark(f"stopped: {found['stopped']}")
+    if found.stopped:
+        show.remark(f"stopped: {found.stopped}")
 
 
 def add(app: App) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.axis.evals.contaminating.conftest import checked
 from tests.axis.evaluating import store_suite
 
 import gimbal.generative.prompts.model  # noqa: F401 - registers the kind
@@ -15,15 +16,13 @@ from gimbal.axis.assets.model import FileEntry, Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.evals.contaminating import reading
-from gimbal.axis.evals.contaminating.model import CheckContamination, ContaminationReport
+from gimbal.axis.evals.contaminating.model import Split
 from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.service import Evaluations
 from gimbal.engines.storage.blobs import Blobs
 from gimbal.generative.prompts.mlflow import IS_PROMPT, TEXT, manifest_of
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, NotFound
-from gimbal.kernel.operations import find, invoke
-from gimbal.kernel.refs import Ref
 
 CAPITAL = "What is the capital of the country that has the longest coast on the Baltic Sea, and since when?"
 REFUND = "How many days after the delivery may a customer send back what was ordered by mistake in our shop?"
@@ -33,11 +32,6 @@ JAPANESE = "この製品の保証期間は購入日から何年間ですか、�
 
 def asked(*questions: str, **more: Any) -> list[Example]:
     return [Example(id=f"q{at}", input={"question": text}, **more) for at, text in enumerate(questions)]
-
-
-async def checked(ctx: Context, suite: str = "suite:help/questions", **body: Any) -> ContaminationReport:
-    given = {"project": "default", "ref": Ref.parse(suite), "body": CheckContamination(**body)}
-    return await invoke(find("suites.contamination"), ctx, given)
 
 
 async def prompt(ctx: Context, name: str, text: str) -> Version:
@@ -119,8 +113,8 @@ async def test_examples_that_repeat_each_other_want_one_cluster(evaluations: Eva
         ("a", "b", "exact", True),
         ("c", "d", "near", False),
     ]
-    assert report.split == [["page1", "page2"]]
-    assert (report.repeated, report.found, report.against) == (2, 0, [])
+    assert report.split == [Split(clusters=["page1", "page2"], count=2)]
+    assert (report.repeated, report.parted, report.splits, report.found, report.against) == (2, 1, 1, 0, [])
 
 
 async def test_a_prompt_that_mlflow_registered_is_read_from_its_manifest(

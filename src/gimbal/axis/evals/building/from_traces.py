@@ -1,4 +1,4 @@
-"""A suite out of traces: drawn, read, cleaned, freed of duplicates, and stored with how it was made."""
+"""Examples out of traces: drawn, read, cleaned, freed of duplicates, with what was left out and how they were made."""
 
 import asyncio
 import hashlib
@@ -8,42 +8,34 @@ from typing import Any
 
 import msgspec
 
-from gimbal.axis.assets.model import Version
-from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.building.cleaning import Cleaner
 from gimbal.axis.evals.building.dimensions import Dimension, judgements_of, read_dimension, values_of
 from gimbal.axis.evals.building.duplicates import Among, Known
 from gimbal.axis.evals.building.feedback import corrected, judged_so, scores_of
-from gimbal.axis.evals.building.model import BuiltSuite, Drawn, Drop, FromTraces, Part, TraceSelection
+from gimbal.axis.evals.building.model import MOST_PARTS, BuiltSuite, Drawn, Drop, FromTraces, Part, TraceSelection
 from gimbal.axis.evals.building.reading import Refused, Taken, answer_of, check_span, input_of, taken, texts_of
 from gimbal.axis.evals.building.sampling import Candidate, Looked, allotted, look
-from gimbal.axis.evals.model import AddExamples, CreateSuite, Example
-from gimbal.axis.evals.suites import Suites, applied, scorers_of
+from gimbal.axis.evals.model import Example
+from gimbal.axis.evals.suites import applied
+from gimbal.axis.evals.telling import Telling
 from gimbal.axis.traces.filters import TraceFilter, narrow
 from gimbal.axis.traces.finding_model import Judgement
 from gimbal.axis.traces.model import TraceSummary
 from gimbal.axis.traces.score_filter import read_tests, with_scores
-from gimbal.axis.traces.service import Traces, arrived
+from gimbal.axis.traces.service import Traces
 from gimbal.kernel.clock import iso
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import BadInput, NotFound
-from gimbal.kernel.refs import Ref
+from gimbal.kernel.errors import BadInput
 
 # Traces that are read at a time, whose spans are in memory then, and examples that are compared at a time.
 _AT_ONCE, _COMPARED = 200, 2000
 # A draw ends there: of so many traces that hardly one is an example nobody needs more to see it.
 _MOST_READ = 50_000
-_SAMPLES = 10
 _SELECTION = tuple(field.name for field in msgspec.structs.fields(TraceSelection))
 _HOW = ("most", "by", "allot", "seed", "span", "answers", "good", "correction", "slice", "cluster", "near", "keep")
 
 _Made = tuple[Example, dict[str, int]] | str
 """An example with what was replaced in it, or why a trace is none."""
-
-
-async def build(ctx: Context, body: FromTraces) -> BuiltSuite:
-    """Make a suite of traces, or tell what would come. Raise BadInput, NotFound, StaleVersion."""
-    return await _Building(ctx, body).run()
 
 
 def filter_of(ctx: Context, body: TraceSelection) -> TraceFilter:
@@ -72,13 +64,14 @@ def filter_of(ctx: Context, body: TraceSelection) -> TraceFilter:
     return with_scores(ctx, narrowed, read_tests(body.score, body.scored_by))
 
 
-class _Building:
-    """One suite while it is made."""
+class Drawing:
+    """The examples of one suite while they are drawn."""
 
-    def __init__(self, ctx: Context, body: FromTraces) -> None:
+    def __init__(self, ctx: Context, body: FromTraces, telling: Telling) -> None:
         """Check what is asked for; raise BadInput."""
         self._ctx = ctx
         self._body = body
+        self._telling = telling
         self._narrowed = filter_of(ctx, body)
         self._slice = read_dimension(body.slice, "slice")
         if body.by == "slice" and self._slice is None:
@@ -89,58 +82,35 @@ class _Building:
         self._present: set[str] = set()
         self._dropped: Counter[str] = Counter()
         self._drawn: list[Drawn] = []
+        self._seen = 0
         self._read = 0
         check_span(body.span)
         if body.good:
             with_scores(ctx, TraceFilter(), read_tests(body.good, None))
         applied(body.scorers)
 
-    async def run(self) -> BuiltSuite:
-        newest = await self._newest()
-        if self._body.add and newest is not None:
-            known = await self._ctx.get(Suites).examples(newest)
-            self._present = {one.id for one in known}
-            await asyncio.to_thread(self._known.take, [texts_of(one.input) for one in known])
-        await arrived(self._ctx)
+    @property
+    def examples(self) -> list[Example]:
+        """The examples that were taken."""
+        return [one.example for one in self._drawn]
+
+    async def run(self, present: Sequence[Example]) -> BuiltSuite:
+        """Draw; what is `present` is not drawn again. Tell what came."""
+        self._present = {one.id for one in present}
+        await asyncio.to_thread(self._known.take, [texts_of(one.input) for one in present])
         looked = await look(self._ctx, self._narrowed, self._body.seed, self._parts_of)
         if looked.evaluations:
             self._dropped[Drop.EVALUATION] = looked.evaluations
         await self._draw(looked)
-        told = self._told(looked)
-        if self._body.dry_run:
-            return told
-        if not self._drawn:
-            raise BadInput(
-                f"No example came of {looked.count:,} traces{_reasons(self._dropped)}.",
-                where="traces",
-                kept="nothing was stored",
-                todo="Ask for other traces or another span; `dry_run` tells what would come.",
-            )
-        return msgspec.structs.replace(told, version=await self._store(told, newest))
+        await self._tell(len(self._drawn), whole=True)
+        return self._told(looked)
 
-    async def _newest(self) -> Version | None:
-        """Return the newest version of the suite, None where there is none; raise BadInput where it has to have one."""
-        body = self._body
-        ref = Ref.parse(body.name, kind="suite")
-        if ref != Ref("suite", ref.name):
-            raise BadInput(f"{body.name!r} is no name of a suite.", where="name", todo="Write it like help/real.")
-        try:
-            newest = await self._ctx.get(Assets).resolve(self._ctx, ref)
-        except NotFound:
-            if body.add:
-                raise
-            newest = None
-        if body.add and (body.scorers or body.task or body.repeats is not None):
-            raise BadInput(
-                "Scorers, repeats and task stay as they are where examples are added.",
-                where="add",
-                todo="Leave them out, or leave out `add`.",
-            )
-        if newest is None and not body.scorers and not body.dry_run:
-            raise BadInput("A new suite needs a scorer.", where="scorers", todo='Name one: ["exact_match"].')
-        return newest
+    async def _tell(self, total: int, *, whole: bool = False) -> None:
+        await self._telling(len(self._drawn), total, f"examples of {self._read:,} traces", whole=whole)
 
     async def _parts_of(self, traces: Sequence[TraceSummary]) -> Mapping[str, str]:
+        self._seen += len(traces)
+        await self._telling(0, 0, f"{self._seen:,} traces looked at")
         found = await values_of(self._ctx, self._by, traces)
         # What is personal in the name of a part is so in reports, too.
         clean = {value: self._cleaner.clean([value])[0][0] for value in set(found.values())}
@@ -177,6 +147,7 @@ class _Building:
         """Take those of some traces that are examples; what is not wanted any more goes back."""
         made: dict[str, _Made] = {}
         for begin in range(0, len(some), _AT_ONCE):
+            await self._tell(self._body.most)
             made |= await self._examples([one.trace_id for one, _ in some[begin : begin + _AT_ONCE]])
         new = [one for one in made.values() if isinstance(one, tuple)]
         check = await asyncio.to_thread(Among, self._known, [texts_of(example.input) for example, _ in new])
@@ -276,9 +247,10 @@ class _Building:
         replaced: Counter[str] = Counter()
         for one in self._drawn:
             replaced.update(one.replaced)
-        of_parts = Counter(one.part for one in self._drawn)
+        parts = self._parts(looked) if self._by is not None else []
+        most = sorted(parts, key=lambda one: (-one.traces, one.name))[:MOST_PARTS]
         return BuiltSuite(
-            version=None,
+            ref=None,
             examples=len(self._drawn),
             expected=sum(bool(one.example.expected) for one in self._drawn),
             looked_at=looked.count,
@@ -286,32 +258,16 @@ class _Building:
             read=self._read,
             dropped={str(reason): count for reason, count in sorted(self._dropped.items())},
             replaced=dict(sorted(replaced.items())),
-            parts=[Part(name=name, traces=len(ones), examples=of_parts[name]) for name, ones in looked.parts.items()]
-            if self._by is not None
-            else [],
-            samples=[one.example for one in self._drawn[:_SAMPLES]],
+            parts=sorted(most, key=lambda one: one.name),
+            more_parts=len(parts) - len(most),
+            samples=[],
         )
 
-    async def _store(self, told: BuiltSuite, newest: Version | None) -> Version:
-        body, suites = self._body, self._ctx.get(Suites)
-        rows = [one.example for one in self._drawn]
-        note = body.note or f"{told.examples:,} of {told.looked_at:,} traces"
-        made = self._made(told)
-        if body.add:
-            ref = Ref.parse(body.name, kind="suite")
-            return await suites.add(self._ctx, ref, AddExamples(examples=rows, note=note), made=made)
-        before = newest.manifest if newest is not None else {}
-        whole = CreateSuite(
-            name=body.name,
-            examples=rows,
-            scorers=body.scorers or (scorers_of(newest) if newest is not None else []),
-            repeats=body.repeats or int(before.get("repeats", 1)),
-            task=body.task or str(before.get("task", "")),
-            note=note,
-        )
-        return await suites.create(self._ctx, whole, made=made)
+    def _parts(self, looked: Looked) -> list[Part]:
+        of_parts = Counter(one.part for one in self._drawn)
+        return [Part(name=name, traces=len(ones), examples=of_parts[name]) for name, ones in looked.parts.items()]
 
-    def _made(self, told: BuiltSuite) -> dict[str, Any]:
+    def made(self, told: BuiltSuite) -> dict[str, Any]:
         """Return how the examples were made, for the version's manifest; without what is personal in the question."""
         said = msgspec.to_builtins(self._body)
         asked = {name: said[name] for name in _SELECTION if said[name] not in (None, [])}
@@ -325,7 +281,3 @@ class _Building:
             **{name: said[name] for name in _HOW if said[name] or name == "seed"},
             **{name: counted[name] for name in ("examples", "looked_at", "share", "read", "dropped", "replaced")},
         }
-
-
-def _reasons(dropped: Mapping[str, int]) -> str:
-    return ": " + ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()) if dropped else ""

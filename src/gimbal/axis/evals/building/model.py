@@ -3,15 +3,20 @@
 import enum
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.model import MOST_REPEATS, Example
+from gimbal.axis.evals.model import MOST_REPEATS, CreateSuite, Example
 from gimbal.axis.scores.scorer import ScorerSetting
+from gimbal.kernel.refs import ResolvedRef
 
+JOB = "evals.from_traces"
 MOST_EXAMPLES = 10_000
+MOST_PARTS = 500
+"""Parts that a report lists; the catalog keeps it with its job."""
+MOST_SAMPLES, MOST_SAMPLED = 10, 200_000
+"""Examples that a report shows, and bytes that they may have together."""
 OWN_FEATURES = frozenset({"evaluation", "scoring", "optimisation", "gimbal.check"})
 """Features of the calls that Gimbal itself makes: while it evaluates, judges or writes suites, improves prompts, tries out a
 provider."""
@@ -145,10 +150,25 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """That were taken."""
 
 
-class BuiltSuite(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of traces."""
+class SuiteDraw(msgspec.Struct, frozen=True, kw_only=True):
+    """What was begun."""
 
-    version: Version | None
+    newest: ResolvedRef | None
+    """The newest version that the suite had then; null where it had none."""
+    job_id: str
+    """The job that carries it out, whose result tells what came of it."""
+
+
+class RunFromTraces(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job is given."""
+
+    body: FromTraces
+
+
+class BuiltSuite(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of traces; the result of the job."""
+
+    ref: ResolvedRef | None
     """The suite; null where nothing was stored."""
     examples: int
     """That were taken."""
@@ -165,9 +185,11 @@ class BuiltSuite(msgspec.Struct, frozen=True, kw_only=True):
     replaced: dict[str, int]
     """How many findings of personal data and secrets placeholders stand for, by kind, in the examples that were taken."""
     parts: list[Part]
-    """By name; of `by` only."""
+    """By name; of `by` only. Of very many those of the most traces."""
+    more_parts: int
+    """Parts that are not listed."""
     samples: list[Example]
-    """Up to ten of the examples, as they are stored."""
+    """Up to ten of the examples, as they are stored; of long ones as many as 200,000 bytes hold."""
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,3 +199,16 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     part: str
     replaced: dict[str, int]
     """Findings in it that were replaced, by kind."""
+
+
+class DrawnSuite(msgspec.Struct, frozen=True, kw_only=True):
+    """A suite that is drawn and not stored yet; a step of the job, so that a later attempt stores this one and no other."""
+
+    suite: CreateSuite
+    """Without its examples."""
+    examples: str
+    """Digest of the blob that has them."""
+    made: dict[str, Any]
+    """How they were made, for the version's manifest."""
+    told: BuiltSuite
+    """What is told of them, without samples."""

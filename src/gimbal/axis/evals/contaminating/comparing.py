@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gimbal.axis.evals.contaminating.model import KINDS, Repeated
+from gimbal.axis.evals.contaminating.model import KINDS, MOST_NAMED, Repeated, Split
 from gimbal.axis.evals.contaminating.reading import Passage, leaves, says_enough, text_of
 from gimbal.axis.evals.model import Example
 from gimbal.engines.text.near import between, contained, duplicates, exact_key
@@ -112,7 +112,7 @@ def _cluster(example: Example) -> str:
     return example.cluster or example.id
 
 
-def split_clusters(examples: Sequence[Example], pairs: Sequence[Repeated]) -> list[list[str]]:
+def split_clusters(examples: Sequence[Example], pairs: Sequence[Repeated]) -> list[Split]:
     """Return groups of clusters that hang together by examples which are alike, in the order of the suite."""
     of_example = {example.id: _cluster(example) for example in examples}
     above = {cluster: cluster for cluster in of_example.values()}
@@ -128,4 +128,4 @@ def split_clusters(examples: Sequence[Example], pairs: Sequence[Repeated]) -> li
     groups: dict[str, list[str]] = {}
     for cluster in above:
         groups.setdefault(top(cluster), []).append(cluster)
-    return [group for group in groups.values() if len(group) > 1]
+    return [Split(clusters=group[:MOST_NAMED], count=len(group)) for group in groups.values() if len(group) > 1]

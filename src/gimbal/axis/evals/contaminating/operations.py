@@ -1,7 +1,7 @@
 """The operation that compares a suite with what models may have seen of it."""
 
-from gimbal.axis.evals.contaminating.model import CheckContamination, ContaminationReport
-from gimbal.axis.evals.contaminating.service import check
+from gimbal.axis.evals.contaminating.model import CheckContamination, ContaminationCheck
+from gimbal.axis.evals.contaminating.service import begin
 from gimbal.kernel.context import Context, Permission
 from gimbal.kernel.operations import operation
 from gimbal.kernel.refs import Ref
@@ -11,14 +11,16 @@ from gimbal.kernel.refs import Ref
     "POST",
     "/projects/{project}/suites/{ref}/contamination",
     name="suites.contamination",
-    allow=Permission.VIEW,
+    allow=Permission.DEVELOP,
+    audited=True,
     absent={
-        "cli": "`gimbal suites contamination` of the group's own commands calls it, and exits with 1 where it finds"
+        "cli": "`gimbal suites contamination` of the group's own commands waits for it, and exits with 1 where it finds"
     },
 )
-async def suite_contamination(ctx: Context, project: str, ref: Ref, body: CheckContamination) -> ContaminationReport:
+async def suite_contamination(ctx: Context, project: str, ref: Ref, body: CheckContamination) -> ContaminationCheck:
     """Compare a suite's examples with other suites, prompts and datasets: the same, nearly the same, or standing in them.
 
-    Also within the suite: examples that repeat another, and clusters that should be one. What cannot be read is told.
+    Also within the suite: examples that repeat another, and clusters that should be one. It is a job, whose result is the
+    report; what cannot be read is told in it.
     """
-    return await check(ctx, ref, body)
+    return await begin(ctx, ref, body)

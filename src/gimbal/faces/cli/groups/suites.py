@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from gimbal.faces.cli import contamination, show, synthesis
+from gimbal.faces.cli import contamination, from_traces, show, synthesis
 from gimbal.kernel.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def add(app: App) -> None:
     app.command(import_, name="import")
     app.command(export)
     contamination.add(app)
+    from_traces.add(app)
     synthesis.add(app)
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from gimbal.axis.assets.model import Version
-from gimbal.axis.evals.building.model import BuiltSuite
-from gimbal.axis.evals.contaminating.model import ContaminationReport
+from gimbal.axis.evals.building.model import SuiteDraw
+from gimbal.axis.evals.contaminating.model import ContaminationCheck
 from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.synthesis.model import Passage, Synthesis
 from gimbal.axis.scores.scorer import ScorerSetting
@@ -48,10 +48,11 @@ class Suites(Group):
         n: int | UnsetType = UNSET,
         most: int | UnsetType = UNSET,
         project: str | None = None,
-    ) -> ContaminationReport:
+    ) -> ContaminationCheck:
         """Compare a suite's examples with other suites, prompts and datasets: the same, nearly the same, or standing in them.
 
-        Also within the suite: examples that repeat another, and clusters that should be one. What cannot be read is told.
+        Also within the suite: examples that repeat another, and clusters that should be one. It is a job, whose result is the
+        report; what cannot be read is told in it.
 
         Args:
             ref: Reference such as model:flights/delay@production.
@@ -64,7 +65,7 @@ class Suites(Group):
         return self._transport.call(
             "POST",
             "/projects/{project}/suites/{ref}/contamination",
-            ContaminationReport,
+            ContaminationCheck,
             path={"project": project, "ref": ref},
             body={"against": against, "threshold": threshold, "n": n, "most": most},
         )
@@ -160,11 +161,12 @@ class Suites(Group):
         task: str | UnsetType = UNSET,
         note: str | UnsetType = UNSET,
         project: str | None = None,
-    ) -> BuiltSuite:
+    ) -> SuiteDraw:
         """Make a suite of traces: chosen like a list of them, freed of personal data and duplicates, drawn by a seed.
 
-        Scores choose, too: what end users or experts judged, with their corrections as expected answers. `dry_run` tells what
-        would come. The same question with the same seed on the same traces is the same version.
+        Scores choose, too: what end users or experts judged, with their corrections as expected answers. It is a job, whose
+        result tells what came, or, with `dry_run`, what would. The same question with the same seed on the same traces is the
+        same version.
 
         Args:
             since: Started at or after this.
@@ -224,7 +226,7 @@ class Suites(Group):
         return self._transport.call(
             "POST",
             "/projects/{project}/suites/from-traces",
-            BuiltSuite,
+            SuiteDraw,
             path={"project": project},
             body={
                 "since": since,
