@@ -9,9 +9,8 @@ import pytest
 
 import gimbal.axis.evals.synthesis.work  # noqa: F401  # pyright: ignore[reportUnusedImport] - declares the job
 from gimbal.axis.evals.service import Evaluations
-from gimbal.axis.evals.synthesis.model import Foresee
 from gimbal.axis.evals.target import Foreseen
-from gimbal.axis.scores.asking import Complete, Said
+from gimbal.axis.scores.asking import Complete, Foresee, Said
 from gimbal.kernel.context import Context, Services
 
 

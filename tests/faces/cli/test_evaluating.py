@@ -10,6 +10,7 @@ from tests.faces.cli.conftest import Cli
 
 import gimbal
 from gimbal.axis.evals.model import Example
+from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.generative.prompts.model import PromptFile
 from gimbal.kernel.ids import new_id
 
@@ -90,6 +91,23 @@ def test_the_exit_code_is_the_verdict(cli: Cli, place: Place, tmp_path: Path) ->
     root = ET.fromstring(junit.read_text())
     assert len(root.findall(".//testcase")) == 120
     assert "better" in summary.read_text()
+
+
+def test_judges_are_told_of_before_they_are_asked(cli: Cli, place: Place, up: Running) -> None:
+    """How often and for how much: assumed before the first run, as in the newest after it."""
+    name = f"{place.suite.removeprefix('suite:')}-judged"
+    goals = ScorerSetting(scorer="goals", params={"check": "model", "model": "local/extractive"})
+    rows = [
+        Example(id=f"q{i}", input={"context": "[1] a b", "question": "a"}, expected={"goals": ["it is said", "so"]})
+        for i in range(3)
+    ]
+    with gimbal.Client(up.url) as client:
+        client.suites.create(name=name, examples=rows, scorers=[goals])
+    words = ("eval", "run", f"suite:{name}", "--target")
+    first, second = cli(*words, place.good), cli(*words, place.bad)
+
+    assert "judged by local/extractive with about 6 calls, free (if answers are of usual length)" in first.err
+    assert "calls, free (as in the newest run of this suite)" in second.err
 
 
 def test_too_little_evidence_is_an_exit_code_of_its_own(cli: Cli, up: Running, place: Place) -> None:

@@ -1,19 +1,24 @@
 """What judging an answer costs: calls of models and embedders that scorers make are counted, and end where the money does.
 
-Scorers ask through their context, as ever; `metered` gives them one whose models are counted. `purse` says what may be spent.
+Scorers ask through their context, as ever; `metered` gives them one whose models are counted. `purse` says what may be spent,
+`judging` what all of it will cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.scores.asking import Complete, Embed
+from gimbal.axis.scores.asking import Complete, Embed, Embedded, Foresee, Said
 from gimbal.axis.scores.scorer import Applied
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Conflict
 from gimbal.kernel.money import ZERO
+
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_PER_FIELD = 4
+"""Tokens that a text takes beside its own, at most."""
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -34,41 +39,86 @@ class Tally(msgspec.Struct, kw_only=True):
 
 
 class Pays(Protocol):
-    """Money that judges may spend."""
+    """Money that judging one answer may take."""
 
     @property
-    def empty(self) -> bool:
-        """Whether there is none left."""
+    def capped(self) -> bool:
+        """Whether there is an end to it."""
         ...
 
-    def pay(self, cost: Decimal) -> None:
-        """Note what a call cost."""
+    async def hold(self, most: Decimal | None) -> bool:
+        """Keep what one call may cost, None where nobody knows; False where there is no money for it."""
+        ...
+
+    def settle(self, most: Decimal | None, cost: Decimal | None) -> None:
+        """Note what a call cost that so much was kept for; None where that is not known, or it failed."""
         ...
 
 
-class _Metered:
-    """A model or an embedder whose calls are counted."""
+class _Meter:
+    """Counts calls to judge one answer."""
 
-    def __init__(self, asked: Any, tally: Tally, purse: Pays | None) -> None:
-        self._asked = asked
+    def __init__(self, tally: Tally, purse: Pays | None) -> None:
         self._tally = tally
         self._purse = purse
 
-    async def __call__(self, *words: Any, **named: Any) -> Any:
+    async def asked(self, ctx: Context, model: str, given: int, longest: int | None, asking: Any) -> Any:
         """Ask, where there is money; raise Conflict where there is none, and whatever asking raises."""
         tally, purse = self._tally, self._purse
-        if purse is not None and purse.empty:
+        most = await dearest(ctx, model, given, longest) if purse is not None and purse.capped else ZERO
+        if purse is not None and not await purse.hold(most):
             tally.refused += 1
             raise Conflict("The cap of the evaluation is spent.", where="max_cost", todo="Go on with a higher one.")
-        said = await self._asked(*words, **named)
-        tally.calls += 1
-        if said.cost is None:
-            tally.unpriced += 1
-        else:
-            tally.cost += said.cost
+        cost: Decimal | None = None
+        try:
+            said = await asking()
+            cost = said.cost
+        finally:
             if purse is not None:
-                purse.pay(said.cost)
+                purse.settle(most, cost)
+        tally.calls += 1
+        tally.unpriced += cost is None
+        tally.cost += cost or ZERO
         return said
+
+
+class _Completing:
+    """`Complete`, counted."""
+
+    def __init__(self, asked: Complete, meter: _Meter) -> None:
+        self._asked = asked
+        self._meter = meter
+
+    async def __call__(
+        self, ctx: Context, model: str, messages: Sequence[Mapping[str, str]], params: Mapping[str, Any]
+    ) -> Said:
+        given = sum(_bytes(text) + _PER_FIELD for one in messages for text in one.values())
+        longest = next((params[name] for name in _LIMITS if type(params.get(name)) is int), None)
+        return await self._meter.asked(ctx, model, given, longest, lambda: self._asked(ctx, model, messages, params))
+
+
+class _Embedding:
+    """`Embed`, counted."""
+
+    def __init__(self, asked: Embed, meter: _Meter) -> None:
+        self._asked = asked
+        self._meter = meter
+
+    async def __call__(self, ctx: Context, embedder: str, texts: Sequence[str]) -> Embedded:
+        given = sum(_bytes(text) + _PER_FIELD for text in texts)
+        return await self._meter.asked(ctx, embedder, given, 0, lambda: self._asked(ctx, embedder, texts))
+
+
+async def dearest(ctx: Context, model: str, given: int, longest: int | None) -> Decimal | None:
+    """Return US dollars that a call of so many bytes costs at most, about where there is no most; None where nobody knows."""
+    if not ctx.services.has(Foresee):
+        return None
+    found = await ctx.get(Foresee)(ctx, model, [given], longest)
+    return found.cost if found.most is None else found.most
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def judges_of(scorers: Sequence[Applied]) -> list[str]:
@@ -80,8 +130,11 @@ def metered(ctx: Context, scorers: Sequence[Applied], tally: Tally, purse: Pays 
     """Return the context by which an answer is judged: what scorers ask through it is counted in `tally`."""
     if not any(one.asks for one in scorers):
         return ctx
-    for kind in (Complete, Embed):
-        if ctx.services.has(kind):
-            counted: Any = _Metered(ctx.get(kind), tally, purse)
-            ctx = ctx.having(kind, counted)
+    meter = _Meter(tally, purse)
+    if ctx.services.has(Complete):
+        completing: Complete = _Completing(ctx.get(Complete), meter)
+        ctx = ctx.having(Complete, completing)
+    if ctx.services.has(Embed):
+        embedding: Embed = _Embedding(ctx.get(Embed), meter)
+        ctx = ctx.having(Embed, embedding)
     return ctx

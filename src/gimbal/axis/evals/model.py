@@ -79,8 +79,8 @@ class EvaluationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 300.0
     """Seconds after which a call counts as timed out."""
     max_cost: Decimal | None = None
-    """US dollars that the run may cost, judges and all; it stops before an answer that could pass them. What judging costs is
-    known from the answers before: one that is dearer may pass the cap by that much. Null for no cap."""
+    """US dollars that the run may cost, judges and all; it stops before a call that could pass them, and an answer whose judges
+    the cap cut off is judged when the run goes on. Null for no cap."""
     cache: bool = True
     """Whether an answer that an earlier run got for the same content and the same repeat is taken instead of asking."""
 
@@ -130,8 +130,15 @@ class EvaluationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Why the cost is unknown."""
     judges: list[str]
     """Models and embedders that scorers ask; what they are asked is in neither `calls` nor `cost`."""
+    judge_calls: int
+    """Calls of them for all answers, about; see `judge_cost`."""
     judge_cost: Decimal | None
-    """US dollars of that for all answers, about: as in the newest run of the suite that tells; null when unknown."""
+    """US dollars of that for all answers, about; null when unknown. As in the newest run of the suite that tells; before there
+    is one an assumption: as many questions as the expectation lists, else five an answer, with a page of text each."""
+    judge_unpriced: str
+    """Why that is unknown."""
+    judged_before: bool
+    """Whether a run of the suite says what judges take, and not the assumption."""
     detectable: float | None
     """Smallest difference of a share that this many examples find with 80 % power, if answers of two versions agree as
     half correlated ones do; null with fewer than two clusters."""

@@ -14,12 +14,14 @@ from decimal import Decimal
 import msgspec
 
 from gimbal.axis.assets.model import Version
+from gimbal.axis.evals.judging import Judging
 from gimbal.axis.evals.metering import Tally, judges_of, metered
 from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, Example
 from gimbal.axis.evals.purse import Purse
 from gimbal.axis.evals.recall import Recall
 from gimbal.axis.evals.results import TABLE, Answer, Ask, output_of, seen_of, tally_of, to_rows
 from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
+from gimbal.axis.scores.asking import Priced
 from gimbal.axis.scores.model import Missing, ScoreValue
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.storage.writer import Rows, Writer
@@ -48,7 +50,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     cached: int
     spent: Decimal
-    """US dollars of the calls of this attempt."""
+    """US dollars that are spent, those of earlier attempts and of judges among them."""
+    judges: Decimal = ZERO
+    """What judges took of it."""
     left_s: float | None
     """Seconds it will still take at the pace so far; null before there is one."""
 
@@ -69,14 +73,16 @@ class Running:
         recall: Recall | None,
         tell: Tell,
         spent: Decimal = ZERO,
+        spent_judging: Decimal = ZERO,
         judging: Decimal | None = None,
+        judges: Judging | None = None,
         kept: Mapping[int, EvaluationResult] | None = None,
         generation: int = 0,
     ) -> None:
-        """`spent` is what earlier attempts cost: the cap is of the whole run.
+        """`spent` is what earlier attempts cost, `spent_judging` what judges took of it: the cap is of the whole run.
 
-        `judging` is what judging an answer cost them at most, None where nobody knows. `kept` are answers by place that they
-        got and could not judge any more.
+        `judging` is what judging an answer cost them at most, None where nobody knows, and `judges` what it will. `kept` are
+        answers by place that they got and could not judge any more.
         """
         self._ctx = ctx
         self._run_id = run_id
@@ -93,7 +99,9 @@ class Running:
             options.max_cost,
             spent=spent,
             dearest=max(foreseen.most or ZERO, foreseen.cost or ZERO),
-            judging=judging if judges_of(scorers) else ZERO,
+            seen=judging if judges_of(scorers) else ZERO,
+            foreseen=judges,
+            judges=spent_judging,
         )
         self._next_at = 0.0
         self._storing: set[asyncio.Task[None]] = set()
@@ -134,14 +142,15 @@ class Running:
             if self.stopped:
                 return
             known, cached, tally = await self._known(ask)
-            if not await self._purse.keep(asking=known is None):
+            share = await self._purse.keep(asking=known is None)
+            if share is None:
                 return
             try:
                 output = await self._asked(ask.example) if known is None else known
-                ctx = metered(self._ctx, self._scorers, tally, self._purse)
+                ctx = metered(self._ctx, self._scorers, tally, share)
                 scores = await judged(ctx, self._scorers, ask.example, output)
             finally:
-                self._purse.judged(tally)
+                self._purse.judged(share, tally)
             self.cached += cached
             if tally.refused:
                 # It is judged when the run goes on; what was asked of it is paid for.
@@ -255,15 +264,29 @@ class Running:
         pace = (now - self._begun) / self._fresh if self._fresh else None
         left = None if pace is None else pace * (self._total - self._done)
         await self._tell(
-            Progress(done=self._done, total=self._total, cached=self.cached, spent=self._purse.spent, left_s=left)
+            Progress(
+                done=self._done,
+                total=self._total,
+                cached=self.cached,
+                spent=self._purse.spent,
+                judges=self._purse.judges,
+                left_s=left,
+            )
         )
 
 
-def check_cap(options: EvaluationOptions, foreseen: Foreseen) -> None:
-    """Raise Unpriced for a cap that cannot be held because nobody knows what a call may cost."""
-    if options.max_cost is not None and foreseen.most is None and foreseen.cost is None:
+def check_cap(options: EvaluationOptions, foreseen: Priced, judges: Judging | None = None) -> None:
+    """Raise Unpriced for a cap that cannot be held because nobody knows what a call, or a judge's call, may cost."""
+    if options.max_cost is None:
+        return
+    told = ""
+    if foreseen.most is None and foreseen.cost is None:
+        told = f"What a call costs is not known: {foreseen.unpriced or 'the subject does not say'}."
+    elif judges is not None and judges.cost is None:
+        told = f"What judging costs is not known: {judges.unpriced}."
+    if told:
         raise Unpriced(
-            f"What a call costs is not known: {foreseen.unpriced or 'the subject does not say'}.",
+            told,
             where="max_cost",
             kept="nothing was asked",
             todo="Give the model a price, or leave out the cap.",

@@ -129,10 +129,10 @@ class EvaluationRuns:
             row = (await tx.execute(query)).mappings().first()
         return (_run(row) if row is not None else None), count
 
-    async def judging(self, ctx: Context, suite: ResolvedRef) -> Decimal | None:
-        """Return US dollars that judging an answer cost in the newest run of a suite that tells; None where none does."""
+    async def judging(self, ctx: Context, suite: ResolvedRef) -> tuple[Decimal, float] | None:
+        """Return what judging an answer took in the newest run of a suite that tells: US dollars, calls. None where none does."""
         query = (
-            sa.select(evaluations.c.judge_cost, evaluations.c.done)
+            sa.select(evaluations.c.judge_cost, evaluations.c.judge_calls, evaluations.c.done)
             .where(
                 evaluations.c.project == ctx.project,
                 evaluations.c.suite_ref == str(suite),
@@ -145,7 +145,7 @@ class EvaluationRuns:
         )
         async with self._catalog.read() as tx:
             row = (await tx.execute(query)).first()
-        return None if row is None else row.judge_cost / row.done
+        return None if row is None else (row.judge_cost / row.done, row.judge_calls / row.done)
 
 
 def as_read(run: EvaluationRun) -> tuple[sa.ColumnElement[bool], ...]:

@@ -16,6 +16,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals import reading
 from gimbal.axis.evals.answers import NOT_ANSWERED
+from gimbal.axis.evals.judging import foreseen_judging
 from gimbal.axis.evals.metering import judges_of
 from gimbal.axis.evals.model import (
     MOST_AT_ONCE,
@@ -85,7 +86,10 @@ class Evaluations:
             cached = await Recall(ctx, foreseen.identity, asks).count()
         calls = len(asks) - cached
         judges = judges_of(whole.scorers)
-        judging = await self.runs.judging(ctx, whole.suite.ref) if judges else ZERO
+        before = await self.runs.judging(ctx, whole.suite.ref) if judges else None
+        judging = await foreseen_judging(ctx, whole.scorers, examples)
+        if before is not None:
+            judging = msgspec.structs.replace(judging, cost=before[0], calls=before[1], unpriced="")
         clusters = len({example.cluster or example.id for example in examples})
         return EvaluationPlan(
             suite=whole.suite.ref,
@@ -99,7 +103,10 @@ class Evaluations:
             most=None if foreseen.most is None else foreseen.most * calls,
             unpriced=foreseen.unpriced,
             judges=judges,
-            judge_cost=judging if judging is None else judging * len(asks),
+            judge_calls=round(judging.calls * len(asks)),
+            judge_cost=None if judging.cost is None else judging.cost * len(asks),
+            judge_unpriced=judging.unpriced,
+            judged_before=before is not None,
             detectable=paired.detectable_share(clusters),
         )
 
@@ -111,7 +118,8 @@ class Evaluations:
         whole = await self._whole(ctx, body)
         if body.max_cost is not None:
             examples = await self._suites.examples(whole.suite)
-            check_cap(body, await TARGETS.get(whole.subject.kind).foresee(ctx, whole.subject, examples))
+            foreseen = await TARGETS.get(whole.subject.kind).foresee(ctx, whole.subject, examples)
+            check_cap(body, foreseen, await foreseen_judging(ctx, whole.scorers, examples))
         run = EvaluationRun(
             id=new_id(),
             suite=whole.suite.ref,
@@ -217,34 +225,39 @@ class Evaluations:
         examples = await self._suites.examples(suite)
         scorers = applied(scorers_of(suite))
         foreseen = await TARGETS.get(subject.kind).foresee(ctx, subject, examples)
-        check_cap(run.options, foreseen)
-        stored, spent, judging = await self._stored(ctx, run.id)
+        judges = await foreseen_judging(ctx, scorers, examples) if run.options.max_cost is not None else None
+        check_cap(run.options, foreseen, judges)
+        stored, spent, took, judging = await self._stored(ctx, run.id)
         kept = dict(await reading.unjudged(self._columns, ctx, run.id, after=-1, limit=run.total))
         stored -= kept.keys()
         asks = [ask for ask in _asks(examples, run.repeats) if ask.position not in stored]
 
         async def tell(now: Progress) -> None:
-            await self.runs.note(run.id, done=now.done)
+            # Nothing so far may be an unknown amount, too: the end tells.
+            await self.runs.note(
+                run.id, done=now.done, cost=now.spent - now.judges or None, judge_cost=now.judges or None
+            )
             if progress:
                 await progress(now)
 
         running = Running(
             ctx, run.id, subject, scorers, run.options, writer=self._writer, foreseen=foreseen, recall=_recall(ctx, run, foreseen, asks),
-            tell=tell, spent=spent, judging=judging, kept=kept, generation=run.generation,
+            tell=tell, spent=spent, spent_judging=took, judging=judging, judges=judges, kept=kept, generation=run.generation,
         )  # fmt: skip
         await running.go(asks, len(stored))
         running.check()
         await self.finish(ctx, run, scorers, status="stopped" if running.stopped else "done", error=running.stopped)
 
-    async def _stored(self, ctx: Context, run_id: str) -> "tuple[set[int], Decimal, Decimal | None]":
-        """Return the places whose answers are stored, what they cost this run, and what judging one did at most."""
+    async def _stored(self, ctx: Context, run_id: str) -> "tuple[set[int], Decimal, Decimal, Decimal | None]":
+        """Return the places whose answers are stored, what they cost this run, their judges, and judging one at most."""
         rows = await self._columns.query(
             f"SELECT position, {SPENT} AS spent, {JUDGE_COST} AS judging FROM {TABLE} FINAL "
             "WHERE project = {project:String} AND evaluation_id = {id:String}",
             {"project": ctx.project or "default", "id": run_id},
         )
-        judging = max((row["judging"] for row in rows), default=None)
-        return {row["position"] for row in rows}, sum((row["spent"] for row in rows), ZERO), judging
+        judging = [row["judging"] for row in rows]
+        spent = sum((row["spent"] for row in rows), ZERO)
+        return {row["position"] for row in rows}, spent, sum(judging, ZERO), max(judging, default=ZERO) or None
 
     async def finish(
         self, ctx: Context, run: EvaluationRun, scorers: list[Applied], *, status: str, error: str = ""

@@ -8,6 +8,7 @@ import msgspec
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals.model import Example
+from gimbal.axis.scores.asking import Priced
 from gimbal.kernel.context import Context
 from gimbal.kernel.plugins import Registry
 from gimbal.kernel.refs import Ref
@@ -45,17 +46,11 @@ class TargetOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Seconds after which the same call may be answered, where it was only too many or too early."""
 
 
-class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+class Foreseen(Priced, frozen=True, kw_only=True):
     """What a target knows before it is called."""
 
     identity: str = ""
     """Names all that an answer depends on besides the example; empty where that cannot be said, and nothing is cached."""
-    cost: Decimal | None = None
-    """US dollars of one call, about; null when unknown."""
-    most: Decimal | None = None
-    """US dollars of the dearest call that can be; null when unknown."""
-    unpriced: str = ""
-    """Why the cost is unknown."""
 
 
 class Target(Protocol):

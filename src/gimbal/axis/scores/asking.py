@@ -30,6 +30,17 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars; null when unknown."""
 
 
+class Priced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call will cost, told before it is made."""
+
+    cost: Decimal | None = None
+    """US dollars of one call, about; null when unknown."""
+    most: Decimal | None = None
+    """US dollars of the dearest call that can be; null when unknown."""
+    unpriced: str = ""
+    """Why the cost is unknown."""
+
+
 class Complete(Protocol):
     """One call of a model, through the gateway: priced, limited and traced like any other."""
 
@@ -37,6 +48,17 @@ class Complete(Protocol):
         self, ctx: Context, model: str, messages: Sequence[Mapping[str, str]], params: Mapping[str, Any]
     ) -> Said:
         """Return the answer to messages of `role` and `content`; raise the GimbalError of what failed."""
+        ...
+
+
+class Foresee(Protocol):
+    """Tells what calls of models and embedders will cost, without making one."""
+
+    async def __call__(self, ctx: Context, model: str, given: Sequence[int], longest: int | None) -> Priced:
+        """Return the cost of a call with so many bytes (of each) and so many tokens of an answer; None for any number.
+
+        An embedder's answer has none.
+        """
         ...
 
 

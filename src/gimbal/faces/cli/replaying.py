@@ -81,7 +81,7 @@ def replay(
                     watch.say(line)
             if plan:
                 return
-            costs = bool(planned.calls) and (planned.cost != 0 or bool(planned.judges))
+            costs = bool(planned.calls) and (planned.cost != 0 or planned.judge_cost != 0)
             watching.agree(costs=costs, sure=yes or max_cost is not None)
             # What was agreed to is what is asked, also when calls come in meanwhile.
             asked["until"] = asked["until"] or now
@@ -146,7 +146,7 @@ def _told(plan: "ReplayPlan") -> list[str]:
     if plan.unpriced:
         lines.append(f"  {plan.unpriced}")
     if plan.judges:
-        lines.append(f"  judged by {', '.join(plan.judges)} on both sides, which is not in that")
+        lines.append(f"  both sides {watching.judging(plan)}")
     if plan.detectable is not None:
         lines.append(f"A difference of {plan.detectable:.3f} in a share would be found, smaller ones may not.")
     return lines

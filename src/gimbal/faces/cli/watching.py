@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gimbal.axis.evals.model import EvaluationPlan, EvaluationResult, EvaluationRun
     from gimbal.axis.evals.verdicts import Comparison
     from gimbal.faces.client.client import Client
+    from gimbal.generative.gateway.replaying.model import ReplayPlan
 
 WORSE, UNDERPOWERED, ERROR = 1, 2, 3
 EXIT_CODES = {"better": 0, "equivalent": 0, "worse": WORSE, "underpowered": UNDERPOWERED}
@@ -168,11 +169,14 @@ def money(cost: Decimal | None, most: Decimal | None) -> str:
     return about if not most else f"{about}, at most {format_money(most)}"
 
 
-def judging(cost: Decimal | None) -> str:
-    """Return what judges will cost, in words."""
-    if cost is None:
-        return "at a cost that is known after the first run of this suite"
-    return f"about {format_money(cost)} as in the newest run" if cost else "free"
+def judging(plan: "EvaluationPlan | ReplayPlan") -> str:
+    """Return who will judge, how often and for how much, in words."""
+    who = f"judged by {', '.join(plan.judges)}"
+    if plan.judge_cost is None:
+        return f"{who}, for an unknown amount: {plan.judge_unpriced}"
+    source = "as in the newest run of this suite" if plan.judged_before else "if answers are of usual length"
+    amount = f"about {format_money(plan.judge_cost)}" if plan.judge_cost else "free"
+    return f"{who} with about {plan.judge_calls:,} calls, {amount} ({source})"
 
 
 def agree(*, costs: bool, sure: bool) -> None:
@@ -200,16 +204,23 @@ def _table(found: "EvaluationRun", seconds: float) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("Subject", "Done", "Left", "Status"):
+    for name in ("Subject", "Done", "Left", "Cost", "Status"):
         table.add_column(name)
     left = seconds / found.done * (found.total - found.done) if found.done else None
     table.add_row(
         str(found.subject),
         f"{found.done:,} of {found.total:,}",
         "—" if left is None else values.duration(left),
+        _spent(found),
         found.status,
     )
     return table
+
+
+def _spent(found: "EvaluationRun") -> str:
+    """Return what a run has cost so far; a dash for nothing, or nothing known."""
+    answers = "—" if found.cost is None else format_money(found.cost)
+    return answers if found.judge_cost is None else f"{answers}, judges {format_money(found.judge_cost)}"
 
 
 def _number(value: float | None) -> str:

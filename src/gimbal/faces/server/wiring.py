@@ -23,7 +23,6 @@ from gimbal.axis.evals.http.target import HTTP_SERVICES
 from gimbal.axis.evals.recording import AnswerRecorder
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites
-from gimbal.axis.evals.synthesis.model import Foresee
 from gimbal.axis.evals.target import NAMED, TARGETS
 from gimbal.axis.gates.service import Gates
 from gimbal.axis.ledger.corrections import CostCorrections
@@ -41,7 +40,7 @@ from gimbal.axis.runs.points.keeping import FOLDER
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.service import Runs
 from gimbal.axis.runs.studies.service import Studies
-from gimbal.axis.scores.asking import Classify, Complete, Embed
+from gimbal.axis.scores.asking import Classify, Complete, Embed, Foresee
 from gimbal.axis.scores.service import Scores
 from gimbal.axis.sql.service import Sql
 from gimbal.axis.traces import grpc

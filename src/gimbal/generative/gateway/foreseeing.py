@@ -99,7 +99,8 @@ async def cost_of(ctx: Context, model: str, size: Size) -> Foreseen:
         found = prices.price(pricing, name, ctx.now(), Usage(input=asked, output=answered))
         return found.amount, found.unpriced_reason
 
-    about, unpriced = cost(size.usual, min(size.longest or _USUAL_ANSWER, _USUAL_ANSWER))
+    usual = _USUAL_ANSWER if size.longest is None else min(size.longest, _USUAL_ANSWER)
+    about, unpriced = cost(size.usual, usual)
     # An answer without a limit has no dearest cost, unless it costs nothing anyway.
     at_most = cost(size.most, size.longest)[0] if size.longest is not None else about if about == 0 else None
     return Foreseen(cost=about, most=at_most, unpriced=unpriced)

@@ -14,10 +14,10 @@ from gimbal.axis.assets.service import Assets
 from gimbal.axis.datasets.service import Datasets
 from gimbal.axis.evals.model import AddExamples, Example
 from gimbal.axis.evals.suites import Suites
-from gimbal.axis.evals.synthesis.model import Foresee, Passage, RunSynthesis, Synthesis, Synthesise, SynthesisReport
+from gimbal.axis.evals.synthesis.model import Passage, RunSynthesis, Synthesis, Synthesise, SynthesisReport
 from gimbal.axis.evals.synthesis.service import carry_out
 from gimbal.axis.evals.target import Foreseen
-from gimbal.axis.scores.asking import Complete
+from gimbal.axis.scores.asking import Complete, Foresee
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.compute.model import Job
 from gimbal.engines.compute.worker import Worker

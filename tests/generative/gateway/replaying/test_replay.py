@@ -285,7 +285,10 @@ async def test_the_form_of_answers_is_held_to(
 
     judge = ScorerSetting(scorer="groundedness", params={"check": "model", "model": "up/tiny"})
     assert (await service.plan(ctx, wanted())).judges == []
-    assert (await service.plan(ctx, wanted(scorers=[judge]))).judges == ["up/tiny"]
+    plan = await service.plan(ctx, wanted(scorers=[judge]))
+    # Five questions are assumed of the answer of then, and of the candidate's.
+    assert (plan.judges, plan.judge_calls, plan.judge_cost) == (["up/tiny"], 10, None)
+    assert "up/tiny" in plan.judge_unpriced
     chosen = await service.start(ctx, wanted(scorers=["readability"]))
     summary = await ctx.get(AnswerRecorder).judge(ctx, chosen.before.id)
     assert [one.scorer for one in summary.summaries] == ["readability"]

@@ -1,14 +1,11 @@
 """Records of a synthesis: what is asked for, what it would cost, what came of it; and what tells the cost of a call."""
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 
-from gimbal.axis.evals.target import Foreseen
 from gimbal.axis.scores.scorer import ScorerSetting
-from gimbal.kernel.context import Context
 from gimbal.kernel.refs import ResolvedRef
 
 JOB = "evals.synthesise"
@@ -148,11 +145,3 @@ class SynthesisReport(msgspec.Struct, frozen=True, kw_only=True):
     """Calls whose price is not known."""
     stopped: str
     """Why not all passages were asked about; empty where they were."""
-
-
-class Foresee(Protocol):
-    """Tells what calls of a model will cost; the generative ring implements it, and `faces/server/wiring.py` binds it."""
-
-    async def __call__(self, ctx: Context, model: str, given: Sequence[int], longest: int) -> Foreseen:
-        """Return the cost of a call with so many bytes (of each) and so long an answer; say why where it is unknown."""
-        ...

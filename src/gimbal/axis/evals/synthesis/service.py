@@ -18,7 +18,6 @@ from gimbal.axis.evals.synthesis.model import (
     JOB,
     MOST_GIVEN,
     SCORER,
-    Foresee,
     Passage,
     RunSynthesis,
     Synthesis,
@@ -29,8 +28,7 @@ from gimbal.axis.evals.synthesis.model import (
 )
 from gimbal.axis.evals.synthesis.passages import chosen, of_version, passage_digest
 from gimbal.axis.evals.synthesis.writing import messages_of, params_of, prompt_digest
-from gimbal.axis.evals.target import Foreseen
-from gimbal.axis.scores.asking import Complete
+from gimbal.axis.scores.asking import Complete, Foresee, Priced
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, GimbalError, Unavailable
@@ -101,9 +99,9 @@ async def _passages(ctx: Context, body: Synthesise, source: str) -> tuple[Resolv
     return (None if version is None else version.ref), found, count
 
 
-async def _foreseen(ctx: Context, body: Synthesise, passages: Sequence[Passage]) -> Foreseen:
+async def _foreseen(ctx: Context, body: Synthesise, passages: Sequence[Passage]) -> Priced:
     if not ctx.services.has(Foresee):
-        return Foreseen(unpriced="nobody in this process knows what calls cost")
+        return Priced(unpriced="nobody in this process knows what calls cost")
     given = [sum(len(one["content"].encode()) for one in messages_of(body, passage)) for passage in passages]
     return await ctx.get(Foresee)(ctx, body.model, given, body.max_tokens)
 
@@ -168,7 +166,7 @@ async def _known(ctx: Context, payload: RunSynthesis) -> list[str]:
 class _Asking:
     """The calls of one synthesis."""
 
-    def __init__(self, ctx: Context, body: Synthesise, foreseen: Foreseen, step: Step) -> None:
+    def __init__(self, ctx: Context, body: Synthesise, foreseen: Priced, step: Step) -> None:
         self._ctx = ctx
         self._body = body
         self._step = step

@@ -123,9 +123,8 @@ class Evaluations(Group):
             concurrency: Calls under way at the same time, 1 to 64.
             per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
             timeout_s: Seconds after which a call counts as timed out.
-            max_cost: US dollars that the run may cost, judges and all; it stops before an answer that could
-                pass them. What judging costs is known from the answers before: one that is dearer may pass the cap
-                by that much. Null for no cap.
+            max_cost: US dollars that the run may cost, judges and all; it stops before a call that could pass
+                them, and an answer whose judges the cap cut off is judged when the run goes on. Null for no cap.
             cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
                 instead of asking.
             suite: Reference of the suite: `suite:help/questions`.
@@ -243,9 +242,8 @@ class Evaluations(Group):
             concurrency: Calls under way at the same time, 1 to 64.
             per_minute: Calls that may begin in a minute; null for no limit but that of the gateway.
             timeout_s: Seconds after which a call counts as timed out.
-            max_cost: US dollars that the run may cost, judges and all; it stops before an answer that could
-                pass them. What judging costs is known from the answers before: one that is dearer may pass the cap
-                by that much. Null for no cap.
+            max_cost: US dollars that the run may cost, judges and all; it stops before a call that could pass
+                them, and an answer whose judges the cap cut off is judged when the run goes on. Null for no cap.
             cache: Whether an answer that an earlier run got for the same content and the same repeat is taken
                 instead of asking.
             suite: Reference of the suite: `suite:help/questions`.

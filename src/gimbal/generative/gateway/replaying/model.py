@@ -89,7 +89,16 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: str
     """Why the cost is unknown."""
     judges: list[str]
-    """Models and embedders that scorers ask, of the answers of then as well; what they cost is not in `cost`."""
+    """Models and embedders that scorers ask; what they are asked is in neither `calls` nor `cost`."""
+    judge_calls: int
+    """Calls of them for the answers of then and those of the candidate, about."""
+    judge_cost: Decimal | None
+    """US dollars of that, about; null when unknown. As many questions are assumed as the expectation lists, else five an
+    answer, with a page of text each."""
+    judge_unpriced: str
+    """Why that is unknown."""
+    judged_before: bool = False
+    """Whether a run says what judges take, and not the assumption: never of what is drawn anew."""
     detectable: float | None
     """Smallest difference of a share that so many calls find with 80 % power; null with fewer than two clusters."""
 

@@ -14,6 +14,7 @@ from gimbal.axis.evals.answers import MOST_ANSWERS, OpenEvaluation, RecordAnswer
 from gimbal.axis.evals.building.from_traces import filter_of
 from gimbal.axis.evals.building.model import OWN_FEATURES, TraceSelection
 from gimbal.axis.evals.building.sampling import Candidate, look
+from gimbal.axis.evals.judging import foreseen_judging
 from gimbal.axis.evals.metering import judges_of
 from gimbal.axis.evals.model import (
     MOST_AT_ONCE,
@@ -98,6 +99,8 @@ async def plan(ctx: Context, body: ReplayRequest) -> ReplayPlan:
     count = len(drawn.calls)
     costs = [one.answer.cost for one in drawn.calls if one.answer.cost is not None]
     cost, most = drawn.foreseen.cost, drawn.foreseen.most
+    scorers = applied(_scorers(drawn, body))
+    judging = await foreseen_judging(ctx, scorers, drawn.examples)
     return ReplayPlan(
         candidate=drawn.candidate.ref,
         traces=drawn.traces,
@@ -111,7 +114,10 @@ async def plan(ctx: Context, body: ReplayRequest) -> ReplayPlan:
         cost=None if cost is None else cost * count,
         most=None if most is None else most * count,
         unpriced=drawn.foreseen.unpriced,
-        judges=judges_of(applied(_scorers(drawn, body))),
+        judges=judges_of(scorers),
+        judge_calls=round(judging.calls * count * 2),
+        judge_cost=None if judging.cost is None else judging.cost * count * 2,
+        judge_unpriced=judging.unpriced,
         detectable=paired.detectable_share(drawn.clusters),
     )
 
@@ -122,7 +128,7 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
     Raise NotFound, BadInput where no call can be asked again or the candidate fits none, Unpriced for a cap that cannot be held.
     """
     drawn = await _drawn(ctx, body)
-    _check(drawn, body)
+    await _check(ctx, drawn, body)
     suite = await ctx.get(Suites).create(
         ctx,
         CreateSuite(
@@ -141,7 +147,7 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
     return Replay(suite=suite.ref, before=before, after=after)
 
 
-def _check(drawn: _Drawn, body: ReplayRequest) -> None:
+async def _check(ctx: Context, drawn: _Drawn, body: ReplayRequest) -> None:
     """Raise BadInput, or Unpriced, before anything is stored."""
     if not 1 <= body.concurrency <= MOST_AT_ONCE:
         raise BadInput(f"The concurrency is 1 to {MOST_AT_ONCE}.", where="concurrency", todo="Choose another.")
@@ -165,8 +171,7 @@ def _check(drawn: _Drawn, body: ReplayRequest) -> None:
             kept="nothing was asked or stored",
             todo="Give its new variables defaults.",
         )
-    applied(body.scorers)
-    check_cap(body, drawn.foreseen)
+    check_cap(body, drawn.foreseen, await foreseen_judging(ctx, applied(_scorers(drawn, body)), drawn.examples))
 
 
 async def _drawn(ctx: Context, body: ReplayRequest) -> _Drawn:
