@@ -66,7 +66,13 @@ async def test_a_prompt_costs_its_own_messages_as_well(ctx):
 
 @pytest.mark.parametrize(
     ("model", "says"),
-    [("up/tiny", "unknown_model"), ("nobody/knows", "nobody"), ("route:gone", "gone"), ("prompt:gone", "gone"), ("", "")],
+    [
+        ("up/tiny", "unknown_model"),
+        ("nobody/knows", "nobody"),
+        ("route:gone", "gone"),
+        ("prompt:gone", "gone"),
+        ("", ""),
+    ],
 )
 async def test_what_nobody_knows_has_a_reason_and_no_price(ctx, model, says):
     told = await reckoned(ctx, model, [100], 10)
