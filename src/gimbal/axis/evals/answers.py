@@ -29,6 +29,9 @@ class OpenEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How often each example is asked; null for what the suite says."""
     client: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "another program"
     """What brings the answers, for people: `promptfoo`."""
+    max_cost: Decimal | None = None
+    """US dollars that judging the answers may cost, which is all that is spent here: it stops before a call of a judge that
+    could pass them, and goes on with `evaluations.resume`. Null for no cap."""
 
 
 class RecordedAnswer(TargetOutput, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from gimbal.axis.evals.model import EvaluationResult
-from gimbal.axis.evals.results import COLUMNS, TABLE, from_row
+from gimbal.axis.evals.results import COLUMNS, JUDGE_COST, SPENT, TABLE, from_row
 from gimbal.engines.storage.columns import Columns
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput
+from gimbal.kernel.money import ZERO
 from gimbal.kernel.pages import Page, check_limit, decode_cursor, encode_cursor
 
 PARTS = ("missing", "failed", "below")
@@ -19,6 +23,19 @@ _WAITS = "JSONHas(output, 'judged')"
 _SCORE = "JSONExtract(scores, {scorer:String}, 'Nullable(Float64)')"
 # Of all scorers: what lacks a value, then by the least value.
 _LEAST = "if(missing != '{}' OR scores = '{}', -inf, arrayMin(arrayMap(x -> x.2, JSONExtractKeysAndValues(scores, 'Float64'))))"
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answers of a run cost so far."""
+
+    places: set[int]
+    """Those of the answers that are stored."""
+    spent: Decimal
+    """US dollars, of judges too."""
+    judges: Decimal
+    """What judges took of it."""
+    judging: Decimal | None
+    """What judging one answer took at most; null where nobody knows."""
 
 
 async def every(columns: Columns, ctx: Context, run_id: str) -> list[EvaluationResult]:
@@ -41,6 +58,21 @@ async def positions(columns: Columns, ctx: Context, run_id: str) -> set[int]:
     """Return the places that have an answer."""
     rows = await columns.query(f"SELECT position FROM {TABLE} FINAL WHERE {_OF_RUN}", _run(ctx, run_id))
     return {row["position"] for row in rows}
+
+
+async def spending(columns: Columns, ctx: Context, run_id: str) -> Spending:
+    """Return what the answers that are stored cost this run."""
+    rows = await columns.query(
+        f"SELECT position, {SPENT} AS spent, {JUDGE_COST} AS judging FROM {TABLE} FINAL WHERE {_OF_RUN}",
+        _run(ctx, run_id),
+    )
+    judging = [row["judging"] for row in rows]
+    return Spending(
+        places={row["position"] for row in rows},
+        spent=sum((row["spent"] for row in rows), ZERO),
+        judges=sum(judging, ZERO),
+        judging=max(judging, default=ZERO) or None,
+    )
 
 
 async def shared_traces(columns: Columns, ctx: Context, run_id: str, trace_ids: Sequence[str]) -> set[str]:

@@ -24,16 +24,19 @@ from gimbal.axis.evals.answers import (
     RecordedAnswer,
     check_answer,
 )
-from gimbal.axis.evals.metering import Tally, metered
+from gimbal.axis.evals.judging import Judging, foreseen_judging
+from gimbal.axis.evals.metering import judges_of, metered
 from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, EvaluationRun, Example
-from gimbal.axis.evals.results import TABLE, Answer, output_of, said_elsewhere, to_rows
-from gimbal.axis.evals.running import judged
+from gimbal.axis.evals.purse import Purse
+from gimbal.axis.evals.results import TABLE, Answer, output_of, said_elsewhere, tally_of, to_rows
+from gimbal.axis.evals.running import check_amount, check_cap, judged
 from gimbal.axis.evals.runs import JUDGE_JOB
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.store import evaluations
 from gimbal.axis.evals.subject import asked_as
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
 from gimbal.axis.evals.target import TargetOutput
+from gimbal.axis.scores.asking import Priced
 from gimbal.axis.scores.model import ScoreValue
 from gimbal.axis.scores.scorer import Applied
 from gimbal.axis.traces.model import TraceSummary
@@ -44,6 +47,7 @@ from gimbal.engines.storage.writer import Writer
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, Busy, Conflict
 from gimbal.kernel.ids import new_id
+from gimbal.kernel.money import ZERO
 from gimbal.kernel.refs import Ref
 
 OnJudged = Callable[[int, int], Awaitable[None]]
@@ -82,11 +86,18 @@ class AnswerRecorder:
         self._known: dict[str, _Suite] = {}
 
     async def open(self, ctx: Context, body: OpenEvaluation) -> EvaluationRun:
-        """Note a run that waits for answers; raise NotFound or BadInput when suite or subject do not fit."""
+        """Note a run that waits for answers.
+
+        Raise NotFound or BadInput when suite or subject do not fit, Unpriced for a cap that cannot be held.
+        """
         suite = await self._assets.resolve(ctx, Ref.parse(body.suite, kind="suite"))
         if suite.kind != "suite":
             raise BadInput(f"{suite.ref} is not a suite.", where="suite", todo="Give one: suite:help/questions.")
         subject = await self._assets.resolve(ctx, Ref.parse(body.subject))
+        options = EvaluationOptions(repeats=body.repeats, max_cost=body.max_cost)
+        check_amount(body.max_cost)
+        if body.max_cost is not None:
+            await _foreseen(ctx, options, applied(scorers_of(suite)), await self._suites.examples(suite))
         applied(scorers_of(suite))
         repeats = body.repeats or int(suite.manifest.get("repeats", 1))
         run = EvaluationRun(
@@ -98,7 +109,7 @@ class AnswerRecorder:
             done=0,
             total=int(suite.manifest["examples"]) * repeats,
             repeats=repeats,
-            options=EvaluationOptions(repeats=body.repeats),
+            options=options,
             client=body.client,
             started_at=ctx.now(),
             started_by=ctx.principal.name,
@@ -150,16 +161,31 @@ class AnswerRecorder:
     async def _judge(self, ctx: Context, run: EvaluationRun, progress: OnJudged | None) -> None:
         scorers = await self._evaluations.scorers(ctx, run)
         suite = await self._suite(ctx, run)
+        purse = await self._purse(ctx, run, suite, scorers)
         for _ in range(_ROUNDS):
-            await self._judge_stored(ctx, run, suite, scorers, progress)
+            await self._judge_stored(ctx, run, suite, scorers, purse, progress)
             await self._note_unanswered(ctx, run, suite, scorers)
             # An answer whose sender hears only now that the run was finished may have come between.
-            if not await reading.count(self._columns, ctx, run.id, judged=False):
+            if purse.stopped or not await reading.count(self._columns, ctx, run.id, judged=False):
                 break
-        await self._evaluations.finish(ctx, run, scorers, status="done")
+        status = "stopped" if purse.stopped else "done"
+        await self._evaluations.finish(ctx, run, scorers, status=status, error=purse.stopped)
+
+    async def _purse(self, ctx: Context, run: EvaluationRun, suite: _Suite, scorers: Sequence[Applied]) -> Purse:
+        """Return the money for judges; raise Unpriced for a cap that cannot be held any more."""
+        cap, stored = run.options.max_cost, await reading.spending(self._columns, ctx, run.id)
+        judges = None if cap is None else await _foreseen(ctx, run.options, scorers, suite.examples)
+        seen = stored.judging if judges_of(scorers) else ZERO
+        return Purse(cap, spent=stored.judges, dearest=ZERO, seen=seen, foreseen=judges, judges=stored.judges)
 
     async def _judge_stored(
-        self, ctx: Context, run: EvaluationRun, suite: _Suite, scorers: Sequence[Applied], progress: OnJudged | None
+        self,
+        ctx: Context,
+        run: EvaluationRun,
+        suite: _Suite,
+        scorers: Sequence[Applied],
+        purse: Purse,
+        progress: OnJudged | None,
     ) -> None:
         left = await reading.count(self._columns, ctx, run.id, judged=False)
         done, after = 0, -1
@@ -169,24 +195,30 @@ class AnswerRecorder:
 
             async def one(
                 position: int, row: EvaluationResult, output: TargetOutput, asking: asyncio.Semaphore = asking
-            ) -> Answer:
+            ) -> Answer | None:
                 example = suite.examples[suite.places[row.example_id]]
-                tally = Tally()
+                tally = tally_of(row)
                 async with asking:
-                    scores = await judged(metered(ctx, scorers, tally), scorers, example, output)
+                    if (share := await purse.keep(asking=False)) is None:
+                        return None
+                    try:
+                        scores = await judged(metered(ctx, scorers, tally, share), scorers, example, output)
+                    finally:
+                        purse.judged(share, tally)
                 return Answer(
                     position=position,
                     repeat=row.repeat,
                     example=example,
                     output=output,
-                    scores=scores | said_elsewhere(row),
+                    scores=({} if tally.refused else scores) | said_elsewhere(row),
                     tally=tally,
+                    judged=not tally.refused,
                 )
 
             answers = await asyncio.gather(
                 *(one(position, row, output) for (position, row), output in zip(part, outputs, strict=True))
             )
-            await self._write(ctx, run, answers)
+            await self._write(ctx, run, [answer for answer in answers if answer is not None])
             after, done = part[-1][0], done + len(part)
             if progress:
                 await progress(done, max(left, done))
@@ -259,13 +291,23 @@ def _check_open(run: EvaluationRun) -> None:
             todo="Open one of your own with evaluations.open.",
         )
     said = "being judged" if run.status == "running" else run.status
-    again = run.status in {"failed", "cancelled"}
+    opens, goes_on = run.status in {"failed", "cancelled"}, run.status == "stopped"
+    again = "opens it again" if opens else "goes on judging" if goes_on else ""
     raise Conflict(
         f"The evaluation is {said}: it takes no answers.",
         where="id",
         kept="the answers of before",
-        todo=f"`gimbal evaluations resume {run.id}` opens it again." if again else "Open another one.",
+        todo=f"`gimbal evaluations resume {run.id}` {again}." if again else "Open another one.",
     )
+
+
+async def _foreseen(
+    ctx: Context, options: EvaluationOptions, scorers: Sequence[Applied], examples: Sequence[Example]
+) -> Judging:
+    """Return what judging will cost; raise Unpriced where a cap cannot be held."""
+    found = await foreseen_judging(ctx, scorers, examples)
+    check_cap(options, Priced(cost=ZERO), found)
+    return found
 
 
 def _check(answers: Sequence[RecordedAnswer], suite: _Suite, repeats: int) -> None:

@@ -18,6 +18,7 @@ from gimbal.axis.evals.judging import Judging
 from gimbal.axis.evals.metering import Tally, judges_of, metered
 from gimbal.axis.evals.model import EvaluationOptions, EvaluationResult, Example
 from gimbal.axis.evals.purse import Purse
+from gimbal.axis.evals.reading import Spending
 from gimbal.axis.evals.recall import Recall
 from gimbal.axis.evals.results import TABLE, Answer, Ask, output_of, seen_of, tally_of, to_rows
 from gimbal.axis.evals.target import TARGETS, Foreseen, TargetOutput
@@ -26,7 +27,7 @@ from gimbal.axis.scores.model import Missing, ScoreValue
 from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.storage.writer import Rows, Writer
 from gimbal.kernel.context import Context
-from gimbal.kernel.errors import Busy, GimbalError, Unpriced
+from gimbal.kernel.errors import BadInput, Busy, GimbalError, Unpriced
 from gimbal.kernel.money import ZERO
 
 _log = logging.getLogger(__name__)
@@ -72,17 +73,14 @@ class Running:
         foreseen: Foreseen,
         recall: Recall | None,
         tell: Tell,
-        spent: Decimal = ZERO,
-        spent_judging: Decimal = ZERO,
-        judging: Decimal | None = None,
+        before: Spending,
         judges: Judging | None = None,
         kept: Mapping[int, EvaluationResult] | None = None,
         generation: int = 0,
     ) -> None:
-        """`spent` is what earlier attempts cost, `spent_judging` what judges took of it: the cap is of the whole run.
+        """`before` is what earlier attempts cost: the cap is of the whole run. `judges` says what judging will cost.
 
-        `judging` is what judging an answer cost them at most, None where nobody knows, and `judges` what it will. `kept` are
-        answers by place that they got and could not judge any more.
+        `kept` are answers by place that they got and could not judge any more.
         """
         self._ctx = ctx
         self._run_id = run_id
@@ -97,11 +95,11 @@ class Running:
         self._generation = generation
         self._purse = Purse(
             options.max_cost,
-            spent=spent,
+            spent=before.spent,
             dearest=max(foreseen.most or ZERO, foreseen.cost or ZERO),
-            seen=judging if judges_of(scorers) else ZERO,
+            seen=before.judging if judges_of(scorers) else ZERO,
             foreseen=judges,
-            judges=spent_judging,
+            judges=before.judges,
         )
         self._next_at = 0.0
         self._storing: set[asyncio.Task[None]] = set()
@@ -273,6 +271,12 @@ class Running:
                 left_s=left,
             )
         )
+
+
+def check_amount(cap: Decimal | None) -> None:
+    """Raise BadInput for a cap that is no amount."""
+    if cap is not None and not (cap.is_finite() and cap >= 0):
+        raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 5.00.")
 
 
 def check_cap(options: EvaluationOptions, foreseen: Priced, judges: Judging | None = None) -> None:

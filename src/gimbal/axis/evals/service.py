@@ -6,7 +6,6 @@ two runs side by side.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -29,9 +28,9 @@ from gimbal.axis.evals.model import (
     StartEvaluation,
 )
 from gimbal.axis.evals.recall import Recall
-from gimbal.axis.evals.results import JUDGE_COST, MOST_GENERATIONS, SPENT, TABLE, Ask
-from gimbal.axis.evals.running import Progress, Running, check_cap
-from gimbal.axis.evals.runs import RUN_JOB, EvaluationRuns, as_read
+from gimbal.axis.evals.results import MOST_GENERATIONS, Ask
+from gimbal.axis.evals.running import Progress, Running, check_amount, check_cap
+from gimbal.axis.evals.runs import JUDGE_JOB, RUN_JOB, EvaluationRuns, as_read
 from gimbal.axis.evals.store import evaluations
 from gimbal.axis.evals.subject import asked_as, subject_of
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
@@ -138,8 +137,7 @@ class Evaluations:
     async def _whole(self, ctx: Context, body: StartEvaluation) -> _Whole:
         if not 1 <= body.concurrency <= MOST_AT_ONCE:
             raise BadInput(f"The concurrency is 1 to {MOST_AT_ONCE}.", where="concurrency", todo="Choose another.")
-        if body.max_cost is not None and body.max_cost < 0:
-            raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 5.00.")
+        check_amount(body.max_cost)
         suite = await self._assets.resolve(ctx, Ref.parse(body.suite, kind="suite"))
         if suite.kind != "suite":
             raise BadInput(f"{suite.ref} is not a suite.", where="suite", todo="Give one: suite:help/questions.")
@@ -160,7 +158,8 @@ class Evaluations:
     ) -> EvaluationRun:
         """Go on with a run that failed, was cancelled or stopped at its cap; raise Conflict for another.
 
-        What is stored is not asked again. One whose answers come from outside takes the others from there again.
+        What is stored is not asked again. One whose answers come from outside takes the others from there again, or is judged
+        on where its judges came to the cap.
         """
         run = await self.runs.get(ctx, run_id)
         if run.status not in _RESUMABLE:
@@ -173,11 +172,14 @@ class Evaluations:
         if body.max_cost is not None:
             options = msgspec.structs.replace(options, max_cost=body.max_cost)
         _check_generation(run)
+        check_amount(options.max_cost)
         values: dict[str, Any] = {"options": msgspec.to_builtins(options), "status": "running", "error": ""}
-        values |= {"job_id": None, "finished_at": None} if run.client else {}
-        jobs = None if run.client else jobs
         following = run.generation + 1
-        return await self.runs.hand_on(ctx, run, job=RUN_JOB, jobs=jobs, generation=following, **values)
+        if run.client and run.status != "stopped":
+            values |= {"job_id": None, "finished_at": None}
+            jobs = None
+        job = JUDGE_JOB if run.client else RUN_JOB
+        return await self.runs.hand_on(ctx, run, job=job, jobs=jobs, generation=following, **values)
 
     async def cancel(self, ctx: Context, run_id: str, jobs: Jobs) -> EvaluationRun:
         """Stop a run; what it has found stays. Raise Conflict when it has ended."""
@@ -227,9 +229,9 @@ class Evaluations:
         foreseen = await TARGETS.get(subject.kind).foresee(ctx, subject, examples)
         judges = await foreseen_judging(ctx, scorers, examples) if run.options.max_cost is not None else None
         check_cap(run.options, foreseen, judges)
-        stored, spent, took, judging = await self._stored(ctx, run.id)
+        before = await reading.spending(self._columns, ctx, run.id)
         kept = dict(await reading.unjudged(self._columns, ctx, run.id, after=-1, limit=run.total))
-        stored -= kept.keys()
+        stored = before.places - kept.keys()
         asks = [ask for ask in _asks(examples, run.repeats) if ask.position not in stored]
 
         async def tell(now: Progress) -> None:
@@ -242,22 +244,11 @@ class Evaluations:
 
         running = Running(
             ctx, run.id, subject, scorers, run.options, writer=self._writer, foreseen=foreseen, recall=_recall(ctx, run, foreseen, asks),
-            tell=tell, spent=spent, spent_judging=took, judging=judging, judges=judges, kept=kept, generation=run.generation,
+            tell=tell, before=before, judges=judges, kept=kept, generation=run.generation,
         )  # fmt: skip
         await running.go(asks, len(stored))
         running.check()
         await self.finish(ctx, run, scorers, status="stopped" if running.stopped else "done", error=running.stopped)
-
-    async def _stored(self, ctx: Context, run_id: str) -> "tuple[set[int], Decimal, Decimal, Decimal | None]":
-        """Return the places whose answers are stored, what they cost this run, their judges, and judging one at most."""
-        rows = await self._columns.query(
-            f"SELECT position, {SPENT} AS spent, {JUDGE_COST} AS judging FROM {TABLE} FINAL "
-            "WHERE project = {project:String} AND evaluation_id = {id:String}",
-            {"project": ctx.project or "default", "id": run_id},
-        )
-        judging = [row["judging"] for row in rows]
-        spent = sum((row["spent"] for row in rows), ZERO)
-        return {row["position"] for row in rows}, spent, sum(judging, ZERO), max(judging, default=ZERO) or None
 
     async def finish(
         self, ctx: Context, run: EvaluationRun, scorers: list[Applied], *, status: str, error: str = ""

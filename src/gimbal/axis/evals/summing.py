@@ -1,7 +1,7 @@
 """From answers to numbers: repeats are averaged first, then examples, by cluster; what is missing stays visible."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -87,10 +87,16 @@ def summarised(scorers: Sequence[Applied], results: Sequence[EvaluationResult]) 
     Of others the names that most answers have: nobody reads a summary for each of ten thousand.
     """
     ours = {one.name for one in scorers}
+    results = [row if row.judged else _waiting(row, ours) for row in results]
     said = (name for row in results for name in {**row.scores, **row.missing, **row.labels})
     others = Counter(name for name in said if name not in ours)
     told = [name for name, _ in others.most_common(MOST_OTHERS)]
     return [*(summarise(one, results) for one in scorers), *(_told(name, results) for name in told)]
+
+
+def _waiting(row: EvaluationResult, scorers: Collection[str]) -> EvaluationResult:
+    """Return an answer that no scorer has seen yet as missing with each of them."""
+    return msgspec.structs.replace(row, missing=row.missing | dict.fromkeys(scorers, str(Missing.NOT_JUDGED)))
 
 
 def _told(name: str, results: Sequence[EvaluationResult]) -> ScorerSummary:

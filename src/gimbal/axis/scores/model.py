@@ -47,6 +47,8 @@ class Missing(enum.StrEnum):
     """The output is not in the form that was asked for."""
     JUDGE_FAILED = "judge_failed"
     """Whoever was asked for the judgement failed, or answered something else."""
+    NOT_JUDGED = "not_judged"
+    """Judging was cut off, by a cap or by who cancelled; it is done when the evaluation goes on."""
     SCORER_ERROR = "scorer_error"
     """The scorer raised."""
     OUT_OF_RANGE = "out_of_range"

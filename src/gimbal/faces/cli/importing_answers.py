@@ -35,6 +35,7 @@ def import_(
     scorer: Annotated[
         list[str] | None, Parameter(help="A scorer of the suite that is made, instead of the files' own.", negative="")
     ] = None,
+    max_cost: Annotated[Decimal | None, Parameter(help="US dollars that judging each evaluation may cost.")] = None,
     format: Annotated[  # noqa: A002 - the word for it
         str, Parameter(help="promptfoo_results, inspect or lm_eval; found out otherwise.")
     ] = "",
@@ -54,7 +55,9 @@ def import_(
             raise BadInput("The files have no answers.", where="files", todo="`gimbal suites import` takes examples.")
         kind = format or detect(files[0])
         with Client(project=project) as client:
-            runs = _stored(client, found, _TOOLS.get(kind, kind), suite, subject, scorer or [], stem=files[0].stem)
+            runs = _stored(
+                client, found, _TOOLS.get(kind, kind), suite, subject, scorer or [], stem=files[0].stem, cap=max_cost
+            )
     except GimbalError as problem:
         show.error(problem)
         raise SystemExit(_ERROR) from None
@@ -69,7 +72,15 @@ def import_(
 
 
 def _stored(
-    client: "Client", found: "Imported", tool: str, suite: str, subject: str, scorers: list[str], *, stem: str
+    client: "Client",
+    found: "Imported",
+    tool: str,
+    suite: str,
+    subject: str,
+    scorers: list[str],
+    *,
+    stem: str,
+    cap: Decimal | None,
 ) -> "list[EvaluationRun]":
     by_subject: dict[str, list[ImportedResult]] = {}
     for one in found.results:
@@ -94,7 +105,7 @@ def _stored(
     for model, answers in by_subject.items():
         ref = subject if ":" in subject else _version(client, tool, model, subject)
         repeats = 1 + max(one.repeat for one in answers)
-        runs.append(_recorded(client, suite, ref, tool, [_answer(one, tool) for one in answers], repeats))
+        runs.append(_recorded(client, suite, ref, tool, [_answer(one, tool) for one in answers], repeats, cap))
     return runs
 
 
@@ -106,11 +117,17 @@ def _version(client: "Client", tool: str, model: str, name: str) -> str:
 
 
 def _recorded(
-    client: "Client", suite: str, ref: str, tool: str, answers: "Sequence[RecordedAnswer]", repeats: int
+    client: "Client",
+    suite: str,
+    ref: str,
+    tool: str,
+    answers: "Sequence[RecordedAnswer]",
+    repeats: int,
+    cap: Decimal | None,
 ) -> "EvaluationRun":
     from gimbal.faces.client.evaluating.run import judged, recorder, weighed
 
-    run = client.evaluations.open(suite=suite, subject=ref, repeats=repeats, client=tool)
+    run = client.evaluations.open(suite=suite, subject=ref, repeats=repeats, client=tool, max_cost=cap)
     outbox = recorder(lambda batch: _send(client, run.id, [one.answer for one in batch]))
     try:
         for one in answers:

@@ -47,7 +47,7 @@ def replay(
     concurrency: Annotated[int, Parameter(help="Calls at the same time, 1 to 64.")] = 4,
     per_minute: Annotated[float | None, Parameter(help="Calls that may begin in a minute.")] = None,
     timeout: Annotated[float, Parameter(help="Seconds for one call.")] = 300.0,
-    max_cost: Annotated[Decimal | None, Parameter(help="US dollars that it may cost.")] = None,
+    max_cost: Annotated[Decimal | None, Parameter(help="US dollars that each side may cost.")] = None,
     plan: Annotated[bool, Parameter(help="Tell what would be asked and what it costs, and stop.", negative="")] = False,
     yes: Annotated[bool, Parameter(help="Do not ask before money is spent.", negative="")] = False,
     junit: Annotated[Path | None, Parameter(help="Write the candidate's results here, as JUnit's XML.")] = None,

@@ -51,20 +51,23 @@ def test_an_answer_is_a_test_case() -> None:
         result("bad", {"exact": 0.0, "bleu": 0.9}, explanations={"exact": "wanted yes"}),
         result("broken", {}, error="no route", failure="timed_out", missing={"exact": "timed_out"}, text=None),
         result("unjudged", {}, missing={"exact": "no_expectation"}),
+        result("waiting", {}, judged=False),
     ]
-    root = ET.fromstring(junit(run(summary("exact"), summary("bleu")), rows))
+    root = ET.fromstring(junit(run(summary("exact"), summary("bleu"), asked="prompt:help/answer@live"), rows))
     suite = root[0]
     cases = {case.get("name"): case for case in suite.iter("testcase")}
 
     assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")} == {
-        "tests": "4", "failures": "1", "errors": "1", "skipped": "1", "time": "2.000",
+        "tests": "5", "failures": "1", "errors": "1", "skipped": "2", "time": "2.500",
     }  # fmt: skip
     assert [child.tag for child in cases["good"]] == ["system-out"]
     assert cases["good"].get("classname") == "de"
     assert cases["bad"][0].get("message") == "exact is 0, not at least 1: wanted yes"
     assert (cases["broken"][0].tag, cases["broken"][0].get("type")) == ("error", "timed_out")
     assert (cases["unjudged"][0].tag, cases["unjudged"][0].get("message")) == ("skipped", "exact: no_expectation")
-    assert {p.get("name"): p.get("value") for p in suite.iter("property")}["exact"] == "0.5 [0.25, 0.75] n=4"
+    assert cases["waiting"][0].get("message") == "not judged yet", "it has not passed"
+    told = {p.get("name"): p.get("value") for p in suite.iter("property")}
+    assert (told["exact"], told["asked"]) == ("0.5 [0.25, 0.75] n=4", "prompt:help/answer@live")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,12 @@ def test_without_a_comparison_there_is_no_verdict() -> None:
     none = ScorerSummary(scorer="r2", estimate=Estimate(value=None, undefined="one cluster"))
     text = markdown(run(none), [result("a", {"s": 1.0}), result("b", {"s": 1.0})])
 
-    assert text.startswith("### Evaluation: prompt:help/answer")
+    asked = markdown(run(none, asked="prompt:help/answer@live"), [])
+    titles = [one.splitlines()[0].replace("&#64;", "@") for one in (text, asked)]
+    assert titles == [
+        "### Evaluation: prompt:help/answer@v1 on suite:help/questions@v1",
+        "### Evaluation: prompt:help/answer@v1 (asked as prompt:help/answer@live) on suite:help/questions@v1",
+    ]
     assert "| r2 | undefined: one cluster | higher | 0 | 0 |" in text
     assert "<details>" not in text
 

@@ -19,11 +19,14 @@ from tests.generative.gateway.optimising.conftest import (
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.gates.model import Rule, SetGate
 from gimbal.axis.gates.service import Gates
-from gimbal.axis.scores.asking import Complete
+from gimbal.axis.scores.asking import Complete, Foresee
 from gimbal.axis.scores.scorer import ScorerSetting
 from gimbal.axis.traces.filters import TraceFilter
 from gimbal.axis.traces.service import Traces
 from gimbal.generative.gateway.asking import said
+from gimbal.generative.gateway.optimising.model import OptimisePrompt
+from gimbal.generative.gateway.optimising.service import Optimisations
+from gimbal.generative.gateway.reckoning import reckoned
 from gimbal.generative.prompts.model import PromptFile
 from gimbal.generative.prompts.planning import plan_files
 from gimbal.generative.prompts.service import source
@@ -169,12 +172,18 @@ async def test_calls_are_recorded_as_those_of_an_optimisation(optimisations, ctx
     assert all(row.start >= found.started_at for row in page.items)
 
 
+async def planned_cost(ctx, options):
+    plan = await ctx.get(Optimisations).plan(ctx, Ref.parse(PROMPT), msgspec.convert(options, OptimisePrompt))
+    return plan.cost
+
+
 async def test_what_judges_ask_is_paid_from_the_same_purse(optimisations, ctx, upstream):
     """Answers, judgements and reflections together are what was spent, and no more than the cap."""
     rows = [msgspec.structs.replace(row, expected={**row.expected, "goals": ["says it"]}) for row in examples(24)]
     judge = ScorerSetting(scorer="goals", params={"check": "model", "model": "openai/gpt-4o-mini"})
     await store(ctx, rows, scorers=["exact_match", judge])
     ctx.services.register(Complete, said)
+    ctx.services.register(Foresee, reckoned)
     rule, judged = upstream.rule, []
 
     def answer(messages):
@@ -185,8 +194,11 @@ async def test_what_judges_ask_is_paid_from_the_same_purse(optimisations, ctx, u
 
     upstream.rule = answer
     marks = [{"scorer": "exact_match"}, {"scorer": "goals"}]
-    found = await optimised(ctx, methods=["reflection"], rounds=1, max_cost="0.01", marks=marks)
+    options = {"suite": SUITE, "methods": ["reflection"], "rounds": 1, "max_cost": "0.02"}
+    costs = [await planned_cost(ctx, options | {"marks": some}) for some in (marks[:1], marks)]
+    assert costs[0] < costs[1], "the plan says what judges take"
+    found = await optimised(ctx, methods=["reflection"], rounds=1, max_cost="0.02", marks=marks)
 
     each = Decimal("0.0000078")  # of any call: 40 tokens, 8 of them cached, and 4 that are said
     assert len(judged) > 24
-    assert found.spent == each * (len(upstream.asked) + len(upstream.reflected)) <= Decimal("0.01")
+    assert found.spent == each * (len(upstream.asked) + len(upstream.reflected)) <= Decimal("0.02")

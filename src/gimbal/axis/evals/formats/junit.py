@@ -91,6 +91,8 @@ def _case(result: EvaluationResult, rules: Mapping[str, _Rule], repeats: int) ->
         kind, told = "failure", "\n".join(failed)
     elif missing and not result.scores:
         kind, told = "skipped", "\n".join(missing)
+    elif not result.judged:
+        kind, told = "skipped", "not judged yet"
     inside = ""
     if kind:
         sort = "" if kind == "skipped" else f' type="{attribute(result.failure or kind, _MOST_NAME)}"'
@@ -110,7 +112,7 @@ def _out(result: EvaluationResult, missing: Sequence[str]) -> str:
 
 
 def _properties(run: EvaluationRun) -> list[str]:
-    told = [("evaluation", run.id), ("status", run.status)]
+    told = [("evaluation", run.id), ("status", run.status), *([("asked", run.asked)] if run.asked else [])]
     told += [(summary.scorer, _estimate(summary.estimate)) for summary in run.summaries]
     told += [(f"{s.scorer} missing {reason}", str(count)) for s in run.summaries for reason, count in s.missing.items()]
     rows = [f'<property name="{attribute(k, _MOST_NAME)}" value="{attribute(v, _MOST_NAME)}"/>' for k, v in told]

@@ -31,7 +31,8 @@ def markdown(
 
 
 def _title(run: EvaluationRun, comparison: Comparison | None) -> str:
-    name = f"{cell(str(run.subject))} on {cell(str(run.suite))}"
+    asked = f" (asked as {cell(run.asked)})" if run.asked else ""
+    name = f"{cell(str(run.subject))}{asked} on {cell(str(run.suite))}"
     if comparison is None:
         return f"### Evaluation: {name}"
     sign = _SIGNS.get(comparison.verdict, "")

@@ -84,6 +84,7 @@ class Evaluations(Group):
         subject: str,
         repeats: int | None | UnsetType = UNSET,
         client: str | UnsetType = UNSET,
+        max_cost: Decimal | None | UnsetType = UNSET,
         project: str | None = None,
     ) -> EvaluationRun:
         """Begin an evaluation whose answers come from outside: evaluations.record takes them, evaluations.finish judges them.
@@ -93,13 +94,16 @@ class Evaluations(Group):
             subject: Reference of the version whose answers they are: `function:help/answer`.
             repeats: How often each example is asked; null for what the suite says.
             client: What brings the answers, for people: `promptfoo`.
+            max_cost: US dollars that judging the answers may cost, which is all that is spent here: it stops
+                before a call of a judge that could pass them, and goes on with `evaluations.resume`. Null for no
+                cap.
         """
         return self._transport.call(
             "POST",
             "/projects/{project}/evaluations/open",
             EvaluationRun,
             path={"project": project},
-            body={"suite": suite, "subject": subject, "repeats": repeats, "client": client},
+            body={"suite": suite, "subject": subject, "repeats": repeats, "client": client, "max_cost": max_cost},
         )
 
     def plan(

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.evals import reading
+from gimbal.axis.evals.judging import foreseen_judging
 from gimbal.axis.evals.model import MOST_REPEATS, EvaluationOptions, EvaluationResult, Example
 from gimbal.axis.evals.recall import Recall
 from gimbal.axis.evals.results import SPENT, TABLE, Ask
@@ -169,7 +170,11 @@ class Desk:
         options = EvaluationOptions(
             concurrency=self._options.concurrency, timeout_s=self._options.timeout_s, max_cost=self._cap()
         )
-        check_cap(options, foreseen)
+        examples = [ask.example for ask in asks]
+        judges = (
+            await foreseen_judging(ctx, self._objective.scorers, examples) if options.max_cost is not None else None
+        )
+        check_cap(options, foreseen, judges)
         self._usual, self._most = max(self._usual, foreseen.cost or ZERO), max(self._most, foreseen.most or ZERO)
 
         async def tell(_: Progress) -> None:
@@ -177,8 +182,8 @@ class Desk:
 
         running = Running(
             ctx, run_id, version, self._objective.scorers, options, writer=ctx.get(Writer), foreseen=foreseen,
-            recall=Recall(ctx, foreseen.identity, asks) if foreseen.identity else None, tell=tell, spent=self.spent,
-            judging=self._judging,
+            recall=Recall(ctx, foreseen.identity, asks) if foreseen.identity else None, tell=tell, judges=judges,
+            before=reading.Spending(places=set(), spent=self.spent, judges=ZERO, judging=self._judging),
         )  # fmt: skip
         before = set(self._known[run_id])
         try:

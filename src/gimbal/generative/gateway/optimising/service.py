@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
+from gimbal.axis.evals.judging import foreseen_judging
 from gimbal.axis.evals.model import Example
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
 from gimbal.axis.evals.target import TARGETS
+from gimbal.axis.scores.scorer import Applied
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.engines.compute.model import JobError
 from gimbal.engines.compute.store import jobs as job_table
@@ -96,7 +98,7 @@ class Optimisations:
         search = train * (1 + reflections + drawings) + (len(parts.shots) if drawings else 0) + reflections
         search = search if body.max_calls is None else min(search, body.max_calls)
         reflections = min(reflections, search)
-        costs = await self._costs(ctx, start, examples, reflector)
+        costs = await self._costs(ctx, start, examples, objective.scorers, reflector)
         cost = costs[0] * (search - reflections + proof) + costs[1] * reflections
         plan = OptimisationPlan(
             start=start.ref,
@@ -118,9 +120,9 @@ class Optimisations:
         return Planned(start=start, suite=suite, examples=examples, objective=objective, split=parts, plan=plan)
 
     async def _costs(
-        self, ctx: Context, start: Version, examples: Sequence[Example], reflector: str
+        self, ctx: Context, start: Version, examples: Sequence[Example], scorers: Sequence[Applied], reflector: str
     ) -> tuple[Decimal, Decimal, bool]:
-        """Return what an answer and a reflection cost, about, and whether both are free; raise Unpriced."""
+        """Return what an answer with its judges and a reflection cost, about, and whether all is free; raise Unpriced."""
         answer = await TARGETS.get("prompt").foresee(ctx, start, examples)
         # A reflection reads a few examples and the message, and may write a long one.
         texts = ["x" * 6_000]
@@ -133,8 +135,18 @@ class Optimisations:
                     kept="nothing was asked",
                     todo="Give the model a price: the cap could not be held.",
                 )
-        free = all(found is None or (found.cost == 0 and found.most == 0) for found in (answer, said))
-        return answer.cost or ZERO, (said.cost if said is not None else None) or ZERO, free
+        judging = await foreseen_judging(ctx, scorers, examples)
+        if judging.cost is None:
+            raise Unpriced(
+                f"What judging costs is not known: {judging.unpriced}.",
+                where="max_cost",
+                kept="nothing was asked",
+                todo="Give the judge a price: the cap could not be held.",
+            )
+        free = not judging.cost and all(
+            found is None or (found.cost == 0 and found.most == 0) for found in (answer, said)
+        )
+        return (answer.cost or ZERO) + judging.cost, (said.cost if said is not None else None) or ZERO, free
 
     async def start(self, ctx: Context, ref: Ref, body: OptimisePrompt, jobs: Jobs | None = None) -> Optimisation:
         """Note a new optimisation and enqueue its job in the same transaction; without `jobs` call `run`.

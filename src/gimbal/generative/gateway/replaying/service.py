@@ -25,7 +25,7 @@ from gimbal.axis.evals.model import (
     StartEvaluation,
 )
 from gimbal.axis.evals.recording import AnswerRecorder
-from gimbal.axis.evals.running import check_cap
+from gimbal.axis.evals.running import check_amount, check_cap
 from gimbal.axis.evals.service import Evaluations
 from gimbal.axis.evals.suites import Suites, applied
 from gimbal.axis.evals.target import Foreseen
@@ -139,7 +139,7 @@ async def start(ctx: Context, body: ReplayRequest) -> Replay:
             note=_note(drawn, body),
         ),
     )
-    before = await _recorded(ctx, suite.ref, drawn)
+    before = await _recorded(ctx, suite.ref, drawn, body.max_cost)
     options = {name: getattr(body, name) for name in EvaluationOptions.__struct_fields__}
     asked = str(Ref.parse(body.candidate, kind="prompt"))
     evaluation = StartEvaluation(suite=str(suite.ref), subject=str(drawn.candidate.ref), asked=asked, **options)
@@ -151,8 +151,7 @@ async def _check(ctx: Context, drawn: _Drawn, body: ReplayRequest) -> None:
     """Raise BadInput, or Unpriced, before anything is stored."""
     if not 1 <= body.concurrency <= MOST_AT_ONCE:
         raise BadInput(f"The concurrency is 1 to {MOST_AT_ONCE}.", where="concurrency", todo="Choose another.")
-    if body.max_cost is not None and not (body.max_cost.is_finite() and body.max_cost >= 0):
-        raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 5.00.")
+    check_amount(body.max_cost)
     if not drawn.calls:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in drawn.unused.items())
         raise BadInput(
@@ -262,10 +261,11 @@ def _note(drawn: _Drawn, body: ReplayRequest) -> str:
     return f"{len(drawn.calls):,} calls of {body.of or drawn.candidate.asset} since {iso(body.since)}{until}{drawn_of}"
 
 
-async def _recorded(ctx: Context, suite: ResolvedRef, drawn: _Drawn) -> EvaluationRun:
+async def _recorded(ctx: Context, suite: ResolvedRef, drawn: _Drawn, cap: Decimal | None) -> EvaluationRun:
     """Store the answers that were given as an evaluation of the version that gave most of them."""
     recorder, (subject, _) = ctx.get(AnswerRecorder), drawn.answered_by[0]
-    run = await recorder.open(ctx, OpenEvaluation(suite=str(suite), subject=subject, repeats=1, client=_CLIENT))
+    opened = OpenEvaluation(suite=str(suite), subject=subject, repeats=1, client=_CLIENT, max_cost=cap)
+    run = await recorder.open(ctx, opened)
     answers = [
         RecordedAnswer(example_id=one.id, **{name: getattr(one.answer, name) for name in one.answer.__struct_fields__})
         for one in drawn.calls
