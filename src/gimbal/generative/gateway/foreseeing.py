@@ -92,7 +92,7 @@ async def cost_of(ctx: Context, model: str, size: Size) -> Foreseen:
     try:
         pricing, name = await _priced_as(ctx, model)
     except GimbalError as problem:
-        return Foreseen(unpriced=str(problem))
+        return Foreseen(unpriced=f"{problem.message} {problem.todo}".strip())
     prices = await ctx.get(PriceSource).of(ctx.project or "default")
 
     def cost(asked: int, answered: int) -> tuple[Decimal | None, str]:

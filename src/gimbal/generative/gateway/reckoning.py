@@ -35,7 +35,7 @@ async def reckoned(ctx: Context, model: str, given: Sequence[int], longest: int 
             whole = msgspec.structs.replace(size, messages=size.messages + _MESSAGES, longest=longest or size.longest)
             return await cost_of(ctx, manifest.model, whole)
     except GimbalError as problem:
-        return Priced(unpriced=str(problem))
+        return Priced(unpriced=f"{problem.message} {problem.todo}".strip())
     return await cost_of(ctx, model, own)
 
 
