@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -33,6 +33,13 @@ _POLL_S = 0.5
 _SCHEDULES_S = 2.0
 """They go by the minute, and an idle worker should cost little."""
 _LEASE_S = 30.0
+_LONGEST_QUIET_S = 10.0
+_WAITING = ("queued", "parked")
+_FOLLOWING = sa.select(
+    sa.select(sa.func.min(jobs.c.run_after)).where(jobs.c.status.in_(_WAITING)).scalar_subquery(),
+    sa.select(sa.func.min(jobs.c.lease_until)).where(jobs.c.status == "running").scalar_subquery(),
+)
+"""When the next job is due, and when the next lease runs out."""
 
 
 class Worker:
@@ -59,6 +66,10 @@ class Worker:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._away = ""
         """Why no job can begin, as it was last said."""
+        self._quiet: int | None = None
+        """The catalog's commits when no job was due; None where nobody knows."""
+        self._quiet_until: datetime | None = None
+        """When a job is due without another commit."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs finish within the grace and park the rest."""
@@ -88,16 +99,30 @@ class Worker:
 
     def _due(self) -> sa.Select[Any]:
         now = self._clock.now()
-        waiting = sa.and_(jobs.c.status.in_(("queued", "parked")), jobs.c.run_after <= now)
+        waiting = sa.and_(jobs.c.status.in_(_WAITING), jobs.c.run_after <= now)
         lost = sa.and_(jobs.c.status == "running", jobs.c.lease_until <= now)
         # A job that kept this process from renewing its lease is late, not lost.
         others = jobs.c.id.not_in(list(self._running))
         return sa.select(jobs).where(sa.or_(waiting, lost), others).order_by(jobs.c.run_after, jobs.c.id).limit(1)
 
-    async def _claim_one(self) -> bool:
-        # A look first: an idle queue costs a read, never a write lock, nor does it start what jobs run on.
+    async def _look(self) -> sa.RowMapping | None:
+        """Return a job that is due; of a catalog in which nothing has changed only what has become due since is asked."""
+        commits, now = self._catalog.commits(), self._clock.now()
+        known = commits is not None and commits == self._quiet
+        if known and self._quiet_until is not None and now < self._quiet_until:
+            return None
         async with self._catalog.read() as tx:
             row = (await tx.execute(self._due())).mappings().first()
+            following = None if row is not None else (await tx.execute(_FOLLOWING)).first()
+        self._quiet = commits if following is not None else None
+        # A claim of this process that was lost without a commit is found by looking now and then.
+        moments = [now + timedelta(seconds=_LONGEST_QUIET_S), *(one for one in following or () if one is not None)]
+        self._quiet_until = min(moments)
+        return row
+
+    async def _claim_one(self) -> bool:
+        # A look first: an idle queue costs a read, never a write lock, nor does it start what jobs run on.
+        row = await self._look()
         ends = row is not None and _to_end(row)
         if row is None or not (ends or await self._ready()):
             return False

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from gimbal.engines.storage.commits import Commits
 from gimbal.engines.storage.sqlite_connection import Connection
 from gimbal.kernel.clock import from_us, to_us
 from gimbal.kernel.errors import BadInput, ConfigurationError, Unavailable
@@ -113,6 +114,8 @@ class Catalog:
         self._reader = reader
         self._writer = writer
         self._one_writer = asyncio.Lock() if writer.dialect.name == "sqlite" else None
+        path = reader.url.database if writer.dialect.name == "sqlite" else None
+        self._commits = Commits(path) if path else None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 8, busy_timeout_ms: int = 10_000) -> "Catalog":
@@ -180,6 +183,14 @@ class Catalog:
             for done in after:
                 await done()
 
+    def commits(self) -> int | None:
+        """Return a number that is another one after each commit, of any process, without reading anything.
+
+        None where that cannot be told: with PostgreSQL, and while a file does not answer. Of two numbers only whether they
+        are the same means something.
+        """
+        return None if self._commits is None else self._commits.seen()
+
     async def create_all(self) -> None:
         """Create every table of `metadata` that is missing; migrations do this in production."""
         async with self.write() as tx:
@@ -192,6 +203,9 @@ class Catalog:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._commits is not None:
+            # First: who closes last tidies up the log, and this one must not write.
+            self._commits.close()
         await self._reader.dispose()
         if self._writer is not self._reader:
             await self._writer.dispose()

@@ -4,7 +4,6 @@ The supervisor starts these; `gimbal up --role` runs one alone over PostgreSQL, 
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -21,6 +20,7 @@ from gimbal.faces.server.app import App
 from gimbal.faces.server.forwarded import Forwarded
 from gimbal.faces.server.model_calls import gateway_app
 from gimbal.faces.server.patience import PatientProtocol
+from gimbal.faces.server.serving import Serving
 from gimbal.faces.server.supervisor import watch_parent
 from gimbal.faces.server.wiring import model_process, server_app, worker_process
 from gimbal.kernel.errors import ConfigurationError, GimbalError
@@ -78,9 +78,7 @@ async def _serve(app: App, settings: Settings, port: int, stop: asyncio.Event, *
         http=PatientProtocol,
     )
     config.app = Forwarded(app, config.forwarded_allow_ips)
-    server = uvicorn.Server(config)
-    # Signals are ours: the writer has to be drained after the last request, not beside it.
-    server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
+    server = Serving(config)
     listening = [_shared(settings.server.host, port)] if shared else None
     serving = asyncio.create_task(server.serve(sockets=listening), name="http")
     # What start-up made stays: keep it out of every later collection.
@@ -90,7 +88,7 @@ async def _serve(app: App, settings: Settings, port: int, stop: asyncio.Event, *
     gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
+    server.stop()
     await serving
 
 

@@ -21,6 +21,7 @@ from gimbal.engines.storage.columns import Columns
 from gimbal.engines.storage.dialect import ColumnsEndpoint
 from gimbal.engines.storage.writer import Writer
 from gimbal.faces.server.preflight import make_folder
+from gimbal.faces.server.serving import Serving
 from gimbal.faces.server.supervisor import Link
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings import Settings
@@ -106,8 +107,7 @@ async def _lend(folder: Path, link: Link) -> AsyncGenerator[None]:
     """Serve the embedded columns to our own processes on loopback."""
     endpoint = ColumnsEndpoint(folder, link.token)
     config = uvicorn.Config(endpoint, host="127.0.0.1", port=link.columns_port, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+    server = Serving(config)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,6 +116,6 @@ async def _lend(folder: Path, link: Link) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await task
         await endpoint.close()

@@ -10,7 +10,7 @@ from tests.generative.gateway.upstreams.loopback import DEADLINES, KEY, Plain, R
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.generative.gateway.credentials.sealing import Seals
 from gimbal.generative.gateway.credentials.secret import Secret
-from gimbal.generative.gateway.providers import store
+from gimbal.generative.gateway.providers import registry, store
 from gimbal.generative.gateway.providers.registry import Providers
 from gimbal.generative.gateway.providers.upstreams.kinds import kinds
 from gimbal.kernel.errors import ConfigurationError, NotFound, Unavailable
@@ -241,6 +241,33 @@ async def test_who_follows_looks_without_being_asked(up, http_client, catalog):
     await asyncio.wait_for(until(is_there), 3.0)
     stop.set()
     await following
+
+
+async def test_who_follows_reads_nothing_where_nothing_was_committed(up, http_client, catalog_address, monkeypatch):
+    """What was read goes on to be new; where commits cannot be told, with PostgreSQL, it is read each time."""
+    monkeypatch.setattr(registry, "_LOOK_S", 0.02)
+    catalog = Catalog.open(catalog_address)
+    reads = 0
+
+    async def counted(tx):
+        nonlocal reads
+        reads += 1
+        return await revision(tx)
+
+    revision = store.revision
+    monkeypatch.setattr(store, "revision", counted)
+    found = providers(http_client, {}, catalog)
+    stop = asyncio.Event()
+    following = asyncio.create_task(found.follow(stop))
+    await asyncio.sleep(0.3)  # to open a file is a commit where it was not in the mode that we use
+    before = reads
+    await asyncio.sleep(1.2)  # longer than what was read is taken for new
+    await found.entries("p")
+    assert found.behind_s() < 0.5
+    assert reads == before if catalog.commits() is not None else reads > before + 5
+    stop.set()
+    await following
+    await catalog.close()
 
 
 async def test_a_call_in_flight_ends_with_what_it_began_with(up, http_client, catalog):

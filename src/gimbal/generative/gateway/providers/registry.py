@@ -191,10 +191,18 @@ class Providers:
                 _log.warning("providers in the catalog cannot be read now; those that were known go on to hold")
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Look twice a second until stopped, so that no call waits for the catalog."""
+        """Look twice a second until stopped, so that no call waits for the catalog; read it only where it may have changed."""
+        read: int | None = None
         while not stop.is_set():
-            with contextlib.suppress(Unavailable):
-                await self.look()
+            commits = None if self._catalog is None else self._catalog.commits()
+            if commits is not None and commits == read:
+                self._read_at = time.monotonic()
+                self._until = max(self._until, self._read_at + _FRESH_S)
+            else:
+                before = self._read_at
+                with contextlib.suppress(Unavailable):
+                    await self.look()
+                read = commits if self._read_at != before else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK_S)
 
