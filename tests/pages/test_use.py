@@ -91,6 +91,7 @@ async def test_without_scripts_nothing_is_lost(places: Places, browser: Browser,
     await page.goto(f"{places.url}/p/default/assets")
     await page.locator("input[name=q]").fill("delay")
     await page.get_by_role("button", name="Apply").click()
+    await page.wait_for_url("**q=delay*")
     assert await page.locator("td.cell-main").all_inner_texts() == ["flights/delay"]
     await context.close()
 

@@ -113,12 +113,14 @@ class Worker:
             return None
         async with self._catalog.read() as tx:
             row = (await tx.execute(self._due())).mappings().first()
-            following = None if row is not None else (await tx.execute(_FOLLOWING)).first()
-        self._quiet = commits if following is not None else None
+            if row is not None or commits is None:
+                self._quiet = None
+                return row
+            following = (await tx.execute(_FOLLOWING)).one()
         # A claim of this process that was lost without a commit is found by looking now and then.
-        moments = [now + timedelta(seconds=_LONGEST_QUIET_S), *(one for one in following or () if one is not None)]
-        self._quiet_until = min(moments)
-        return row
+        moments = [now + timedelta(seconds=_LONGEST_QUIET_S), *(one for one in following if one is not None)]
+        self._quiet, self._quiet_until = commits, min(moments)
+        return None
 
     async def _claim_one(self) -> bool:
         # A look first: an idle queue costs a read, never a write lock, nor does it start what jobs run on.
