@@ -162,12 +162,15 @@ def test_a_log_of_inspect_becomes_an_evaluation(cli: Cli, tmp_path: Path) -> Non
                 }  # fmt: skip
                 archive.writestr(f"samples/{number}_epoch_{epoch}.json", json.dumps(sample))
     silent = cli("eval", "import", str(path))
-    found = cli("eval", "import", str(path), "--scorer", "exact_match", "--subject", "models/gpt", "--json")
+    words = ("eval", "import", str(path), "--scorer", "exact_match", "--subject", "models/gpt", "--json")
+    found, wrong = cli(*words, "--max-cost", "1"), cli(*words, "--max-cost", "-1")
     (run,) = json.loads(found.out)
 
     assert silent.code == 3
     assert "--scorer" in silent.err
     assert (run["subject"]["name"], run["repeats"], run["done"]) == ("models/gpt", 2, 4)
+    assert run["options"]["max_cost"] == "1"
+    assert (wrong.code, "A cap is an amount from 0" in wrong.err) == (3, True)
     assert [row["scorer"] for row in run["summaries"]] == ["exact_match", "inspect/judge"]
     assert [row["estimate"]["value"] for row in run["summaries"]] == [0.5, 1.0]
 

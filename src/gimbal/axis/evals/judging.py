@@ -4,15 +4,15 @@ How often a scorer asks, and how much it shows, depends on answers that nobody h
 about (goals), that is counted; else five questions an answer are assumed, with a page of text beside the example.
 """
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from statistics import fmean
 
 import msgspec
 
-from gimbal.axis.evals.metering import dearest
+from gimbal.axis.evals.metering import dearest, priced
 from gimbal.axis.evals.model import Example
-from gimbal.axis.scores.asking import Foresee
 from gimbal.axis.scores.builtin.judging import MOST_QUESTIONS, MOST_TOKENS
 from gimbal.axis.scores.scorer import Applied
 from gimbal.kernel.context import Context
@@ -26,7 +26,6 @@ _ANSWER = 1_000
 """Bytes of an answer that an embedder is given, about."""
 _WORD = 8
 """Tokens of one word, about."""
-_NOBODY = "nobody in this process knows what calls cost"
 
 
 class Judging(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,19 +44,21 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 async def foreseen_judging(ctx: Context, scorers: Sequence[Applied], examples: Sequence[Example]) -> Judging:
     """Tell what judging answers to such examples will cost; an answer that fails is not judged, and costs nothing."""
     calls, cost, call, unpriced = 0.0, ZERO, ZERO, dict[str, str]()
-    for one in scorers:
-        if not one.asks:
-            continue
-        embeds = one.card.asks == "embedder"
+    asking = [one for one in scorers if one.asks]
+    if not asking or not examples:
+        return Judging()
+    # In a thread: of many long examples this takes a second or more.
+    shown = {kind: await asyncio.to_thread(_shown, examples, embeds=kind) for kind in {_embeds(one) for one in asking}}
+    for one in asking:
+        embeds = _embeds(one)
         each = 1.0 if embeds else fmean([_questions(one, example) for example in examples])
-        given = round(fmean([_shown(example, embeds=embeds) for example in examples]))
         calls += each
-        about, why = await _about(ctx, one.asks, given, 0 if embeds else _WORD)
-        most = await dearest(ctx, one.asks, given, 0 if embeds else MOST_TOKENS)
-        if about is None or most is None:
-            unpriced[one.asks] = why
+        about = await priced(ctx, one.asks, [shown[embeds]], 0 if embeds else _WORD)
+        most = await dearest(ctx, one.asks, shown[embeds], 0 if embeds else MOST_TOKENS)
+        if about.cost is None or most is None:
+            unpriced[one.asks] = about.unpriced
             continue
-        cost += about * Decimal(each)
+        cost += about.cost * Decimal(each)
         call = max(call, most)
     if unpriced:
         told = "; ".join(f"{name}: {why}" for name, why in unpriced.items())
@@ -65,19 +66,17 @@ async def foreseen_judging(ctx: Context, scorers: Sequence[Applied], examples: S
     return Judging(calls=calls, cost=cost, call=call)
 
 
-async def _about(ctx: Context, model: str, given: int, longest: int) -> tuple[Decimal | None, str]:
-    if not ctx.services.has(Foresee):
-        return None, _NOBODY
-    found = await ctx.get(Foresee)(ctx, model, [given], longest)
-    return found.cost, found.unpriced
-
-
 def _questions(scorer: Applied, example: Example) -> int:
     listed = [found for name in scorer.card.expects if isinstance(found := example.expected.get(name), list)]
     return min(len(listed[0]), MOST_QUESTIONS) if listed else _USUAL_QUESTIONS
 
 
-def _shown(example: Example, *, embeds: bool) -> int:
-    if embeds:
-        return len(msgspec.json.encode(example.expected, enc_hook=str)) + _ANSWER
-    return _RULE + _SHOWN + len(msgspec.json.encode(example.input, enc_hook=str))
+def _embeds(scorer: Applied) -> bool:
+    return scorer.card.asks == "embedder"
+
+
+def _shown(examples: Sequence[Example], *, embeds: bool) -> int:
+    """Return the bytes of what a call is given, about."""
+    parts = ((one.expected if embeds else one.input) for one in examples)
+    own = fmean([len(msgspec.json.encode(part, enc_hook=str)) for part in parts])
+    return round(own) + (_ANSWER if embeds else _RULE + _SHOWN)

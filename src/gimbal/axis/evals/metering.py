@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.scores.asking import Complete, Embed, Embedded, Foresee, Said
+from gimbal.axis.scores.asking import Complete, Embed, Embedded, Foresee, Priced, Said
 from gimbal.axis.scores.scorer import Applied
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import Conflict
@@ -111,10 +111,15 @@ class _Embedding:
 
 async def dearest(ctx: Context, model: str, given: int, longest: int | None) -> Decimal | None:
     """Return US dollars that a call of so many bytes costs at most, about where there is no most; None where nobody knows."""
-    if not ctx.services.has(Foresee):
-        return None
-    found = await ctx.get(Foresee)(ctx, model, [given], longest)
+    found = await priced(ctx, model, [given], longest)
     return found.cost if found.most is None else found.most
+
+
+async def priced(ctx: Context, model: str, given: Sequence[int], longest: int | None) -> Priced:
+    """Return what calls will cost, as `Foresee` says it; where nothing is bound to say it, that is why nobody knows."""
+    if not ctx.services.has(Foresee):
+        return Priced(unpriced="nobody in this process knows what calls cost")
+    return await ctx.get(Foresee)(ctx, model, given, longest)
 
 
 def _bytes(text: str) -> int:

@@ -96,9 +96,9 @@ class AnswerRecorder:
         subject = await self._assets.resolve(ctx, Ref.parse(body.subject))
         options = EvaluationOptions(repeats=body.repeats, max_cost=body.max_cost)
         check_amount(body.max_cost)
+        scorers = applied(scorers_of(suite))
         if body.max_cost is not None:
-            await _foreseen(ctx, options, applied(scorers_of(suite)), await self._suites.examples(suite))
-        applied(scorers_of(suite))
+            await _foreseen(ctx, options, scorers, await self._suites.examples(suite))
         repeats = body.repeats or int(suite.manifest.get("repeats", 1))
         run = EvaluationRun(
             id=new_id(),

@@ -132,7 +132,7 @@ class _Evaluation:
             if plan.unpriced:
                 self._watch.say(f"  {plan.unpriced}")
             if plan.judges:
-                self._watch.say(f"  {watching.judging(plan)}")
+                self._watch.say(f"  {watching.judging(plan, before=plan.judged_before)}")
         if plans and plans[0].detectable is not None:
             self._watch.say(
                 f"A difference of {plans[0].detectable:.3f} in a share would be found, smaller ones may not."

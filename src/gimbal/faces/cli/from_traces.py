@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gimbal.faces.cli import following, show
-from gimbal.kernel.errors import BadInput
+from gimbal.faces.cli.scorers import read_scorers
 
 if TYPE_CHECKING:
     from gimbal.axis.evals.building.model import BuiltSuite
@@ -136,7 +136,7 @@ def from_traces(
     body: dict[str, Any] = {"name": name, "add": add, "dry_run": dry_run, **asdict(which), **asdict(how)}
     body = {field: value for field, value in body.items() if value is not None}
     if "scorers" in body:
-        body["scorers"] = [one for given in body["scorers"] for one in _scorers(given)]
+        body["scorers"] = [one for given in body["scorers"] for one in read_scorers(given)]
     with Client(project=project) as client:
         begun = client.suites.from_traces(**body)
         found = following.followed(client, begun.job_id, BuiltSuite, quiet=json)
@@ -144,20 +144,6 @@ def from_traces(
         show.result(msgspec.to_builtins(found, enc_hook=str), as_json=True)
     else:
         _tell(found)
-
-
-def _scorers(text: str) -> list[Any]:
-    if not text.lstrip().startswith(("{", "[")):
-        return [text]
-    try:
-        found = msgspec.json.decode(text)
-    except msgspec.DecodeError as problem:
-        raise BadInput(
-            f"{text!r} is no scorer: {problem}.",
-            where="--scorer",
-            todo='Write exact_match, or {"scorer": …, "params": …}.',
-        ) from None
-    return found if isinstance(found, list) else [found]
 
 
 def _tell(found: "BuiltSuite") -> None:

@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from gimbal.faces.cli import show, watching
+from gimbal.faces.cli.scorers import read_scorers
 from gimbal.kernel.errors import BadInput
 from gimbal.kernel.money import format_money
 
@@ -67,7 +68,7 @@ def replay(
         asked: dict[str, Any] = {
             "candidate": candidate, "since": moment(since, now, "--since"), "sample": sample, "seed": seed, "of": of,
             "until": moment(until, now, "--until") if until else None, "feature": feature, "user": user,
-            "score": score or [], "scorers": [_scorer(one) for one in scorer or []], "concurrency": concurrency,
+            "score": score or [], "scorers": [one for given in scorer or [] for one in read_scorers(given)], "concurrency": concurrency,
             "per_minute": per_minute, "timeout_s": timeout, "max_cost": max_cost,
         }  # fmt: skip
         watching.check_files((junit, markdown))
@@ -117,19 +118,6 @@ def moment(text: str, now: datetime, where: str) -> datetime:
         raise BadInput(f"{text!r} is no time.", where=where, todo="Write 24h, 7d, or 2026-05-03T12:00Z.") from None
 
 
-def _scorer(text: str) -> Any:
-    if not text.startswith("{"):
-        return text
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as problem:
-        raise BadInput(
-            f"{text!r} is no scorer: {problem}.",
-            where="--scorer",
-            todo='Write readability, or {"scorer": …, "params": …}.',
-        ) from None
-
-
 def _told(plan: "ReplayPlan") -> list[str]:
     share = f", a random {plan.share:.1%} of all" if plan.share < 1 else ""
     lines = [
@@ -146,7 +134,7 @@ def _told(plan: "ReplayPlan") -> list[str]:
     if plan.unpriced:
         lines.append(f"  {plan.unpriced}")
     if plan.judges:
-        lines.append(f"  both sides {watching.judging(plan)}")
+        lines.append(f"  both sides {watching.judging(plan, before=False)}")
     if plan.detectable is not None:
         lines.append(f"A difference of {plan.detectable:.3f} in a share would be found, smaller ones may not.")
     return lines

@@ -169,12 +169,12 @@ def money(cost: Decimal | None, most: Decimal | None) -> str:
     return about if not most else f"{about}, at most {format_money(most)}"
 
 
-def judging(plan: "EvaluationPlan | ReplayPlan") -> str:
-    """Return who will judge, how often and for how much, in words."""
+def judging(plan: "EvaluationPlan | ReplayPlan", *, before: bool) -> str:
+    """Return who will judge, how often and for how much, in words; `before` where a run has told it."""
     who = f"judged by {', '.join(plan.judges)}"
     if plan.judge_cost is None:
         return f"{who}, for an unknown amount: {plan.judge_unpriced}"
-    source = "as in the newest run of this suite" if plan.judged_before else "if answers are of usual length"
+    source = "as in the newest run of this suite" if before else "if answers are of usual length"
     amount = f"about {format_money(plan.judge_cost)}" if plan.judge_cost else "free"
     return f"{who} with about {plan.judge_calls:,} calls, {amount} ({source})"
 

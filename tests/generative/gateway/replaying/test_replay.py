@@ -285,6 +285,8 @@ async def test_the_form_of_answers_is_held_to(
 
     judge = ScorerSetting(scorer="groundedness", params={"check": "model", "model": "up/tiny"})
     assert (await service.plan(ctx, wanted())).judges == []
+    nothing = await service.plan(ctx, wanted(scorers=[judge], feature="nobody's"))
+    assert (nothing.calls, nothing.judges, nothing.judge_calls) == (0, ["up/tiny"], 0)
     plan = await service.plan(ctx, wanted(scorers=[judge]))
     # Five questions are assumed of the answer of then, and of the candidate's.
     assert (plan.judges, plan.judge_calls, plan.judge_cost) == (["up/tiny"], 10, None)

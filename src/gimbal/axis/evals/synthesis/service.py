@@ -10,6 +10,7 @@ import msgspec
 
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.contaminating.reading import text_of
+from gimbal.axis.evals.metering import priced
 from gimbal.axis.evals.model import CreateSuite, EvaluationOptions
 from gimbal.axis.evals.running import check_cap
 from gimbal.axis.evals.suites import Suites, applied
@@ -28,7 +29,7 @@ from gimbal.axis.evals.synthesis.model import (
 )
 from gimbal.axis.evals.synthesis.passages import chosen, of_version, passage_digest
 from gimbal.axis.evals.synthesis.writing import messages_of, params_of, prompt_digest
-from gimbal.axis.scores.asking import Complete, Foresee, Priced
+from gimbal.axis.scores.asking import Complete, Priced
 from gimbal.engines.compute.jobs import Jobs
 from gimbal.kernel.context import Context
 from gimbal.kernel.errors import BadInput, GimbalError, Unavailable
@@ -100,10 +101,8 @@ async def _passages(ctx: Context, body: Synthesise, source: str) -> tuple[Resolv
 
 
 async def _foreseen(ctx: Context, body: Synthesise, passages: Sequence[Passage]) -> Priced:
-    if not ctx.services.has(Foresee):
-        return Priced(unpriced="nobody in this process knows what calls cost")
     given = [sum(len(one["content"].encode()) for one in messages_of(body, passage)) for passage in passages]
-    return await ctx.get(Foresee)(ctx, body.model, given, body.max_tokens)
+    return await priced(ctx, body.model, given, body.max_tokens)
 
 
 async def carry_out(ctx: Context, payload: RunSynthesis, step: Step, tell: Tell) -> SynthesisReport:

@@ -14,6 +14,7 @@ from gimbal.axis.assets.model import Version
 from gimbal.axis.assets.service import Assets
 from gimbal.axis.evals.judging import foreseen_judging
 from gimbal.axis.evals.model import Example
+from gimbal.axis.evals.running import check_amount
 from gimbal.axis.evals.suites import Suites, applied, scorers_of
 from gimbal.axis.evals.target import TARGETS
 from gimbal.axis.scores.scorer import Applied
@@ -264,8 +265,7 @@ def _check(start: Version, manifest: PromptManifest, body: OptimisePrompt) -> No
             where="methods",
             todo="Use reflection, or give it a section ## user.",
         )
-    if body.max_cost is not None and not (body.max_cost.is_finite() and body.max_cost >= 0):
-        raise BadInput("A cap is an amount from 0.", where="max_cost", todo="Give dollars like 2.00.")
+    check_amount(body.max_cost)
     if not body.margin < float("inf"):
         raise BadInput("A margin is a number from 0.", where="margin", todo="Use 0.02, or 0 for none.")
 

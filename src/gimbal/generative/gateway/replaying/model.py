@@ -97,8 +97,6 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     answer, with a page of text each."""
     judge_unpriced: str
     """Why that is unknown."""
-    judged_before: bool = False
-    """Whether a run says what judges take, and not the assumption: never of what is drawn anew."""
     detectable: float | None
     """Smallest difference of a share that so many calls find with 80 % power; null with fewer than two clusters."""
 
