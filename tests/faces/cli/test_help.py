@@ -5,13 +5,12 @@ import sys
 
 import pytest
 
-from gimbal.faces.cli import manifest
-from gimbal.faces.cli.main import build
+from gimbal.faces.cli import manifest, overview
+from gimbal.faces.cli.app import build
 
 from .conftest import Cli
 
 TABLE = manifest.read()
-OWN = {"up", "settings", "doctor", "backup", "restore"}
 
 
 def words_of(text: str) -> str:
@@ -27,10 +26,38 @@ def test_the_first_help_names_every_group_with_its_meaning(alone: Cli) -> None:
     told = words_of(done.out)
     for group, meaning in TABLE.meanings.items():
         assert f"{group.replace('_', '-')} {meaning}" in told
-    for part in ("gimbal up", "GIMBAL_URL", "0 done, 1 refused or failed, 2 wrong usage, 130 interrupted", *OWN):
+    for part in ("gimbal up", "GIMBAL_URL", "0 done, 1 refused or failed, 2 wrong usage, 130 interrupted"):
         assert part in told
+    for name, (_, meaning) in (overview.HERE | overview.OWN).items():
+        assert f"{name} {meaning}" in told
     assert max(map(len, done.lines)) <= 80
-    assert alone().out == done.out, "no words at all are a question for help"
+    assert alone().out == alone("-h").out == done.out, "no words at all are a question for help"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("width", [20, 40, 80, 120, 200])
+def test_the_first_help_is_what_cyclopts_would_show(
+    alone: Cli, monkeypatch: pytest.MonkeyPatch, width: int, terminal: bool
+) -> None:
+    """It is drawn without cyclopts, to the same letters, lines and colours; nothing is missing."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm-256color")
+
+    drawn = alone("--help").out
+
+    # Asked twice, cyclopts shows it. A style that ends where the same one begins again is one style.
+    assert drawn == alone("--help", "--help").out.replace("\x1b[0m\x1b[1m", "")
+    assert ("\x1b[" in drawn) == terminal
+
+
+def test_the_first_help_says_of_a_command_what_its_own_help_says_first() -> None:
+    """Also of those that are listed only, which nothing loads."""
+    own = {name: str(build([name])[name].help).splitlines()[0] for name in overview.HERE}
+
+    assert own == {name: meaning for name, (_, meaning) in overview.HERE.items()}
+    assert own == {name: build([])[name].help for name in overview.HERE}
 
 
 def command_line(command: manifest.Command) -> tuple[str, str]:
@@ -72,7 +99,7 @@ def test_the_help_of_a_command_names_what_it_takes(alone: Cli, command: manifest
     assert max(map(len, done.lines)) <= 80
 
 
-@pytest.mark.parametrize("name", sorted(OWN))
+@pytest.mark.parametrize("name", sorted(overview.HERE))
 def test_commands_of_this_machine_have_help(alone: Cli, name: str) -> None:
     """Each says what its flags mean."""
     done = alone(name, "--help")
@@ -113,16 +140,16 @@ def test_only_the_group_that_is_asked_for_is_built() -> None:
 
 
 def test_python_m_gimbal_is_gimbal_and_light() -> None:
-    """`--version` and `--help` load nothing of the server, nor the HTTP client."""
+    """`--version` and `--help` load nothing of the server, nor the HTTP client; `--help` reads no command line."""
     code = (
         "import sys, runpy\n"
         "sys.argv = ['gimbal', sys.argv[1]]\n"
         "try:\n    runpy.run_module('gimbal', run_name='__main__')\n"
         "except SystemExit as done:\n    assert not done.code\n"
-        "heavy = {'httpx', 'sqlalchemy', 'pyarrow', 'numpy', 'chdb', 'uvicorn', 'jinja2', 'dbos', 'sklearn'}\n"
+        "heavy = {'httpx', 'sqlalchemy', 'pyarrow', 'numpy', 'chdb', 'uvicorn', 'jinja2', 'dbos', 'sklearn', 'cyclopts'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    for flag, part in (("--version", "0."), ("--help", "On the server")):
+    for flag, part, loaded in (("--version", "0.", "['cyclopts']"), ("--help", "On the server", "[]")):
         done = subprocess.run([sys.executable, "-c", code, flag], capture_output=True, text=True, check=True)
         assert part in done.stdout
-        assert done.stdout.splitlines()[-1] == "[]"
+        assert done.stdout.splitlines()[-1] == loaded

@@ -1,4 +1,5 @@
 """The command line: every operation as a command, read from a manifest, and a few commands of this machine.
 
-`main` looks at the first word only and builds just that group, so that `gimbal --help` stays quick.
+`main` shows the overview, which is `gimbal --help`, without what reads a command line; for all else `app` looks at the first
+word only and builds just that group. So both stay quick.
 """

@@ -1,14 +1,11 @@
-"""Commands of this machine: up, settings, doctor, backup, restore, which need no running server, and sweep, sync and replay, which do."""
+"""Commands of this machine: up, settings, doctor, backup and restore."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Group, Parameter
+from cyclopts import Parameter
 
 from gimbal.faces.cli import show, values
-from gimbal.faces.cli.replaying import replay
-from gimbal.faces.cli.sweep import sweep
-from gimbal.faces.cli.sync import sync
 from gimbal.kernel.settings import LoadedSettings, load_settings
 
 DataFlag = Annotated[Path | None, Parameter(help="Data folder; .gimbal otherwise.")]
@@ -128,9 +125,3 @@ def restore(
     from gimbal.faces.server import safekeeping
 
     show.result(safekeeping.restore(source, _load(data).settings, erasures), as_json=False)
-
-
-def add_all(app: App, group: Group) -> None:
-    """Add these commands to the top-level app."""
-    for command in (up, settings, doctor, backup, restore, sweep, sync, replay):
-        app.command(command, group=group)

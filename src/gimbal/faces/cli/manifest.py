@@ -46,6 +46,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[Command]
 
 
+class _Meanings(msgspec.Struct, frozen=True):
+    meanings: dict[str, str]
+
+
 def read() -> Manifest:
     """Return the manifest that was generated."""
     return msgspec.json.decode(PATH.read_bytes(), type=Manifest)
+
+
+def meanings() -> dict[str, str]:
+    """Return what each group is about, without the commands."""
+    return msgspec.json.decode(PATH.read_bytes(), type=_Meanings).meanings

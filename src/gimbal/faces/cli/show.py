@@ -11,23 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from gimbal.faces.cli import grid, values
-from gimbal.kernel.errors import GimbalError
+from gimbal.faces.cli.terminal import Terminal
+from gimbal.kernel.errors import BadInput, GimbalError
 
-
-class _Terminal(Console):
-    """A console that leaves a closed pipe to the entry point: to read only the first lines is no failure."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise it again."""
-        raise BrokenPipeError
-
-
-_out = _Terminal(highlight=False, soft_wrap=True)
-_err = _Terminal(stderr=True, highlight=False, soft_wrap=True)
+_out = Terminal(highlight=False, soft_wrap=True)
+_err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 # What a person looks for first stands left; the rest is in `--json` and in `show`.
 _FIRST = ("id", "slug", "kind", "name", "number", "status", "title", "value", "verdict")
 # What is the same in every row, or longer than a terminal is wide.
@@ -229,3 +220,9 @@ def error(problem: GimbalError) -> None:
     for label, text in (("where", body.where), ("kept", body.kept), ("to do", body.todo)):
         if text:
             _err.print(Text.assemble((f"{label:>5}: ", "dim"), text))
+
+
+def of_the_system(problem: OSError) -> None:
+    """Print what the system refused, of a file as a rule."""
+    what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem)
+    error(BadInput(f"{what}.", todo="Check the path and the permissions."))
