@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gimbal.engines.storage import ranges, uploads
 from gimbal.engines.storage.blobs import Blobs, digest_of
 from gimbal.engines.storage.ranges import Part, Unsatisfiable, asked_part, is_among
 from gimbal.engines.storage.uploads import GATHERED
@@ -130,6 +131,36 @@ async def test_memory_stays_the_same_however_much_comes_and_goes(blobs: Blobs, t
 
     assert (blob.size, sent, (tmp_path / "saved").stat().st_size) == (200 * MIB, 200 * MIB, 200 * MIB)
     assert most < 8 * GATHERED
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="nothing can be told to this system")
+async def test_what_comes_and_goes_does_not_fill_the_memory_of_the_system(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the newest bytes are given up, so that a small file stays where it can be read at once."""
+    kept, told = 8 * MIB, list[tuple[int, int]]()
+    for module in (uploads, ranges):
+        monkeypatch.setattr(module, "REMEMBERED", kept)
+
+    def listen(_: int, start: int, length: int, advice: int) -> None:
+        assert (start >= 0, length > 0, advice) == (True, True, os.POSIX_FADV_DONTNEED)
+        told.append((start, start + length))
+
+    monkeypatch.setattr(os, "posix_fadvise", listen)
+    content = os.urandom(24 * MIB)
+    ref = await blobs.put(pieces(content))
+    written = told.copy()
+    told.clear()
+    read = b"".join([piece async for piece in blobs.stream(ref.digest)])
+    whole = told.copy()
+    told.clear()
+    part = b"".join([piece async for piece in blobs.stream(ref.digest, start=4 * MIB, end=20 * MIB)])
+
+    # Each byte is told of twice while it is written: to begin with its way to the disk, and when it is far behind.
+    assert sum(end - start for start, end in written) == len(content) + len(content) - kept
+    assert (whole[0][0], whole[-1][1]) == (0, len(content) - kept)
+    assert (read == content, part == content[4 * MIB : 20 * MIB]) == (True, True)
+    assert (min(start for start, _ in told), max(end for _, end in told)) == (4 * MIB, 20 * MIB - kept)
 
 
 async def test_a_part_of_a_blob_is_had(store: Blobs) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from gimbal.engines.storage.uploads import REMEMBERED, forget
 from gimbal.kernel.errors import Unavailable
 
 _STEP = 4 << 20
@@ -55,7 +56,7 @@ async def read_between(file: int, start: int, end: int | None) -> AsyncIterator[
 
     The next piece is read while the one before it is sent. Raise Unavailable when the file is shorter than `end`.
     """
-    loop = asyncio.get_running_loop()
+    loop, begin = asyncio.get_running_loop(), start
     ahead: asyncio.Future[bytes] | None = None
     try:
         if end is None:
@@ -71,6 +72,7 @@ async def read_between(file: int, start: int, end: int | None) -> AsyncIterator[
                     todo="Restore it from a backup; see that the disk is sound.",
                 )
             start += len(piece)
+            forget(file, max(begin, start - len(piece) - REMEMBERED), start - REMEMBERED)
             if start < end:
                 ahead = loop.run_in_executor(None, os.pread, file, min(_STEP, end - start), start)
             yield piece

@@ -20,8 +20,9 @@ GATHERED = 4 << 20
 """Bytes that are handed to the disk at once; as many may be on their way there while as many are being received."""
 # More pieces than this are joined first: the system takes only so many in one call.
 _MOST_PIECES = 256
-# Linux begins to write out what it is told about and does not wait; so the sync at the end has little left to do.
-_START_WRITING = getattr(os, "POSIX_FADV_DONTNEED", None)
+REMEMBERED = 256 << 20
+"""Bytes behind the place that is written or read now which the system may keep in memory."""
+_NOT_NEEDED = getattr(os, "POSIX_FADV_DONTNEED", None)
 
 
 async def gather(chunks: AsyncIterable[bytes], take: Callable[[list[bytes]], None]) -> list[bytes]:
@@ -127,9 +128,20 @@ def write_at(file: int, pieces: list[bytes], offset: int) -> int:
             done -= len(left.pop(0))
         if done:
             left[0] = left[0][done:]
-    if _START_WRITING is not None:
-        os.posix_fadvise(file, start, offset - start, _START_WRITING)
+    forget(file, start, offset)
+    forget(file, start - REMEMBERED, offset - REMEMBERED)
     return offset - start
+
+
+def forget(file: int, start: int, end: int) -> None:
+    """Tell the system that what stands between two places of a file is not needed soon, where it can be told.
+
+    Linux begins to write out what is not on the disk yet and does not wait, so the sync at the end has little left to do; what is
+    there it gives up. A large file that comes through then takes the same memory over and over, and not that of all others.
+    """
+    start = max(0, start)
+    if _NOT_NEEDED is not None and end > start:
+        os.posix_fadvise(file, start, end - start, _NOT_NEEDED)
 
 
 def place(source: Path, target: Path, *, root: Path) -> None:
