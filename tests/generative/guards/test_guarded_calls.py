@@ -36,7 +36,9 @@ async def test_an_answer_is_masked_however_it_is_cut(http, ctx, upstream, in_for
 
     assert answer.status_code == 200, answer.text
     assert "example" not in answer.text
-    assert "7946" not in answer.text
+    # With the blank: the digits alone may stand in an id.
+    assert "20 7946" not in answer.text
+    assert " 0958" not in answer.text
     span = await span_of(ctx, answer.headers)
     assert json.loads(span.output)["content"] == "Ask [email] or [phone], then go."
     assert span.attributes["gimbal.guards"]["contacts"]["output_found"] == {"email": 1, "phone": 1}

@@ -39,9 +39,7 @@ _COUNTS: Mapping[tuple[str, ...], Callable[[Usage], tuple[int, ...]]] = {
     names: attrgetter(*names) for names in (_IN_ORDER, _ALL)
 }
 _NOTHING = Decimal(0)
-_OTHER = tuple(name for name in _ALL if name not in {"input", "output"})
-_NO_OTHER = (0,) * len(_OTHER)
-_rare = attrgetter(*_OTHER)
+_counts = _COUNTS[_ALL]
 
 
 class _NoPriceError(Exception):
@@ -51,13 +49,19 @@ class _NoPriceError(Exception):
 def cost(price: Price, usage: Usage, book_version: str) -> Cost:
     """Return the cost of a plausible usage in the price's currency: each token is counted in exactly one class."""
     long = price.long_context
-    if long is None and _rare(usage) == _NO_OTHER and not usage.requests:
-        # Nearly every span comes this way.
-        parts = {"input": _part(price.input, usage.input), "output": _part(price.output, usage.output)}
-        return Cost(amount=_EXACT.add(parts["input"], parts["output"]), parts=parts, book_version=book_version)
     parts = {"input": _NOTHING, "output": _NOTHING}
-    above = usage.input_tokens - long.above if long else 0
     try:
+        if long is None and not usage.requests:
+            # Nearly every call comes this way.
+            amount = _NOTHING
+            for name, count in zip(_ALL, _counts(usage), strict=True):
+                if count:
+                    part = parts[name] = _divide(
+                        _multiply(getattr(price, name, None) or _rate(price, price, name), count), _MILLION
+                    )
+                    amount = _plus(amount, part)
+            return Cost(amount=amount, parts=parts, book_version=book_version)
+        above = usage.input_tokens - long.above if long else 0
         if long and above > 0 and long.of == "request":
             _add(parts, long, price, usage, _ALL)
         elif long and above > 0:
@@ -84,10 +88,6 @@ def _sum(parts: Mapping[str, Decimal]) -> Decimal:
     for part in parts.values():
         amount = _plus(amount, part)
     return amount
-
-
-def _part(rate: Decimal, count: int) -> Decimal:
-    return _divide(_multiply(rate, count), _MILLION) if count else _NOTHING
 
 
 def _add(

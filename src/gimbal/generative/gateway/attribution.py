@@ -23,10 +23,12 @@ def attributed(
     `defaults` of the key after them.
     """
     said = asked.metadata
+    elsewhere = bool(said or defaults or asked.user)
     found: dict[str, Any] = {"endpoint": endpoint}
     for name, header in _HEADERS:
-        own = asked.user if name == "user" else ""
-        value: Any = headers.get(header) or own or said.get(name) or defaults.get(name)
+        value: Any = headers.get(header)
+        if not value and elsewhere:
+            value = (asked.user if name == "user" else "") or said.get(name) or defaults.get(name)
         if not value:
             continue
         if not isinstance(value, str) or len(value) > _MOST_TEXT:

@@ -5,6 +5,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 
 from gimbal.axis.pricing.model import Usage
@@ -15,6 +16,7 @@ from gimbal.generative.gateway.guarding.answered import Outflow
 from gimbal.generative.gateway.guarding.looking import Looking, Records
 from gimbal.generative.gateway.parted import Parted
 from gimbal.generative.gateway.provider import Answer, Choice, Provider
+from gimbal.generative.gateway.put_down import CallRecord
 from gimbal.generative.gateway.resilience.model import Attempt, Plan
 from gimbal.kernel.clock import to_us
 from gimbal.kernel.context import Context
@@ -88,6 +90,10 @@ class Flight:
     """Why the cost is not known."""
     price_book = ""
     ended_us: int | None = None
+    wasted: Sequence[Span] = ()
+    """Of attempts whose answers nobody got."""
+    record: CallRecord | None = None
+    """What is put down, once it is made: begun again, it has the same ids."""
 
     def __init__(self, ctx: Context, call: Call, *, operation: str = CHAT, at_once: bool = False) -> None:
         # What most calls leave as it is stands above: it is made once.
@@ -114,8 +120,6 @@ class Flight:
         self.tools: dict[int, ToolCall] = {}
         self.lost: list[str] = []
         """Stages of the end that failed."""
-        self.spans: list[Span] = []
-        """What is recorded, once it is made: begun again, the record has the same ids."""
         self.parts: dict[str, Decimal] = {}
         """The cost by token class."""
 

@@ -15,6 +15,7 @@ from gimbal.axis.traces.redaction.policies import redactor_of
 from gimbal.axis.traces.service import Traces
 from gimbal.engines.storage.carrier import Carrier
 from gimbal.engines.storage.journal import Journal, settled
+from gimbal.generative.gateway.put_down import CallRecord, span_of
 from gimbal.kernel.context import Context, Principal, Role, Services
 from gimbal.kernel.counters import Sample
 from gimbal.kernel.errors import Busy, Unavailable
@@ -24,7 +25,9 @@ _ITSELF = Principal(kind="process", id="gateway", name="gimbal", everywhere=Role
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
     project: str
-    spans: list[Span]
+    spans: Sequence[Span]
+    call: CallRecord | None = None
+    """Becomes a span when it is carried."""
 
 
 _ATTEMPTS = 5
@@ -64,12 +67,13 @@ class Recording:
             self._carrying.hurry()
         await settled(self._folder, _MOMENT_S)
 
-    async def put(self, ctx: Context, spans: list[Span]) -> None:
-        """Put spans down; raise Busy when too many wait, DiskFull when they cannot be written."""
+    async def put(self, ctx: Context, spans: Sequence[Span], call: CallRecord | None = None) -> None:
+        """Put spans and a call down; raise Busy when too many wait, DiskFull when they cannot be written."""
         redactor = await redactor_of(ctx)
         if redactor is not None:
-            spans = [await redactor.stored(ctx, span) for span in spans]
-        self._journal.append(_encoder.encode(_Record(ctx.project or "default", spans)))
+            spans = [await redactor.stored(ctx, span) for span in _with(spans, call)]
+            call = None
+        self._journal.append(_encoder.encode(_Record(ctx.project or "default", spans, call)))
 
     def samples(self) -> list[Sample]:
         """Return the figures for /metrics."""
@@ -102,7 +106,7 @@ class Carrying:
         for start in range(0, len(batch), _SLICE):
             by_project: dict[str, list[Span]] = {}
             for record in map(_decoder.decode, batch[start : start + _SLICE]):
-                by_project.setdefault(record.project, []).extend(record.spans)
+                by_project.setdefault(record.project, []).extend(_with(record.spans, record.call))
             storing += [asyncio.create_task(self._store(project, spans)) for project, spans in by_project.items()]
             await asyncio.sleep(0)  # whoever is served by this loop goes between
         failed = [one for one in await asyncio.gather(*storing, return_exceptions=True) if one is not None]
@@ -125,14 +129,21 @@ class Carrying:
         return [Sample(name=name, value=float(v), help=text, kind="counter") for name, v, text in rows]
 
 
-async def recorded(ctx: Context, spans: list[Span], *, at_once: bool = False) -> None:
-    """Put spans down where this process has a journal and they need not be stored `at_once`; else store them.
+def _with(spans: Sequence[Span], call: CallRecord | None) -> list[Span]:
+    return [*spans] if call is None else [span_of(call), *spans]
+
+
+async def recorded(
+    ctx: Context, spans: Sequence[Span], call: CallRecord | None = None, *, at_once: bool = False
+) -> None:
+    """Put spans and a call down where this process has a journal and they need not be stored `at_once`; else store them.
 
     Raise Busy, Unavailable or DiskFull. A full writer is tried again for a while.
     """
     if not at_once and ctx.services.has(Recording):
-        await ctx.get(Recording).put(ctx, spans)
+        await ctx.get(Recording).put(ctx, spans, call)
         return
+    spans = _with(spans, call)
     # A context of its own: what it emits is published now, also when the caller's request has failed.
     ctx = ctx.within(ctx.project or "default")
     for attempt in range(1, _ATTEMPTS + 1):

@@ -16,6 +16,7 @@ from gimbal.generative.gateway.flight import CANCELLED, Flight
 from gimbal.generative.gateway.prompting import variables
 from gimbal.generative.gateway.provider import Choice
 from gimbal.generative.gateway.providers.registry import Providers
+from gimbal.generative.gateway.put_down import NUMBERS, CallRecord, span_of
 from gimbal.generative.gateway.recording import recorded
 from gimbal.generative.gateway.resilience.model import Attempt
 from gimbal.generative.prompts.model import PROMPT_MESSAGES_ATTRIBUTE, VARIABLES_ATTRIBUTE
@@ -24,84 +25,72 @@ from gimbal.kernel.context import Context
 from gimbal.kernel.errors import ConfigurationError, NotFound
 from gimbal.kernel.ids import new_span_id
 
-_DIALECT = "gimbal"
 _OVERTAKEN = "Another attempt was faster."
 _FILTERED = "A content filter stopped the answer."
-_FIELDS = {
-    "temperature": "gen_ai.request.temperature",
-    "top_p": "gen_ai.request.top_p",
-    "max_tokens": "gen_ai.request.max_tokens",
-    "max_completion_tokens": "gen_ai.request.max_tokens",
-    "max_output_tokens": "gen_ai.request.max_tokens",
-    "seed": "gen_ai.request.seed",
-}
-
-
-class _Stages(dict[str, str]):
-    """Attributes with the time of a stage, by its name."""
-
-    def __missing__(self, name: str) -> str:
-        found = self[name] = f"gimbal.stage.{name}_us"
-        return found
-
-
-_STAGES = _Stages()
 _json = msgspec.json.Encoder()
-_number = msgspec.json.Decoder(float | int | None)
 
 
 async def record(flight: Flight) -> None:
-    """Put the call's span down, or store it; raise Busy or DiskFull when that cannot be done."""
-    if not flight.spans:
-        wasted = flight.parted or [one for one in flight.attempts if one.usage is not None]
-        flight.spans = [to_span(flight), *(await _wasted(flight.ctx, flight) if wasted else ())]
-    await recorded(flight.ctx, flight.spans, at_once=flight.at_once)
+    """Put the call down, or store its span; raise Busy or DiskFull when that cannot be done."""
+    if flight.record is None:
+        made = record_of(flight)
+        if flight.parted or any(one.usage is not None for one in flight.attempts):
+            flight.wasted = await _wasted(flight, span_of(made))
+        flight.record = made
+    await recorded(flight.ctx, flight.wasted, flight.record, at_once=flight.at_once)
 
 
-def to_span(flight: Flight) -> Span:
-    """Return the span of a call that has ended."""
-    call, where = flight.call, flight.call.trace
-    attribution = call.attribution
-    return Span(
-        trace_id=where.trace_id,
-        span_id=flight.span_id,
-        parent_id=where.parent_id or "",
-        remote_parent=where.remote,
-        name=f"{flight.operation} {flight.shown_model}".rstrip(),
-        kind="embedding" if flight.operation == "embeddings" else "llm",
-        start_us=flight.started_us,
-        end_us=flight.ended_us or flight.started_us,
-        status=flight.status,
-        status_message=_message(flight),
-        provider=flight.provider.pricing if flight.provider else "",
-        model=flight.model or call.asked.model,
-        usage=flight.usage,
-        estimated=flight.estimated,
-        cost=flight.cost,
-        unpriced=flight.unpriced or ("" if flight.usage else "not_answered"),
-        price_book=flight.price_book,
-        parts=flight.parts,
-        first_token_us=flight.first_token_us,
-        finish=flight.finish,
-        response_id=flight.response_id,
-        input=_said(flight),
-        output=_json.encode(_output(flight)).decode() if flight.answer else "",
-        session_id=attribution.session,
-        user_id=attribution.user,
-        feature=attribution.feature,
-        endpoint=attribution.endpoint,
-        key_id=flight.ctx.principal.key_id,
-        tags=list(attribution.tags),
-        refs=[str(ref) for ref in flight.refs],
-        attributes=_attributes(flight),
-        dialect=_DIALECT,
+def record_of(flight: Flight) -> CallRecord:
+    """Return what is put down of a call that has ended."""
+    call, where, answer = flight.call, flight.call.trace, flight.answer
+    asked, provider = call.asked, flight.provider
+    numbers = NUMBERS & asked.fields.keys()
+    return CallRecord(
+        where.trace_id,
+        where.parent_id or "",
+        where.remote,
+        flight.span_id,
+        flight.operation,
+        flight.shown_model,
+        provider.pricing if provider else "",
+        flight.model,
+        asked.model,
+        call.wire.name,
+        asked.stream,
+        {name: bytes(asked.fields[name]) for name in numbers} if numbers else {},
+        flight.started_us,
+        flight.ended_us or flight.started_us,
+        flight.status,
+        _message(flight),
+        flight.usage,
+        flight.estimated,
+        flight.cost,
+        flight.unpriced,
+        flight.price_book,
+        flight.parts,
+        flight.first_token_us,
+        flight.finish,
+        flight.response_id,
+        flight.answered_by,
+        _json.encode(_turns(call.conversation)) if call.rewritten else asked.said,
+        answer is not None,
+        flight.complete,
+        "".join(flight.text),
+        "".join(flight.reasoning),
+        flight.refusal,
+        [flight.tools[place] for place in sorted(flight.tools)],
+        call.attribution,
+        flight.ctx.principal.key_id,
+        [str(ref) for ref in flight.refs],
+        flight.upstream_us,
+        flight.timings_us,
+        _more(flight),
     )
 
 
-async def _wasted(ctx: Context, flight: Flight) -> list[Span]:
+async def _wasted(flight: Flight, whole: Span) -> list[Span]:
     """Return a span for each attempt whose answer nobody got: it was billed all the same."""
-    whole = to_span(flight)
-    found: list[Span] = []
+    ctx, found = flight.ctx, list[Span]()
     for one in flight.attempts:
         if one.usage is None:
             continue
@@ -153,14 +142,6 @@ def _message(flight: Flight) -> str:
     return "The caller went away before the end." if flight.cancelled else ""
 
 
-def _said(flight: Flight) -> str:
-    """Return what went in: as the caller sent it, or as it was rewritten."""
-    call = flight.call
-    if not call.rewritten:
-        return call.asked.said.decode("utf-8", "replace")
-    return _json.encode(_turns(call.conversation)).decode()
-
-
 def _turns(conversation: Conversation) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for turn in conversation.turns:
@@ -169,50 +150,16 @@ def _turns(conversation: Conversation) -> list[dict[str, Any]]:
     return rows
 
 
-def _output(flight: Flight) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": "assistant", "content": "".join(flight.text)}
-    if flight.reasoning:
-        row["reasoning"] = "".join(flight.reasoning)
-    if flight.refusal:
-        row["refusal"] = flight.refusal
-    if flight.tools:
-        row["tool_calls"] = [
-            {"id": t.id, "type": "function", "function": {"name": t.name, "arguments": t.arguments}}
-            for _, t in sorted(flight.tools.items())
-        ]
-    return row
-
-
-def _attributes(flight: Flight) -> dict[str, Any]:
-    """Return what else is known, under the names of the OpenTelemetry conventions where they have one."""
-    asked = flight.call.asked
-    found: dict[str, Any] = {
-        "gen_ai.operation.name": flight.operation,
-        "gen_ai.request.model": asked.model,
-        "gen_ai.request.stream": asked.stream,
-        "gimbal.wire": flight.call.wire.name,
-    }
-    for field, name in _FIELDS.items():
-        raw = asked.fields.get(field)
-        if raw is not None:
-            try:
-                value = _number.decode(raw)
-            except msgspec.DecodeError:
-                continue
-            if value is not None:
-                found[name] = value
+def _more(flight: Flight) -> dict[str, Any]:
+    """Return the attributes that few calls have."""
+    found: dict[str, Any] = {}
     if flight.prompted is not None:
         # What it takes to ask another version the same.
-        found[VARIABLES_ATTRIBUTE] = _json.encode(variables(asked)).decode()
+        found[VARIABLES_ATTRIBUTE] = _json.encode(variables(flight.call.asked)).decode()
         found[PROMPT_MESSAGES_ATTRIBUTE] = flight.prompted
-    if flight.answered_by:
-        found["gen_ai.response.model"] = flight.answered_by
-    if flight.finish:
-        found["gen_ai.response.finish_reasons"] = [flight.finish]
     if flight.error is not None:
         found["error.type"] = flight.error.code
-    if flight.answer is not None:
-        found["gimbal.answer.complete"] = flight.complete
+    if flight.answer is not None and flight.answer.note:
         found |= flight.answer.note
     if flight.plan is not None and flight.plan.route:
         found["gimbal.route"] = flight.plan.route
@@ -224,9 +171,6 @@ def _attributes(flight: Flight) -> dict[str, Any]:
         found["gimbal.attempts"] = [_attempt(one) for one in attempts]
     if flight.guards:
         found["gimbal.guards"] = flight.guards
-    found["gimbal.upstream_us"] = flight.upstream_us
-    for name, spent in flight.timings_us.items():
-        found[_STAGES[name]] = spent
     return found
 
 
