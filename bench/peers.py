@@ -71,9 +71,12 @@ def installed(peer: Peer) -> Path:
 def environment(name: str, *beside: str) -> Path:
     """Return the `bin` folder of a package's environment, with others beside it; raise PeerMissing when that fails."""
     folder = _ENVIRONMENTS / name
-    done = folder / f".ready-{pinned(name)}"
+    done = folder / "-".join((".ready", pinned(name), *beside))
     if not done.exists():
-        print(f"      installing {name} {pinned(name)} into {folder.relative_to(_HERE.parent)} …", flush=True)
+        print(
+            f"      installing {' and '.join((f'{name} {pinned(name)}', *beside))} into {folder.relative_to(_HERE.parent)} …",
+            flush=True,
+        )
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, f"{name}=={pinned(name)}", *beside]):
             try:
