@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gimbal.axis.runs.candidates.service import LoggedModels
+from gimbal.axis.runs.candidates.service import LoggedModels, linked_models
 from gimbal.axis.runs.imports import digests
 from gimbal.axis.runs.imports.fingerprints import fingerprints
 from gimbal.axis.runs.imports.model import (
@@ -170,4 +170,5 @@ async def test_logged_models_keep_their_ids(bringing: Runs, axis: Services, ctx:
     await import_runs(ctx, ImportRuns(models=[msgspec.structs.replace(model, metrics=[score])]))
     assert [point.value for point in (await axis.get(LoggedModels).get(ctx, model_id)).metrics] == [0.5]
     row = await bringing.desk.of(ctx, one.id)
-    assert await axis.get(LoggedModels).linked([row.key]) == {row.key: {"output": [(model_id, 4)]}}
+    async with axis.get(Catalog).read() as tx:
+        assert await linked_models(tx, [row.key]) == {row.key: {"output": [(model_id, 4)]}}

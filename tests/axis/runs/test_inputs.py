@@ -26,7 +26,8 @@ async def test_a_dataset_is_described_once_and_used_by_many(runs: Runs, axis: Se
     await put_inputs(catalog, ctx, other, [])
     await put_inputs(catalog, ctx, second, [DatasetInput(dataset=told("a").dataset)])
 
-    found = await inputs_of(catalog, [first.key, second.key, other.key, 10**9])
+    async with catalog.read() as tx:
+        found = await inputs_of(tx, [first.key, second.key, other.key, 10**9])
     assert [(one.dataset.name, one.dataset.digest) for one in found[first.key]] == [("a", "d"), ("b", "x"), ("b", "y")]
     assert [(one.dataset.profile, one.tags[CONTEXT_TAG]) for one in found[second.key]] == [("first", "eval")]
     assert [one.dataset.profile for one in found[other.key]] == ["third"]
@@ -51,5 +52,6 @@ async def test_runs_that_tell_of_the_same_at_once(runs: Runs, axis: Services, ct
         *[put_inputs(catalog, ctx, row, [told(name) for name in ways[at % 2]]) for at, row in enumerate(rows)]
     )
 
-    found = await inputs_of(catalog, [row.key for row in rows])
+    async with catalog.read() as tx:
+        found = await inputs_of(tx, [row.key for row in rows])
     assert {key: [one.dataset.name for one in read] for key, read in found.items()} == {row.key: names for row in rows}

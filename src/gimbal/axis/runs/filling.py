@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.assets.runs import of_runs
 from gimbal.axis.runs.desk import RunRow
@@ -12,13 +13,13 @@ from gimbal.axis.runs.model import MetricValue, Run, RunInfo, to_wire
 from gimbal.axis.runs.points.model import Point
 from gimbal.axis.runs.points.service import Points
 from gimbal.axis.runs.store import run_params, run_tags
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
 
 # Made once: to put a statement together takes longer than SQLite needs for its answer.
-_KEYS = sa.bindparam("keys", expanding=True)
-_PARAMS = sa.select(run_params).where(run_params.c.run_key.in_(_KEYS))
-_TAGS = sa.select(run_tags).where(run_tags.c.run_key.in_(_KEYS))
+_PARAMS = sa.select(run_params).where(Among(run_params.c.run_key))
+_TAGS = sa.select(run_tags).where(Among(run_tags.c.run_key))
 _OWN = frozenset({"key", "experiment_key", "beat_at", "beat_s"})
 
 
@@ -26,7 +27,8 @@ async def filled(catalog: Catalog, points: Points, ctx: Context, rows: Sequence[
     """Return rows of the context's project as records."""
     if not rows:
         return []
-    params, tags = await values_of(catalog, [row.key for row in rows])
+    async with catalog.read() as tx:
+        params, tags = await values_of(tx, [row.key for row in rows])
     metrics = await points.latest(rows)
     inputs, outputs = await of_runs(catalog, ctx, [row.id for row in rows])
     return [
@@ -48,16 +50,15 @@ def info_of(row: RunRow) -> RunInfo:
 
 
 async def values_of(
-    catalog: Catalog, keys: Sequence[int]
+    tx: AsyncConnection, keys: Sequence[int]
 ) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, Mapping[str, str]]]:
     """Return the parameters and the tags of runs by their keys."""
     params: dict[int, dict[str, Any]] = {}
     tags: dict[int, dict[str, str]] = {}
-    async with catalog.read() as tx:
-        for key, name, value in (await tx.execute(_PARAMS, {"keys": keys})).all():
-            params.setdefault(key, {})[name] = msgspec.json.decode(value)
-        for key, name, value in (await tx.execute(_TAGS, {"keys": keys})).all():
-            tags.setdefault(key, {})[name] = value
+    for key, name, value in (await tx.execute(_PARAMS, {"keys": keys})).all():
+        params.setdefault(key, {})[name] = msgspec.json.decode(value)
+    for key, name, value in (await tx.execute(_TAGS, {"keys": keys})).all():
+        tags.setdefault(key, {})[name] = value
     return params, tags
 
 

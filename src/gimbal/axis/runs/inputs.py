@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.store import input_datasets, run_datasets
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.context import Context
 
@@ -22,7 +23,7 @@ _DESCRIBED = [column for column in input_datasets.c if column.name not in {"key"
 _READ = (
     sa.select(run_datasets.c.run_key, run_datasets.c.tags.label("use"), *_DESCRIBED)
     .join(input_datasets, input_datasets.c.key == run_datasets.c.dataset_key)
-    .where(run_datasets.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+    .where(Among(run_datasets.c.run_key))
     .order_by(input_datasets.c.name, input_datasets.c.key)
 )
 
@@ -85,13 +86,12 @@ async def put_inputs_within(tx: AsyncConnection, row: RunRow, inputs: Sequence[D
     await tx.execute(statement, uses)
 
 
-async def inputs_of(catalog: Catalog, run_keys: Sequence[int]) -> Mapping[int, list[DatasetInput]]:
+async def inputs_of(tx: AsyncConnection, run_keys: Sequence[int]) -> Mapping[int, list[DatasetInput]]:
     """Return by run the datasets that it read, by name."""
     found: dict[int, list[DatasetInput]] = {}
-    async with catalog.read() as tx:
-        for row in (await tx.execute(_READ, {"keys": run_keys})).mappings():
-            dataset = InputDataset(**{column.name: row[column.name] for column in _DESCRIBED})
-            found.setdefault(row["run_key"], []).append(DatasetInput(dataset=dataset, tags=row["use"]))
+    for row in (await tx.execute(_READ, {"keys": run_keys})).mappings():
+        dataset = InputDataset(**{column.name: row[column.name] for column in _DESCRIBED})
+        found.setdefault(row["run_key"], []).append(DatasetInput(dataset=dataset, tags=row["use"]))
     return found
 
 

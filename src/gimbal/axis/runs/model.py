@@ -31,11 +31,11 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 
 def to_wire(value: float) -> MetricValue:
     """Return a metric value as JSON can carry it."""
+    if math.isfinite(value):
+        return value
     if math.isnan(value):
         return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 ENVIRONMENT_FILE = "environment.json"

@@ -125,16 +125,18 @@ def _check_limits(given: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _points(metrics: Sequence[Metric]) -> PointBatch:
-    names: list[str] = []
-    steps: list[int] = []
-    at_us: list[int] = []
-    values: list[float] = []
-    for at, one in enumerate(metrics):
-        names.append(key(one.key, f"metrics[{at}].key"))
-        steps.append(one.step)
-        at_us.append(metric_us(one.timestamp, f"metrics[{at}].timestamp"))
-        values.append(number(one.value, f"metrics[{at}].value"))
-    return PointBatch(names=names, steps=steps, at_us=at_us, values=values)
+    names = [one.key for one in metrics]
+    for name in dict.fromkeys(names):  # a thousand points have few names
+        key(name, f"metrics[{names.index(name)}].key")
+    return PointBatch(
+        names=names,
+        steps=[one.step for one in metrics],
+        at_us=[metric_us(one.timestamp, f"metrics[{at}].timestamp") for at, one in enumerate(metrics)],
+        values=[
+            one.value if isinstance(one.value, float) else number(one.value, f"metrics[{at}].value")
+            for at, one in enumerate(metrics)
+        ],
+    )
 
 
 async def _keep(ctx: Context, row: RunRow, params: Mapping[str, str], tags: Mapping[str, str]) -> None:

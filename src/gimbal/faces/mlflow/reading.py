@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gimbal.axis.runs.candidates.service import LoggedModels
+from gimbal.axis.runs.candidates.service import linked_models
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.experiments.model import DEFAULT, DEFAULT_ID, SHOWN_DEFAULT, Experiment
 from gimbal.axis.runs.filling import values_of
@@ -189,10 +189,10 @@ async def shown_runs(ctx: Context, rows: Sequence[RunRow]) -> list[dict[str, Any
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         keys = [row.key for row in part]
-        params, tags = await values_of(catalog, keys)
         newest = await ctx.get(Points).latest(part)
-        datasets = await inputs_of(catalog, keys)
-        models = await ctx.get(LoggedModels).linked(keys)
+        async with catalog.read() as tx:
+            params, tags = await values_of(tx, keys)
+            datasets, models = await inputs_of(tx, keys), await linked_models(tx, keys)
         for row in part:
             points = newest.get(row.id, {})
             data = {

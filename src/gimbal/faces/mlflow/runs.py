@@ -207,7 +207,7 @@ def _status(given: str | int) -> RunStatus | None:
 async def _key(ctx: Context, text: str) -> int:
     """Return the number of an experiment to search in: one that is not there has no runs."""
     try:
-        return (await experiment_of(ctx, text)).key
+        return (await experiment_of(ctx, text, now=False)).key
     except NotFound:
         return 0
 

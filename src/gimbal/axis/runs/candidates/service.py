@@ -32,6 +32,7 @@ from gimbal.axis.runs.candidates.store import (
 from gimbal.axis.runs.desk import RunRow
 from gimbal.axis.runs.experiments.service import Experiments
 from gimbal.axis.runs.model import to_wire
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.clock import from_us, to_us
@@ -46,7 +47,7 @@ _CHUNK = 500
 _LINKED = (
     sa.select(run_models.c.run_key, run_models.c.role, logged_models.c.id, run_models.c.step)
     .join(logged_models, logged_models.c.key == run_models.c.model_key)
-    .where(run_models.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+    .where(Among(run_models.c.run_key))
     .order_by(logged_models.c.key)
 )
 
@@ -160,16 +161,6 @@ class LoggedModels:
                 row = {"run_key": run.key, "model_key": key, "role": role, "step": step}
                 await insert_missing(tx, run_models, row)
 
-    async def linked(self, run_keys: Sequence[int]) -> dict[int, dict[Role, list[tuple[str, int]]]]:
-        """Return, by the keys of runs, ids and steps of the models that they read and made."""
-        found: dict[int, dict[Role, list[tuple[str, int]]]] = {}
-        async with self._catalog.read() as tx:
-            for start in range(0, len(run_keys), _CHUNK):
-                asked = {"keys": run_keys[start : start + _CHUNK]}
-                for run_key, role, model_id, step in (await tx.execute(_LINKED, asked)).all():
-                    found.setdefault(run_key, {}).setdefault(role, []).append((model_id, step))
-        return found
-
     async def search(self, ctx: Context, asked: ModelQuery) -> Page[LoggedModel]:
         """Return models that fit, a page of them; raise BadInput for a cursor of another search."""
         if not asked.experiments:
@@ -191,6 +182,14 @@ def _project(ctx: Context) -> str:
 def _to_ms(at: datetime) -> datetime:
     """Return a time as clients ask for it again: they know milliseconds only."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+async def linked_models(tx: AsyncConnection, run_keys: Sequence[int]) -> dict[int, dict[Role, list[tuple[str, int]]]]:
+    """Return, by the keys of runs, ids and steps of the models that they read and made."""
+    found: dict[int, dict[Role, list[tuple[str, int]]]] = {}
+    for run_key, role, model_id, step in (await tx.execute(_LINKED, {"keys": run_keys})).all():
+        found.setdefault(run_key, {}).setdefault(role, []).append((model_id, step))
+    return found
 
 
 async def _put_params(tx: AsyncConnection, key: int, params: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gimbal.axis.runs.experiments.model import DEFAULT, CreateExperiment, Experiment, Stage, UpdateExperiment
 from gimbal.axis.runs.experiments.search import ExperimentQuery, experiment_rows
 from gimbal.axis.runs.store import EXPIRING, experiment_tags, experiments, runs
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.tables import insert_missing
 from gimbal.kernel.context import Context
@@ -24,7 +25,7 @@ _CHUNK = 2_000
 _FRESH_S = 2.0
 # Made once: to put a statement together takes longer than SQLite needs for its answer.
 _LOCATIONS = sa.select(experiments.c.key, experiments.c.artifact_location).where(
-    experiments.c.key.in_(sa.bindparam("keys", expanding=True)), experiments.c.artifact_location != ""
+    Among(experiments.c.key), experiments.c.artifact_location != ""
 )
 _NAMED = sa.select(experiments.c.key, experiments.c.stage).where(
     experiments.c.project == sa.bindparam("of_project"), experiments.c.name == sa.bindparam("of_name")

@@ -54,8 +54,9 @@ async def fingerprints(ctx: Context, asked: AskFingerprints) -> list[Fingerprint
 
 async def _aspects(ctx: Context, rows: Sequence[RunRow]) -> dict[str, dict[str, Aspect]]:
     catalog, keys = ctx.get(Catalog), [row.key for row in rows]
-    params, tags = await values_of(catalog, keys)
-    read = await inputs_of(catalog, keys)
+    async with catalog.read() as tx:
+        params, tags = await values_of(tx, keys)
+        read = await inputs_of(tx, keys)
     files = await _files(catalog, [row.id for row in rows])
     points = await _points(ctx, rows)
     return {

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gimbal.axis.runs.points.model import Point
 from gimbal.axis.runs.store import metric_names, run_latest, runs
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.kernel.clock import from_us, to_us
 
@@ -24,7 +25,7 @@ _MOST_NAMES = 100_000
 _OF_RUNS = (
     sa.select(run_latest.c.run_key, metric_names.c.name, run_latest.c.step, run_latest.c.at_us, run_latest.c.value)
     .join(metric_names, metric_names.c.key == run_latest.c.name_key)
-    .where(run_latest.c.run_key.in_(sa.bindparam("keys", expanding=True)))
+    .where(Among(run_latest.c.run_key))
 )
 
 
@@ -87,10 +88,8 @@ class Latest:
         """Return by run and metric the newest point."""
         found: dict[int, dict[str, Point]] = {}
         async with self._catalog.read() as tx:
-            for start in range(0, len(run_keys), _CHUNK):
-                asked = {"keys": run_keys[start : start + _CHUNK]}
-                for key, name, step, at_us, value in (await tx.execute(_OF_RUNS, asked)).all():
-                    found.setdefault(key, {})[name] = Point(step, at_us, math.nan if value is None else value)
+            for key, name, step, at_us, value in (await tx.execute(_OF_RUNS, {"keys": run_keys})).all():
+                found.setdefault(key, {})[name] = Point(step, at_us, math.nan if value is None else value)
         return found
 
     async def take_over(self, rows: Sequence[tuple[str, str, str, Point]]) -> None:

@@ -6,7 +6,6 @@ through the runs, newest first, until a page is full.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +16,7 @@ from gimbal.axis.runs.search.conditions import Condition, Conditions
 from gimbal.axis.runs.search.model import RUNS, RunQuery
 from gimbal.axis.runs.search.ordering import Order, by_columns, by_metric, cursor_of, newest_first, part_of
 from gimbal.axis.runs.store import experiments, metric_names, run_latest, runs
+from gimbal.engines.storage.among import Among
 from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.keyset import Value, behind, place_of, sorted_by
 from gimbal.kernel.context import Context
@@ -30,6 +30,9 @@ _FEW = 5_000
 _MOST_EXPERIMENTS = 200
 _CHUNK = 2_000
 _LARGEST = 2**63 - 1
+
+# Made once: to put a statement together takes longer than SQLite needs for its answer.
+_ROWS = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT).where(Among(runs.c.key))
 
 _Found = tuple[list[int], tuple[int, list[Value]] | None]
 
@@ -207,9 +210,5 @@ async def _names(
 
 async def _rows(tx: AsyncConnection, keys: Sequence[int]) -> list[RunRow]:
     """Return rows in the order of their keys."""
-    found: dict[int, Any] = {}
-    query = sa.select(*COLUMNS).select_from(WITH_EXPERIMENT)
-    for start in range(0, len(keys), _CHUNK):
-        part = await tx.execute(query.where(runs.c.key.in_(keys[start : start + _CHUNK])))
-        found |= {row["key"]: row for row in part.mappings().all()}
+    found = {row["key"]: row for row in (await tx.execute(_ROWS, {"keys": keys})).mappings().all()}
     return [row_of(found[key]) for key in keys]
