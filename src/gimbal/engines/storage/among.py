@@ -42,7 +42,7 @@ class Among(FunctionElement[bool]):
     def __init__(self, column: sa.ColumnElement[int], parameter: str = "keys") -> None:
         super().__init__(column, sa.bindparam(parameter, type_=_Keys()))
 
-    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - SQLAlchemy's
+    def self_group(self, against: Any = None) -> Any:
         """Return itself: compared with 1, as SQLAlchemy would write it for SQLite, it would be asked of every row."""
         return self
 
