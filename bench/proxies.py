@@ -124,12 +124,13 @@ def thin(target: int) -> Iterator[Proxy]:
 
 
 @contextlib.contextmanager
-def gimbal(target: int) -> Iterator[Proxy]:
+def gimbal(target: int, *, wake_us: int | None = None) -> Iterator[Proxy]:
     """Run Gimbal with one gateway process on the core of proxies and all else on the other; a key and a price, as it comes."""
+    more = "" if wake_us is None else f"wake_us = {wake_us}\n"
     with tempfile.TemporaryDirectory(prefix="gimbal-gateway-") as text:
         config, port = Path(text) / "gimbal.toml", free_port()
         config.write_text(
-            f"[gateway]\nprocesses = 1\nport = {port}\n"
+            f"[gateway]\nprocesses = 1\nport = {port}\n{more}"
             f'[[gateway.providers]]\nname = "up"\nkind = "openai"\nbase_url = "http://127.0.0.1:{target}/v1"\npricing = "openai"\n'
         )
         with gimbal_up(GIMBAL_CONFIG=str(config)) as up:

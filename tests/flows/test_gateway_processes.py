@@ -13,7 +13,9 @@ import psutil
 import pytest
 from bench.bar import Running, free_port, gimbal_up
 
-PROCESSES, KILLS = 2, 4
+from gimbal.faces.server.wakefulness import DEVICE
+
+PROCESSES, KILLS, WAKE_US = 2, 4, 1000
 QUESTION = "[1] a.md\nA gimbal keeps both rings level.\n\nQuestion: What does it keep level?"
 
 
@@ -44,7 +46,12 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]
     """Run an installation with two gateway processes, and their address."""
     folder: Path = tmp_path_factory.mktemp("gateways")
     port = free_port()
-    with gimbal_up(folder / "data", GIMBAL_GATEWAY_PROCESSES=str(PROCESSES), GIMBAL_GATEWAY_PORT=str(port)) as running:
+    with gimbal_up(
+        folder / "data",
+        GIMBAL_GATEWAY_PROCESSES=str(PROCESSES),
+        GIMBAL_GATEWAY_PORT=str(port),
+        GIMBAL_GATEWAY_WAKE_US=str(WAKE_US),
+    ) as running:
         url = f"http://127.0.0.1:{port}"
         until(lambda: len(gateways(running)) == PROCESSES and ready(url))
         yield running, url
@@ -84,6 +91,17 @@ def test_keys_and_providers_of_the_server_hold_there_within_a_second_or_so(up: t
     assert status() == 200
     httpx.delete(f"{api}/keys/{made['key']['id']}", timeout=30).raise_for_status()
     until(lambda: {status() for _ in range(4 * PROCESSES)} == {401}, 10)
+
+
+@pytest.mark.skipif(not os.access(DEVICE, os.W_OK), reason="this machine's kernel is not asked by this user")
+def test_each_asks_for_cores_that_wake_up(up: tuple[Running, str]) -> None:
+    running, _ = up
+    for process in gateways(running):
+        found = set[Path]()
+        for file in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it has just been closed
+                found.add(file.readlink())
+        assert DEVICE in found
 
 
 def test_only_doors_for_model_calls_are_there(up: tuple[Running, str]) -> None:

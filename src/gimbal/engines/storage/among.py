@@ -33,14 +33,14 @@ class _Keys(sa.types.TypeDecorator[Sequence[int]]):
 
 
 class Among(FunctionElement[bool]):
-    """Whether a column's whole number is one of those that a parameter has, `keys` unless it is named otherwise."""
+    """Whether a column's whole number is one of those that the parameter `keys` has."""
 
     type = sa.Boolean()
     inherit_cache = True
     name = "among"
 
-    def __init__(self, column: sa.ColumnElement[int], parameter: str = "keys") -> None:
-        super().__init__(column, sa.bindparam(parameter, type_=_Keys()))
+    def __init__(self, column: sa.ColumnElement[int]) -> None:
+        super().__init__(column, sa.bindparam("keys", type_=_Keys()))
 
     def self_group(self, against: Any = None) -> Any:
         """Return itself: compared with 1, as SQLAlchemy would write it for SQLite, it would be asked of every row."""

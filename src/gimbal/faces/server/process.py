@@ -22,6 +22,7 @@ from gimbal.faces.server.model_calls import gateway_app
 from gimbal.faces.server.patience import PatientProtocol
 from gimbal.faces.server.serving import Serving
 from gimbal.faces.server.supervisor import watch_parent
+from gimbal.faces.server.wakefulness import waking_within
 from gimbal.faces.server.wiring import model_process, server_app, worker_process
 from gimbal.kernel.errors import ConfigurationError, GimbalError
 from gimbal.kernel.settings import Settings
@@ -87,9 +88,10 @@ async def _serve(app: App, settings: Settings, port: int, stop: asyncio.Event, *
     # Hardly anything of a request is in a cycle: looking for those after every 700 objects finds nothing, and costs 5 %.
     gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.stop()
-    await serving
+    with waking_within(settings.gateway.wake_us):
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.stop()
+        await serving
 
 
 def _shared(host: str, port: int) -> socket.socket:
