@@ -3,12 +3,16 @@
 import os
 import sys
 
-from gimbal.faces.cli import overview
-
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line, or other words; exit with 1 on a Gimbal error and 2 on wrong usage."""
     words = sys.argv[1:] if words is None else words
+    try:
+        from gimbal.faces.cli import overview
+    except ModuleNotFoundError as missing:
+        # The script comes with the client alone, too.
+        sys.stderr.write(f"Commands need {missing.name}, which is not installed: pip install 'gimbal-ops[server]'\n")
+        raise SystemExit(1) from None
     try:
         if words in overview.QUESTIONS:
             overview.show()
