@@ -1,10 +1,13 @@
 """The gateway beside other proxies, each on one core with an upstream that answers at once: requests per second and CPU.
 
 Everything is on in Gimbal: a key is checked, the route resolved, the breaker asked, the price reckoned, the call attributed
-and its trace recorded durably. nginx is what a proxy can do at all, `thin` what our HTTP server and client can.
+and its trace recorded durably. nginx is what a proxy can do at all, `thin` what our HTTP server and client can. On a virtual machine a
+good part of all of it is waking up the other core; `gateway.wake_us = 0` leaves that out, for whoever runs meanwhile, so the router in
+Rust is asked beside it then.
 """
 
 import contextlib
+import os
 import statistics
 import subprocess
 import tempfile
@@ -19,14 +22,16 @@ from bench import programs, proxies
 from bench.bar import Figure
 from bench.peers import PeerMissing
 from bench.proxies import OTHER_CORE, PATH, Proxy
+from gimbal.faces.server.wakefulness import DEVICE
 
 CONCURRENCIES, ROUNDS, SECONDS = (1, 16, 64), 3, 4
 _ENOUGH, _PERCENT = 5_000, 10
 _MANY, _FEW = 100_000, 10_000
+_ROUTER = "sglang-router"
 _PEERS: dict[str, Callable[[int], AbstractContextManager[Proxy]]] = {
-    "litellm": proxies.litellm, "portkey": proxies.portkey, "sglang-router": proxies.sglang_router,
+    "litellm": proxies.litellm, "portkey": proxies.portkey, _ROUTER: proxies.sglang_router,
 }  # fmt: skip
-_BARS = {"litellm": 50.0, "portkey": 5.0, "sglang-router": 0.7}
+_BARS = {"litellm": 50.0, "portkey": 5.0, _ROUTER: 0.7}
 _LIMITS: dict[str, Callable[[int], AbstractContextManager[Proxy]]] = {
     "nginx": proxies.nginx_proxy,
     "thin": proxies.thin,
@@ -80,11 +85,28 @@ def figures() -> Iterator[Figure]:
             yield from _compared({name: _median(loads) for name, loads in seen.items()}, concurrency)
             if concurrency == 1:
                 yield from _stages(running[_OURS])
+    if os.access(DEVICE, os.W_OK):
+        yield from _awake()
     yield from _memory()
 
 
-def _compared(loads: dict[str, Load], concurrency: int) -> Iterator[Figure]:
-    how, ours = f"{concurrency} at once", loads.pop(_OURS)
+def _awake() -> Iterator[Figure]:
+    """Measure ourselves and the router in Rust where cores do not sleep."""
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(proxies.upstream())
+        running = {_OURS: stack.enter_context(proxies.gimbal(target, wake_us=0))}
+        with contextlib.suppress(PeerMissing):
+            running[_ROUTER] = stack.enter_context(proxies.sglang_router(target))
+        for concurrency in CONCURRENCIES:
+            loads = {
+                name: _median([load(proxy, concurrency, SECONDS) for _ in range(ROUNDS)])
+                for name, proxy in running.items()
+            }
+            yield from _compared(loads, concurrency, ", gateway.wake_us = 0")
+
+
+def _compared(loads: dict[str, Load], concurrency: int, more: str = "") -> Iterator[Figure]:
+    how, ours = f"{concurrency} at once{more}", loads.pop(_OURS)
     against = f"{_ENOUGH:,} /s"
     yield Figure(f"gateway, {how}", ours.per_second, "/s", _ENOUGH, against, lower_is_better=False)
     for name, theirs in loads.items():

@@ -5,10 +5,12 @@ import re
 import socket
 import sqlite3
 
+import msgspec
 import pytest
 
 from gimbal.faces.server import doctor, preflight
 from gimbal.kernel.settings import BlobsSettings, CatalogSettings, ColumnsSettings, ServerSettings, Settings
+from gimbal.kernel.settings_gateway import GatewaySettings
 
 
 def examine(settings: Settings) -> dict[str, doctor.Finding]:
@@ -102,6 +104,19 @@ def test_an_engine_that_is_missing_says_how_to_install_it(settings, monkeypatch)
     assert found["chdb"].state == "ok"
     assert found["no-such-engine"].state == "fail"
     assert "pip install 'gimbal-ops[server]'" in found["no-such-engine"].todo
+
+
+@pytest.mark.parametrize(("there", "state"), [(True, "ok"), (False, "warn")])
+def test_a_wish_that_the_kernel_does_not_take_is_told(settings, monkeypatch, tmp_path, there, state):
+    device = tmp_path / "cpu_dma_latency"
+    if there:
+        device.touch()
+    monkeypatch.setattr(doctor, "DEVICE", device)
+
+    assert "wake-up" not in examine(settings)
+    found = examine(msgspec.structs.replace(settings, gateway=GatewaySettings(wake_us=0)))["wake-up"]
+    assert found.state == state
+    assert str(device) in found.message
 
 
 def test_a_look_changes_nothing(settings):

@@ -19,6 +19,7 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import server_version
 from gimbal.faces.server import preflight
 from gimbal.faces.server.stores import catalog_url
+from gimbal.faces.server.wakefulness import DEVICE
 from gimbal.kernel.errors import ConfigurationError, GimbalError
 from gimbal.kernel.settings import Settings, mask_password
 
@@ -47,6 +48,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _checked("disk", lambda: f"{preflight.check_disk(settings) / 1e9:,.1f} GB free")
     yield from _ports(settings)
     yield _clock()
+    if settings.gateway.wake_us is not None:
+        yield _wakefulness()
     yield from _stores(settings)
 
 
@@ -123,6 +126,17 @@ def _clock() -> Finding:
             part="clock", state="fail", message=f"the year is {year}", todo="Set the clock; ids and times need it."
         )
     return Finding(part="clock", state="ok", message=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+
+
+def _wakefulness() -> Finding:
+    if os.access(DEVICE, os.W_OK):
+        return Finding(part="wake-up", state="ok", message=f"{DEVICE} can be written")
+    return Finding(
+        part="wake-up",
+        state="warn",
+        message=f"{DEVICE} cannot be written, so gateway.wake_us has no effect",
+        todo="Run as root on Linux, give this user the device, or leave the setting out.",
+    )
 
 
 def _stores(settings: Settings) -> Iterator[Finding]:
