@@ -7,7 +7,6 @@ Rust is asked beside it then.
 """
 
 import contextlib
-import os
 import statistics
 import subprocess
 import tempfile
@@ -22,7 +21,7 @@ from bench import programs, proxies
 from bench.bar import Figure
 from bench.peers import PeerMissing
 from bench.proxies import OTHER_CORE, PATH, Proxy
-from gimbal.faces.server.wakefulness import DEVICE
+from gimbal.faces.server.wakefulness import refusal
 
 CONCURRENCIES, ROUNDS, SECONDS = (1, 16, 64), 3, 4
 _ENOUGH, _PERCENT = 5_000, 10
@@ -78,14 +77,10 @@ def figures() -> Iterator[Figure]:
                 running.pop(name, None)
                 print(f"----  {name} cannot be had here: {reason}", flush=True)
         for concurrency in CONCURRENCIES:
-            seen: dict[str, list[Load]] = {name: [] for name in running}
-            for _ in range(ROUNDS):
-                for name, proxy in running.items():
-                    seen[name].append(load(proxy, concurrency, SECONDS))
-            yield from _compared({name: _median(loads) for name, loads in seen.items()}, concurrency)
+            yield from _compared(_by_turns(running, concurrency), concurrency)
             if concurrency == 1:
                 yield from _stages(running[_OURS])
-    if os.access(DEVICE, os.W_OK):
+    if not refusal():
         yield from _awake()
     yield from _memory()
 
@@ -98,11 +93,15 @@ def _awake() -> Iterator[Figure]:
         with contextlib.suppress(PeerMissing):
             running[_ROUTER] = stack.enter_context(proxies.sglang_router(target))
         for concurrency in CONCURRENCIES:
-            loads = {
-                name: _median([load(proxy, concurrency, SECONDS) for _ in range(ROUNDS)])
-                for name, proxy in running.items()
-            }
-            yield from _compared(loads, concurrency, ", gateway.wake_us = 0")
+            yield from _compared(_by_turns(running, concurrency), concurrency, ", gateway.wake_us = 0")
+
+
+def _by_turns(running: dict[str, Proxy], concurrency: int) -> dict[str, Load]:
+    seen: dict[str, list[Load]] = {name: [] for name in running}
+    for _ in range(ROUNDS):
+        for name, proxy in running.items():
+            seen[name].append(load(proxy, concurrency, SECONDS))
+    return {name: _median(loads) for name, loads in seen.items()}
 
 
 def _compared(loads: dict[str, Load], concurrency: int, more: str = "") -> Iterator[Figure]:

@@ -1,14 +1,13 @@
 """Milliseconds that the gateway adds to calls of an upstream that takes 50 ms, at 40 calls a second, whole and streamed.
 
-Each call through the gateway has a twin that asks the upstream itself at the same moment. Nearly all of what it adds at this pace is
-the machine's: cores sleep between calls. So it is measured as the system has it, and with `gateway.wake_us = 0`, where the kernel takes
-that.
+Each call through the gateway has a twin that asks the upstream itself at the same moment. A good part of what it adds at this pace
+is the machine's: cores sleep between calls. So it is measured as the system has it, and with `gateway.wake_us = 0`, where the kernel
+takes that.
 """
 
 import asyncio
 import contextlib
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -25,7 +24,7 @@ from bench.bar import Figure
 from bench.proxies import MODEL, OTHER_CORE, PATH, Proxy
 from gimbal.engines.http.model import Deadlines, Origin
 from gimbal.engines.http.raw import RawClient
-from gimbal.faces.server.wakefulness import DEVICE, waking_within
+from gimbal.faces.server.wakefulness import refusal, waking_within
 
 PER_SECOND, SECONDS, SETTLE_S = 40, 15, 2
 _AT = re.compile(rb"at=(\d+) ")
@@ -46,7 +45,7 @@ def figures() -> Iterator[Figure]:
     """Measure whole answers, then streams."""
     with _upstream() as target:
         yield from _asleep_or_not(target, None)
-        if os.access(DEVICE, os.W_OK):
+        if not refusal():
             yield from _asleep_or_not(target, 0)
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from bench.bar import Running, free_port, gimbal_up
 
-from gimbal.faces.server.wakefulness import DEVICE
+from gimbal.faces.server.wakefulness import DEVICE, refusal
 
 PROCESSES, KILLS, WAKE_US = 2, 4, 1000
 QUESTION = "[1] a.md\nA gimbal keeps both rings level.\n\nQuestion: What does it keep level?"
@@ -93,7 +93,7 @@ def test_keys_and_providers_of_the_server_hold_there_within_a_second_or_so(up: t
     until(lambda: {status() for _ in range(4 * PROCESSES)} == {401}, 10)
 
 
-@pytest.mark.skipif(not os.access(DEVICE, os.W_OK), reason="this machine's kernel is not asked by this user")
+@pytest.mark.skipif(bool(refusal()), reason="this machine's kernel is not asked by this user")
 def test_each_asks_for_cores_that_wake_up(up: tuple[Running, str]) -> None:
     running, _ = up
     for process in gateways(running):

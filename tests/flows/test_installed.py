@@ -69,7 +69,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def test_the_server_serves_both_rings(up: Running) -> None:
+def test_the_server_answers_calls_and_shows_its_pages(up: Running) -> None:
     body = {"model": "local/extractive", "messages": [{"role": "user", "content": QUESTION}]}
     said = httpx.post(f"{up.url}/v1/chat/completions", json=body, timeout=30).raise_for_status().json()
     made = httpx.post(f"{up.url}/api/v1/projects/default/experiments", json={"name": "first"}, timeout=30)

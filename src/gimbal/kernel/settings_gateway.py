@@ -75,7 +75,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 8766
     """Port of those processes, and of one that runs alone (`gimbal up --role gateway`)."""
     wake_us: Annotated[int, msgspec.Meta(ge=0, le=2_000_000)] | None = None
-    """Microseconds in which the machine's cores are to wake up while calls are answered; 0: they do not sleep, which takes power.
+    """Microseconds in which the machine's cores are to wake up while server and gateways run; 0: they do not sleep, which takes power.
     Unset: as the system has it. Linux, as root or with the right to write /dev/cpu_dma_latency."""
     key_file: str = ""
     """File of the master keys that seal providers' keys in the catalog, one `id:base64` a line, the newest first."""

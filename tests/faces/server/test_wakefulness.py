@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gimbal.faces.server.wakefulness import DEVICE, waking_within
+from gimbal.faces.server.wakefulness import DEVICE, refusal, waking_within
 
 
 def held(device: Path) -> bool:
@@ -30,23 +30,41 @@ def test_it_is_asked_until_the_end(tmp_path: Path) -> None:
 
 
 def test_unset_asks_nothing(tmp_path: Path) -> None:
-    """The device is not even opened."""
-    with waking_within(None, tmp_path / "missing" / "latency"):
-        pass
+    device = tmp_path / "latency"
+    device.touch()
+
+    with waking_within(None, device):
+        assert device.read_bytes() == b""
 
 
 def test_where_it_cannot_be_asked_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says what was not done, and what to do."""
+    """The log says what was not done, and what to do; no file is left where the kernel has no such device."""
     worked = False
-    with caplog.at_level(logging.WARNING), waking_within(0, tmp_path / "missing" / "latency"):
+    device = tmp_path / "latency"
+    with caplog.at_level(logging.WARNING), waking_within(0, device):
         worked = True
 
     assert worked
+    assert refusal(device) == "No such file or directory"
+    assert not device.exists()
     assert "gateway.wake_us has no effect" in caplog.text
     assert "No such file" in caplog.text
 
 
-@pytest.mark.skipif(not os.access(DEVICE, os.R_OK | os.W_OK), reason="this machine's kernel is not asked by this user")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that takes nothing is Linux's")
+def test_where_it_is_not_taken_work_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """A device that can be opened may refuse what is written."""
+    worked = False
+    with caplog.at_level(logging.WARNING), waking_within(0, Path("/dev/full")):
+        worked = True
+
+    assert worked
+    assert "gateway.wake_us has no effect" in caplog.text
+
+
+@pytest.mark.skipif(
+    bool(refusal()) or not os.access(DEVICE, os.R_OK), reason="this machine's kernel is not asked by this user"
+)
 def test_the_kernel_takes_it() -> None:
     """It tells the strictest wish of all processes."""
 

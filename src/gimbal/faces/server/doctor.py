@@ -19,7 +19,7 @@ from gimbal.engines.storage.catalog import Catalog
 from gimbal.engines.storage.columns import server_version
 from gimbal.faces.server import preflight
 from gimbal.faces.server.stores import catalog_url
-from gimbal.faces.server.wakefulness import DEVICE
+from gimbal.faces.server.wakefulness import DEVICE, refusal
 from gimbal.kernel.errors import ConfigurationError, GimbalError
 from gimbal.kernel.settings import Settings, mask_password
 
@@ -129,12 +129,12 @@ def _clock() -> Finding:
 
 
 def _wakefulness() -> Finding:
-    if os.access(DEVICE, os.W_OK):
+    if not (why := refusal(DEVICE)):
         return Finding(part="wake-up", state="ok", message=f"{DEVICE} can be written")
     return Finding(
         part="wake-up",
         state="warn",
-        message=f"{DEVICE} cannot be written, so gateway.wake_us has no effect",
+        message=f"{DEVICE} cannot be written ({why}), so gateway.wake_us has no effect",
         todo="Run as root on Linux, give this user the device, or leave the setting out.",
     )
 
