@@ -234,13 +234,19 @@ class Pooled:
         self.lost_ones += 1
 
 
-def outcome(pieces: list[bytes], *, method: bytes = b"GET", ends: bool) -> tuple[Any, ...]:
-    """Return all that can be seen of an answer that comes in these pieces."""
+def outcome(
+    pieces: list[bytes], *, method: bytes = b"GET", ends: bool, before: tuple[bytes, ...] = ()
+) -> tuple[Any, ...]:
+    """Return all that can be seen of an answer that comes in these pieces, after whole ones `before` it."""
     loop = asyncio.new_event_loop()
     try:
         wire, owner = Wire(), Pooled()
         connection = Connection(loop, owner, "here", 30)
         connection.connection_made(wire)
+        for whole in before:
+            connection.begin(b"GET", b"", Deadlines(), loop.time() + 60, loop.time())
+            connection.data_received(whole)
+        owner.freed -= len(before)
         answer = connection.begin(method, b"", Deadlines(), loop.time() + 60, loop.time())
         for piece in pieces:
             if not connection.closed:
@@ -338,6 +344,28 @@ def test_what_is_wrong_is_never_more_than_broken(
 
     assert closed or ended
     assert broken in {"", "Broken"}
+
+
+AGAIN = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: %d\r\nX-Last: 1\r\n\r\n%b"
+"""A head that comes again, and is not parsed again."""
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@given(st.binary(max_size=120), st.lists(st.integers(0, 10_000), max_size=2), st.integers(0, 4), st.data())
+def test_an_answer_after_others_like_it_is_read_as_the_first_one(
+    method: bytes, body: bytes, places: list[int], changes: int, data: st.DataObject
+) -> None:
+    """Whole or cut, right or spoilt, with bytes too many or too few."""
+    sent = bytearray(AGAIN % (len(body), body))
+    if data.draw(st.booleans()):
+        sent[:0] = b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n"
+    for _ in range(max(0, changes - 2)):
+        at = data.draw(st.integers(0, len(sent) - 1))
+        sent[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    pieces = cut(bytes(sent), places)
+
+    alone = outcome(pieces, method=method, ends=True)
+    assert outcome(pieces, method=method, ends=True, before=(AGAIN % (3, b"abc"), AGAIN % (0, b""))) == alone
 
 
 @given(st.binary(max_size=3000), st.lists(st.integers(0, 10_000), max_size=10))

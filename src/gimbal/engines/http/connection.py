@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from gimbal.engines.http import problems
 from gimbal.engines.http.answer import Answer, Wants
 from gimbal.engines.http.model import Deadlines, HeaderList
+from gimbal.engines.http.repeated import Repeated
 from gimbal.engines.http.wave import wave_of
 from gimbal.kernel.errors import GimbalError
 from gimbal.kernel.settings import KIB
@@ -22,6 +23,8 @@ _HEAD_BYTES: Final = 64 * KIB
 _HEADERS: Final = 256
 _INTERIMS: Final = 16
 _BODILESS: Final = frozenset({204, 304})
+# Heads that are remembered one after the other without one that came again: some servers number their answers.
+_TRIES: Final = 3
 # The loops' clocks count milliseconds.
 _TICK_S: Final = 0.002
 
@@ -46,9 +49,9 @@ class Connection(asyncio.Protocol):
     """A connection; `closed` when no request can go over it any more."""
 
     __slots__ = (
-        "_answer", "_armed", "_bodiless", "_dry", "_ended", "_full", "_headers", "_held", "_interims", "_keep", "_loop", "_owner",
-        "_parser", "_phase", "_since", "_span", "_timer", "_transport", "_until", "_wave", "_where", "closed", "idle_s",
-        "sending", "used",
+        "_answer", "_armed", "_bodiless", "_dry", "_ended", "_fed", "_full", "_headers", "_held", "_interims", "_keep", "_known", "_loop",
+        "_owner", "_parser", "_phase", "_since", "_span", "_status", "_timer", "_transport", "_tries", "_until", "_wave", "_where", "closed",
+        "idle_s", "sending", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, where: str, idle_s: float) -> None:
@@ -68,6 +71,12 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._bodiless = self._ended = self._held = self._keep = False
         self._dry = self._interims = 0
+        self._known: Repeated | None = None
+        """The head of an answer, and its status, that is met again."""
+        self._status = 0
+        self._tries = _TRIES
+        self._fed: bytes | None = None
+        """What the parser reads from the beginning of an answer on, until that has its head."""
         self._full = False
         self._phase = "idle"
         self._since = 0.0
@@ -151,7 +160,13 @@ class Connection(asyncio.Protocol):
             # Nobody asked: often a server says in this way that it has closed an idle connection.
             self._gone()
             return
-        answer.begun = True
+        if not answer.begun:
+            answer.begun = True
+            known = None if self._bodiless else self._known
+            if known is not None and (met := known.met(data)) is not None and len(data) == met[0] + met[1]:
+                self._again(known, answer, data, *met)
+                return
+            self._fed = data if self._tries else None
         self._dry += len(data)
         self._await("between", answer.deadlines.between_s, self._loop.time())
         wrong = ""
@@ -162,6 +177,7 @@ class Connection(asyncio.Protocol):
         else:
             if self._dry > _HEAD_BYTES:
                 wrong = f"{_HEAD_BYTES // KIB} KiB came without a byte of a body"
+        self._fed = None
         if wrong and not self._ended:
             self._fail(problems.broken(self._where, f"what came is no HTTP ({wrong})", begun=True))
             return
@@ -214,6 +230,7 @@ class Connection(asyncio.Protocol):
         if len(headers) > _HEADERS:
             raise _Wrong(f"its head has more than {_HEADERS} headers")
         self._headers = []
+        fed, self._fed = self._fed, None
         status = parser.get_status_code()
         if status < 200:
             self._interim(status, answer)
@@ -226,6 +243,17 @@ class Connection(asyncio.Protocol):
             # The parser knows neither what was asked nor that a length may be told of a body that does not come.
             self._ended = True
             self._parser = HttpResponseParser(self)
+        elif fed is not None and self._keep and _framed(headers):
+            self._tries -= 1
+            self._known, self._status = Repeated.of(fed, headers), status
+
+    def _again(self, known: Repeated, answer: Answer, data: bytes, start: int, length: int) -> None:
+        """Take a whole answer whose head is the one that is known."""
+        self._tries, self._keep, self._since = _TRIES, True, self._loop.time()
+        answer.status, answer.headers, answer.headed = self._status, known.headers(length), True
+        if length:
+            self.on_body(data[start:])
+        self._finish(answer)
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body."""

@@ -5,7 +5,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +23,9 @@ _NO_BODY = frozenset({204, 304})
 WHOLE = "gimbal.whole"
 """An extension of ASGI: one message for a whole answer, with `status`, `lines` (its headers, ready) and `body`."""
 
+HEADERS = "gimbal.headers"
+"""Where the server leaves the headers of a request as text, where it has them so."""
+
 # Pages load only what we serve; nothing is framed by others, and nothing is sniffed.
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -38,6 +41,11 @@ def _media_type(said: str) -> str:
     return said.partition(";")[0].strip().lower()
 
 
+def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers as text; names come in lower case: so ASGI wants it."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
 class Exchange:
     """A request as endpoints see it."""
 
@@ -45,8 +53,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.raw_path: bytes = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         self.path: str = scope["path"]
-        # Names come in lower case: so ASGI wants it.
-        self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        told: dict[str, str] | None = scope.get(HEADERS)
+        self.headers = decoded(scope["headers"]) if told is None else told
         self._query_string: bytes = scope["query_string"]
         self.scheme: str = scope.get("scheme", "http")
         client = scope.get("client")

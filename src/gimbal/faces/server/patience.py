@@ -13,8 +13,9 @@ from httptools import parse_url
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gimbal.engines.http.repeated import Repeated
 from gimbal.engines.http.wave import Wave, wave_of
-from gimbal.faces.server.exchange import WHOLE
+from gimbal.faces.server.exchange import HEADERS, WHOLE, Message, decoded
 from gimbal.faces.server.replying import Cycle
 
 HEAD_S = 20.0
@@ -26,6 +27,8 @@ LOOK_S = 5.0
 _SHORTEST_S = 0.01
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _EXTENSIONS: dict[str, dict[str, str]] = {WHOLE: {}}
+_TRIES = 3
+"""Heads that are remembered one after the other without one that came again: some callers number their requests."""
 
 
 class _Waits(enum.Enum):
@@ -37,6 +40,24 @@ class _Waits(enum.Enum):
     """Of ours: that takes what it takes."""
     NEXT = enum.auto()
     """Request, for as long as connections are kept."""
+
+
+class _Known:
+    """A request whose head may come again on its connection."""
+
+    __slots__ = ("_scope", "_told", "head")
+
+    def __init__(self, head: Repeated, scope: Message) -> None:
+        self.head = head
+        self._scope = {**scope}
+        self._told = decoded(scope["headers"])
+
+    def scope(self, length: int) -> Message:
+        """Return what the application is told of one with a body of this length."""
+        told = self._told.copy()
+        if length or "content-length" in told:
+            told["content-length"] = str(length)
+        return {**self._scope, "state": {}, "headers": self.head.headers(length), HEADERS: told}
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -54,6 +75,13 @@ class PatientProtocol(HttpToolsProtocol):
     _waits = _Waits.HEAD
     _since = 0.0
     """When it began to wait, or the last byte of a body came."""
+    _known: _Known | None = None
+    """The request whose head is met again."""
+    _tries = _TRIES
+    _fed: bytes | None = None
+    """What the parser reads from the beginning of a request on, until that has its head."""
+    _due = 0
+    """Bytes of a body that still come to a head that was met again."""
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the first request."""
@@ -61,6 +89,19 @@ class PatientProtocol(HttpToolsProtocol):
         self._wave = wave_of(self.loop)
         self._since = self.loop.time()
         self._timer = self.loop.call_later(min(LOOK_S, HEAD_S), self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what is said again, after another request, is not parsed again."""
+        if self._due:
+            self._take(data)
+        elif self._waits is _Waits.HEAD or self._waits is _Waits.BODY:
+            super().data_received(data)
+        elif (known := self._known) is not None and (met := known.head.met(data)) is not None:
+            self._again(known, data, *met)
+        else:
+            self._fed = data if self._tries else None
+            super().data_received(data)
+            self._fed = None
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a request that has begun; for the first one it waits since `connection_made`."""
@@ -76,7 +117,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, or put the request behind the one before it; wait for the body."""
+        """Take the head; wait for the body."""
         self._waits, self._since = _Waits.BODY, self.loop.time()
         parser, version = self.parser, self.parser.get_http_version()
         path, query = _target(self.url)
@@ -97,8 +138,56 @@ class PatientProtocol(HttpToolsProtocol):
             "state": {},
             "extensions": _EXTENSIONS,
         }
-        if parser.should_upgrade() and self._should_upgrade():
+        fed, self._fed = self._fed, None
+        upgrade = parser.should_upgrade()
+        if upgrade and self._should_upgrade():
             return
+        goes_on = version != "1.0" and parser.should_keep_alive()
+        if upgrade:  # the parser reads on in another way
+            self._known, self._tries = None, 0
+        elif fed is not None and goes_on and not self._expects:
+            self._remember(fed, scope)
+        self._begin(scope, keep_alive=goes_on)
+
+    def _remember(self, fed: bytes, scope: Message) -> None:
+        self._tries -= 1
+        head = Repeated.of(fed, self.headers)
+        if head is not None:
+            self._known = _Known(head, scope)
+
+    def _again(self, known: _Known, data: bytes, start: int, length: int) -> None:
+        """Take a request whose head is the one that is known."""
+        self._waits, self._since = _Waits.BODY, self.loop.time()
+        self._expects, self._tries = False, _TRIES
+        self._begin(known.scope(length), keep_alive=True)
+        self._due = length
+        rest = data[start:]
+        if length:
+            if rest:
+                self._take(rest)
+        else:
+            self.on_message_complete()
+            if rest:
+                super().data_received(rest)
+
+    def _take(self, data: bytes) -> None:
+        """Take a part of the body that is due; what comes behind it is another request."""
+        due = self._due
+        if len(data) < due:
+            self._due = due - len(data)
+            self.on_body(data)
+            return
+        self._due = 0
+        if len(data) == due:
+            self.on_body(data)
+            self.on_message_complete()
+        else:
+            self.on_body(data[:due])
+            self.on_message_complete()
+            super().data_received(data[due:])
+
+    def _begin(self, scope: Message, *, keep_alive: bool) -> None:
+        """Begin to answer, or put the request behind the one before it."""
         before = self.cycle
         cycle = Cycle(
             scope,
@@ -106,7 +195,7 @@ class PatientProtocol(HttpToolsProtocol):
             self.flow,
             self._wave,
             default_headers=self.server_state.default_headers,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=keep_alive,
             expects=self._expects,
             on_response=self.on_response_complete,
         )
