@@ -27,6 +27,7 @@ from gimbal.engines.http.raw import RawClient
 from gimbal.faces.server.wakefulness import refusal, waking_within
 
 PER_SECOND, SECONDS, SETTLE_S = 40, 15, 2
+_SHARE = 10
 _AT = re.compile(rb"at=(\d+) ")
 _DEADLINES = Deadlines()
 
@@ -56,7 +57,10 @@ def _asleep_or_not(target: int, wake_us: int | None) -> Iterator[Figure]:
         least = _median_added(*uvloop.run(_beside(thin, direct, stream=False)))
     with proxies.gimbal(target, wake_us=wake_us) as gateway:
         yield from _whole(*uvloop.run(_beside(gateway, direct, stream=False)), least, said)
+        begun, before = time.perf_counter(), gateway.cpu_behind_s()
         yield from _streamed(*uvloop.run(_beside(gateway, direct, stream=True)), said)
+        share = 100 * (gateway.cpu_behind_s() - before) / (time.perf_counter() - begun)
+        yield Figure(f"a core's share for {PER_SECOND} records a second{said}", share, "%", _SHARE, f"{_SHARE} %")
 
 
 def _whole(ours: list[Seen], theirs: list[Seen], least: float, said: str) -> Iterator[Figure]:

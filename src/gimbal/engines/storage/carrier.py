@@ -1,8 +1,8 @@
 """Takes what processes have put down in their journals to its store: in order, and again until the store has taken it.
 
 The store must take a record twice as if it came once. Journals of processes that are gone are carried to their end and
-removed. Of several carriers one carries a journal. Under load it waits a multiple of what the last round took, so that
-the store gets few large batches instead of many small ones.
+removed. Of several carriers one carries a journal. Rounds are apart by a multiple of what the last one took, so that the store
+gets few large batches instead of many small ones; what comes after a pause is carried at once.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from gimbal.engines.storage.journal import (
 from gimbal.kernel.errors import BadInput, Busy, DeadlineExceeded, Unavailable
 
 _log = logging.getLogger(__name__)
-_COMPANY_S, _MOST_COMPANY_S, _TIMES = 0.02, 1.0, 5
+_COMPANY_S, _MOST_COMPANY_S, _TIMES = 0.02, 1.0, 20
 _SOON_S, _LATER_S, _LIVELY_S = 0.05, 0.25, 5.0
 _AGAIN_S, _MOST_AGAIN_S = 0.25, 5.0
 _READ = 4 * 1024 * 1024
@@ -80,9 +80,7 @@ class Carrier:
                 if not some:
                     await either(stopping, self._wake, self._pause())
                 if some or self._wake.is_set():
-                    # For company: a commit of many costs little more than one of one.
-                    company = min(max(_COMPANY_S, _TIMES * self._took), _MOST_COMPANY_S)
-                    await either(stopping, self._hurry, company)
+                    await either(stopping, self._hurry, self._company())
                 self._wake.clear()
                 self._hurry.clear()
                 some = await self._timed_round(stop)
@@ -111,6 +109,11 @@ class Carrier:
         for left in self._held.values():
             left.let_go()
         self._held.clear()
+
+    def _company(self) -> float:
+        """Return after how many seconds to carry what there is: a commit of many costs little more than one of one."""
+        apart = min(_TIMES * self._took, _MOST_COMPANY_S)
+        return max(_COMPANY_S, self._last + apart - time.monotonic())
 
     def _pause(self) -> float:
         """Return after how many seconds to look at what other processes have put down, who tell nobody."""
